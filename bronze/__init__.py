@@ -1,0 +1,1 @@
+"""Bronze: Kafka records into the lake, as they are."""

@@ -1,0 +1,1 @@
+"""Gold: the base, the metrics, the detections, the snapshots."""

@@ -1,0 +1,1 @@
+"""What the layers share: declarations, settings, errors, logs, Spark, snapshots."""

@@ -1,0 +1,148 @@
+"""What every Kafka client of ours shares: options, the topic and its offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+
+from lakehouse.errors import BrokerFailed
+from lakehouse.offsets import Partition
+from lakehouse.settings import Settings
+
+TIMEOUT = 10.0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Where a partition's records begin and where the committed ones end: `[beginning, end)`."""
+
+    beginning: int
+    end: int
+
+
+def client_options(settings: Settings, **more: Any) -> dict[str, Any]:
+    """Options of a librdkafka client: the servers, SASL and TLS, and `more`."""
+    secrets = {name: value.get_secret_value() for name, value in settings.kafka_options.items()}
+    return {"bootstrap.servers": settings.kafka, **secrets, **more}
+
+
+def spark_options(settings: Settings) -> dict[str, str]:
+    """The same options for Spark's Kafka source, which hands `kafka.…` on to the Java client."""
+    secrets = {name: value.get_secret_value() for name, value in settings.kafka_options.items()}
+    user, password = secrets.pop("sasl.username", None), secrets.pop("sasl.password", None)
+    ca = secrets.pop("ssl.ca.location", None)
+    if user is not None:
+        module = "scram.ScramLoginModule" if "SCRAM" in secrets.get("sasl.mechanism", "") else "plain.PlainLoginModule"
+        secrets["sasl.jaas.config"] = (
+            f"org.apache.kafka.common.security.{module} required username={_quoted(user)} password={_quoted(password)};"
+        )
+    if ca is not None:
+        secrets |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": ca}
+    return {"kafka.bootstrap.servers": settings.kafka, **{f"kafka.{name}": value for name, value in secrets.items()}}
+
+
+def admin_client(settings: Settings) -> AdminClient:
+    """An admin client of the broker; it connects when first asked."""
+    return AdminClient(client_options(settings, **{"log_level": 0}))
+
+
+def ensure_topic(settings: Settings, *, partitions: int | None = None) -> None:
+    """Creates the topic where it is missing; its timestamps are set by the broker.
+
+    Raises:
+        BrokerFailed: The broker does not answer or refuses.
+    """
+    admin = admin_client(settings)
+    if settings.topic in _topics(admin, settings):
+        return
+    topic = NewTopic(
+        settings.topic,
+        num_partitions=partitions or settings.topic_partitions,
+        config={"message.timestamp.type": "LogAppendTime"},
+    )
+    try:
+        admin.create_topics([topic])[settings.topic].result(TIMEOUT)
+    except KafkaException as error:
+        raise _broker_failed(settings, error) from error
+
+
+def topic_id(settings: Settings) -> str:
+    """The id the broker gave the topic when it was created; a recreated topic has another.
+
+    Raises:
+        BrokerFailed: The broker does not answer, or has no such topic.
+    """
+    admin = admin_client(settings)
+    if settings.topic not in _topics(admin, settings):
+        raise BrokerFailed(
+            f"The broker at {settings.kafka} has no topic {settings.topic!r}",
+            mend="Send something with `loginlake produce`, which creates it, or correct LOGINLAKE_TOPIC",
+            topic=settings.topic,
+        )
+    try:
+        described = admin.describe_topics(TopicCollection([settings.topic]))[settings.topic].result(TIMEOUT)
+    except KafkaException as error:
+        raise _broker_failed(settings, error) from error
+    return str(described.topic_id)
+
+
+def partition_bounds(settings: Settings) -> dict[Partition, Bounds]:
+    """Beginning and last stable offset of every partition of the topic; empty without the topic.
+
+    Raises:
+        BrokerFailed: The broker does not answer.
+    """
+    admin = admin_client(settings)
+    topic = _topics(admin, settings).get(settings.topic)
+    if topic is None:
+        return {}
+    at = [TopicPartition(settings.topic, partition) for partition in topic.partitions]
+    beginnings = _listed(admin, settings, at, OffsetSpec.earliest())
+    ends = _listed(admin, settings, at, OffsetSpec.latest())
+    return {partition: Bounds(beginnings[partition], ends[partition]) for partition in sorted(ends)}
+
+
+def timestamp_type(settings: Settings) -> str:
+    """`LogAppendTime` where the broker stamps the records, else `CreateTime`."""
+    admin = admin_client(settings)
+    resource = ConfigResource(ResourceType.TOPIC, settings.topic)
+    try:
+        configs = admin.describe_configs([resource])[resource].result(TIMEOUT)
+    except KafkaException as error:
+        raise _broker_failed(settings, error) from error
+    return str(configs["message.timestamp.type"].value)
+
+
+def _listed(
+    admin: AdminClient, settings: Settings, at: Iterable[TopicPartition], spec: OffsetSpec
+) -> dict[Partition, int]:
+    futures = admin.list_offsets(
+        {partition: spec for partition in at}, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT
+    )
+    try:
+        return {(p.topic, p.partition): future.result(TIMEOUT).offset for p, future in futures.items()}
+    except KafkaException as error:
+        raise _broker_failed(settings, error) from error
+
+
+def _topics(admin: AdminClient, settings: Settings) -> dict[str, Any]:
+    try:
+        return dict(admin.list_topics(timeout=TIMEOUT).topics)
+    except KafkaException as error:
+        raise _broker_failed(settings, error) from error
+
+
+def _broker_failed(settings: Settings, error: KafkaException) -> BrokerFailed:
+    return BrokerFailed(
+        f"Kafka at {settings.kafka} does not answer as it should: {error.args[0].str()}",
+        mend="Start one with `loginlake broker`, or correct LOGINLAKE_KAFKA",
+        kafka=settings.kafka,
+    )
+
+
+def _quoted(text: str | None) -> str:
+    return '"' + (text or "").replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,93 @@
+"""Settings, loaded once at each door and handed down.
+
+Precedence: flag, then environment (`LOGINLAKE_…`), then `.env`, then the default.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lakehouse.errors import UsageError
+
+KAFKA_OPTIONS = frozenset(
+    {
+        "security.protocol",
+        "sasl.mechanism",
+        "sasl.username",
+        "sasl.password",
+        "ssl.ca.location",
+        "ssl.endpoint.identification.algorithm",
+    }
+)
+
+
+class Settings(BaseSettings):
+    """Where things are and how they run; every field is `LOGINLAKE_<NAME>` in the environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LOGINLAKE_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    root: str = Field("./data/lake", description="URI of the lake; a table lies at ROOT/<layer>/<name>.")
+    state: Path = Field(
+        Path("./data/state"), description="Scratch, and the embedded broker's data in its folder broker/."
+    )
+    conf: Path | None = Field(None, description="A folder to read instead of the packed conf/.")
+    kafka: str = Field("127.0.0.1:9092", description="Kafka servers.")
+    kafka_options: dict[str, SecretStr] = Field(
+        default_factory=dict, description="SASL and TLS options of the Kafka clients, as JSON."
+    )
+    topic: str = Field("logs", pattern=r"^[A-Za-z0-9._-]{1,249}$", description="The Kafka topic.")
+    topic_partitions: int = Field(4, ge=1, description="Partitions of a topic that we create.")
+    default_format: str = Field("login", description="Format of records without a header `format`.")
+    past_days: int = Field(3653, ge=1, description="An event older than this at its append time is implausible.")
+    future_hours: int = Field(24, ge=1, description="An event later than this after its append time is implausible.")
+    bronze_every: float = Field(5.0, gt=0, description="Seconds between bronze commits of a running stream.")
+    bronze_batch: int = Field(2_000_000, ge=1, description="Kafka records that one bronze commit takes at most.")
+    refresh_every: float = Field(60.0, gt=0, description="Seconds between the starts of two refreshes, at least.")
+    host: str = Field("127.0.0.1", description="Where the API listens.")
+    port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
+    open: bool = Field(False, description="Serve without keys off loopback, since something else guards the door.")
+    query_seconds: float = Field(10.0, gt=0, description="Time one query of the API may take.")
+    promise_days: int = Field(30, ge=0, description="Days of time travel that are kept.")
+    grace_days: int = Field(7, ge=0, description="Days files stay beyond the promise.")
+    tail_rows: int = Field(1_000_000, ge=1, description="Rows of the live tail, at most.")
+    spark_master: str = Field("local[*]", description="Spark's master.")
+
+    @field_validator("kafka_options")
+    @classmethod
+    def _only_known_options(cls, options: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        unknown = sorted(set(options) - KAFKA_OPTIONS)
+        if unknown:
+            raise ValueError(f"unknown {', '.join(unknown)}; allowed are {', '.join(sorted(KAFKA_OPTIONS))}")
+        return options
+
+    @property
+    def kafka_is_given(self) -> bool:
+        """True where a Kafka was named, so that none needs to be started."""
+        return "kafka" in self.model_fields_set
+
+    def table_uri(self, layer: str, name: str) -> str:
+        """Where a table lies."""
+        return f"{self.root.rstrip('/')}/{layer}/{name}"
+
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Settings from flags, environment and `.env`; flags that are None do not count.
+
+    Raises:
+        UsageError: A value has the wrong type or is out of bounds; all of them are named.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        faults = "; ".join(
+            f"LOGINLAKE_{'_'.join(str(part) for part in fault['loc'][:1]).upper()}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise UsageError(f"The settings are wrong: {faults}", mend="Correct them and start again") from error

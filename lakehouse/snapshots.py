@@ -1,0 +1,108 @@
+"""Snapshots: one row of `gold.snapshots` names the version of every table at one instant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from lakehouse.errors import InFuture, SnapshotMissing
+from lakehouse.offsets import Partition, offsets_from_json, offsets_to_json
+
+NO_SNAPSHOT = "Run `loginlake refresh` to publish one"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All tables at one instant.
+
+    Attributes:
+        id: 1, 2, 3 and so on.
+        at: Instant of publication, UTC.
+        versions: Version of silver and of every gold table, by full name.
+        offsets: Next Kafka offset per topic and partition; what lies below is covered.
+        now: Largest event time covered, not above the largest append time; None while silver has no event.
+        enrichment: Versions of the enrichment data.
+    """
+
+    id: int
+    at: datetime
+    versions: Mapping[str, int]
+    offsets: Mapping[Partition, int]
+    now: datetime | None
+    enrichment: Mapping[str, str]
+
+    def row(self) -> dict[str, Any]:
+        """The snapshot as a row of `gold.snapshots`."""
+        return {
+            "id": self.id,
+            "at": self.at,
+            "versions": json.dumps(dict(self.versions), sort_keys=True),
+            "offsets": offsets_to_json(self.offsets),
+            "now": self.now,
+            "enrichment": json.dumps(dict(self.enrichment), sort_keys=True),
+        }
+
+    def user_metadata(self) -> str:
+        """The row as JSON, for the commit that publishes it."""
+        return json.dumps({"snapshot": self.row()}, default=lambda instant: instant.isoformat(), sort_keys=True)
+
+
+def snapshot_from_row(row: Mapping[str, Any]) -> Snapshot:
+    """The snapshot that a row of `gold.snapshots` stands for; its instants must be timezone-aware."""
+    return Snapshot(
+        id=row["id"],
+        at=row["at"],
+        versions=json.loads(row["versions"]),
+        offsets=offsets_from_json(row["offsets"]),
+        now=row["now"],
+        enrichment=json.loads(row["enrichment"]),
+    )
+
+
+def next_instant(previous: Snapshot | None, *, clock: datetime) -> datetime:
+    """The instant of the next snapshot: the clock's, but always after the previous one."""
+    if previous is None:
+        return clock
+    return max(clock, previous.at + timedelta(microseconds=1))
+
+
+def resolve_snapshot(
+    snapshots: Sequence[Snapshot], *, snapshot_id: int | None = None, as_of: datetime | None = None, clock: datetime
+) -> Snapshot:
+    """The snapshot asked for by id or by instant; without either, the last one.
+
+    Args:
+        snapshots: All published snapshots, oldest first.
+        snapshot_id: The id asked for.
+        as_of: An instant, UTC: the last snapshot published at or before it.
+        clock: Now.
+
+    Raises:
+        SnapshotMissing: None is published yet, the id is unknown, or `as_of` lies before the first.
+        InFuture: `as_of` is later than now.
+    """
+    if not snapshots:
+        raise SnapshotMissing("No snapshot is published yet", mend=NO_SNAPSHOT)
+    first, last = snapshots[0], snapshots[-1]
+    if snapshot_id is not None:
+        found = next((s for s in snapshots if s.id == snapshot_id), None)
+        if found is None:
+            raise SnapshotMissing(
+                f"There is no snapshot {snapshot_id}", mend=f"Ask for one from {first.id} to {last.id}", oldest=first.id
+            )
+        return found
+    if as_of is None:
+        return last
+    if as_of > clock:
+        raise InFuture(f"{as_of.isoformat()} is in the future", mend=f"Ask for an instant up to {clock.isoformat()}")
+    published = [s for s in snapshots if s.at <= as_of]
+    if not published:
+        raise SnapshotMissing(
+            f"Nothing was published by {as_of.isoformat()}",
+            mend=f"The oldest snapshot is {first.id}, of {first.at.isoformat()}",
+            oldest=first.id,
+        )
+    return published[-1]

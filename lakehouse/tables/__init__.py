@@ -1,0 +1,33 @@
+"""Every table and metric of the lake."""
+
+from __future__ import annotations
+
+from lakehouse.errors import TableMissing
+from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.gold import DETECTIONS, METRICS, PAIR_ACTIVITY, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.model import Metric, Table
+from lakehouse.tables.silver import EVENTS
+
+# The tables that a snapshot names: silver and all of gold but the list of snapshots itself.
+SNAPSHOT_TABLES: tuple[Table, ...] = (
+    EVENTS,
+    PAIR_ACTIVITY,
+    *(metric.table for metric in STORED_METRICS),
+    DETECTIONS,
+)
+TABLES: dict[str, Table] = {
+    table.full_name: table for table in (RAW_LOGS, *SNAPSHOT_TABLES, SNAPSHOTS)
+}
+METRICS_BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
+
+
+def table_named(name: str) -> Table:
+    """The table of that name, with or without its layer.
+
+    Raises:
+        TableMissing: No table has that name.
+    """
+    for table in TABLES.values():
+        if name in (table.full_name, table.name):
+            return table
+    raise TableMissing(f"There is no table {name!r}", mend=f"Name one of {', '.join(TABLES)}", name=name)

@@ -1,0 +1,147 @@
+"""The gold layer: the base, the metrics, the detections and the published snapshots."""
+
+from __future__ import annotations
+
+from lakehouse.tables.model import WINDOW_AT, WINDOW_ON, Column, Metric, Table
+from lakehouse.tables.silver import FAILURE_REASONS
+
+USERNAME = Column("username", "string", "User name as given; null is a key of its own.")
+SRC_IP = Column("src_ip", "string", "Source address in canonical form; null is a key of its own.")
+APP = Column("app", "string", "What was logged in to; null is a key of its own.")
+ATTEMPTS = Column("attempts", "long", "Login attempts: the sum of times over accepted logins.")
+SUCCESSES = Column("successes", "long", "Attempts that succeeded.")
+FAILURES = Column("failures", "long", "Attempts that failed.")
+FAILURE_RATE = Column("failure_rate", "double", "failures / attempts; null without attempts.")
+COUNTRY = Column("country", "string", "Country in which src_ip is registered.")
+IS_PRIVATE = Column("is_private", "boolean", "True where src_ip is not a public address.")
+LOCKOUTS = Column("lockouts", "long", "Lockouts reported by the source.")
+FIRST_AT = Column("first_at", "timestamp", "First attempt, probe or lockout of the window.")
+LAST_AT = Column("last_at", "timestamp", "Last attempt, probe or lockout of the window.")
+LAST_SUCCESS_AT = Column("last_success_at", "timestamp", "Last successful attempt of the window.")
+LAST_FAILURE_AT = Column("last_failure_at", "timestamp", "Last failed attempt of the window.")
+APPS = Column("apps", "long", "Distinct apps with an attempt.")
+
+PAIR_ACTIVITY = Table(
+    layer="gold",
+    name="pair_activity_hourly",
+    grain="one row per app, username, src_ip and hour with an attempt, probe or lockout: the base of every metric",
+    key=("app", "username", "src_ip", "window_at"),
+    partition_by=("window_on",),
+    columns=(
+        WINDOW_AT,
+        WINDOW_ON,
+        APP,
+        USERNAME,
+        SRC_IP,
+        ATTEMPTS,
+        SUCCESSES,
+        FAILURES,
+        *(Column(f"failures_{reason}", "long", f"Failures with the reason {reason}.") for reason in FAILURE_REASONS),
+        Column("probes", "long", "Names tried without an attempt."),
+        LOCKOUTS,
+        Column("mfa_successes", "long", "Successful attempts with a second factor."),
+        FIRST_AT,
+        LAST_AT,
+        LAST_SUCCESS_AT,
+        LAST_FAILURE_AT,
+        COUNTRY,
+        IS_PRIVATE,
+    ),
+)
+
+IP_ACTIVITY = Metric(
+    name="ip_activity",
+    meaning="Login attempts per source address.",
+    dimensions=(SRC_IP,),
+    measures=(
+        ATTEMPTS,
+        SUCCESSES,
+        FAILURES,
+        FAILURE_RATE,
+        Column("users", "long", "Distinct users with an attempt."),
+        Column("users_failed", "long", "Distinct users with a failure."),
+        APPS,
+        COUNTRY,
+        IS_PRIVATE,
+        FIRST_AT,
+        LAST_AT,
+    ),
+    stored="day",
+)
+
+USER_ACTIVITY = Metric(
+    name="user_activity",
+    meaning="Login attempts per user.",
+    dimensions=(USERNAME,),
+    measures=(
+        ATTEMPTS,
+        SUCCESSES,
+        FAILURES,
+        FAILURE_RATE,
+        Column("ips", "long", "Distinct source addresses with an attempt."),
+        Column("countries", "long", "Distinct countries with an attempt; unknown is one."),
+        APPS,
+        LOCKOUTS,
+        LAST_SUCCESS_AT,
+        LAST_FAILURE_AT,
+    ),
+    stored="day",
+)
+
+APP_ACTIVITY = Metric(
+    name="app_activity",
+    meaning="Login attempts per app.",
+    dimensions=(APP,),
+    measures=(
+        ATTEMPTS,
+        SUCCESSES,
+        FAILURES,
+        Column("active_users", "long", "Distinct users with a success."),
+        Column("active_ips", "long", "Distinct source addresses with a success."),
+        Column("mfa_rate", "double", "Successes with a second factor / successes; null without successes."),
+    ),
+    stored="day",
+)
+
+DETECTIONS = Table(
+    layer="gold",
+    name="detections",
+    grain="one row per rule, entity and hour in which the rule first fired",
+    key=("detection_id",),
+    partition_by=("fired_on",),
+    columns=(
+        Column("detection_id", "string", "Hash of rule, entity and the hour in which it first fired."),
+        Column("rule", "string", "Name of the rule."),
+        Column("rule_version", "integer", "Grows when the rule or its thresholds change."),
+        Column("entity_type", "string", "The column that the entity is a value of, such as src_ip."),
+        Column("entity", "string", "Who or what the rule fired for."),
+        Column("fired_at", "timestamp", "The event at which the rule first fired."),
+        Column("fired_on", "date", "UTC day of fired_at; the partition."),
+        Column("first_at", "timestamp", "First event of the evidence."),
+        Column("last_at", "timestamp", "Last event of the evidence."),
+        Column("severity", "string", "low, medium, high or critical."),
+        Column("status", "string", "confirmed: computed from silver; live answers will add provisional ones."),
+        Column("measures", "string", "JSON object of what was counted."),
+        Column("evidence", "string", "JSON list of [topic, partition, offset], at most 100 bronze positions."),
+        Column("technique", "string", "MITRE ATT&CK technique."),
+    ),
+)
+
+SNAPSHOTS = Table(
+    layer="gold",
+    name="snapshots",
+    grain="one row per published snapshot of all tables",
+    key=("id",),
+    partition_by=(),
+    columns=(
+        Column("id", "long", "1, 2, 3 and so on."),
+        Column("at", "timestamp", "Instant of publication; never goes back."),
+        Column("versions", "string", "JSON object: the version of silver and of every gold table."),
+        Column("offsets", "string", "JSON object: next Kafka offset per topic and partition that silver has read."),
+        Column("now", "timestamp", "Largest event time covered, but not above the largest append time: now for rules."),
+        Column("enrichment", "string", "JSON object: versions of the enrichment data."),
+    ),
+)
+
+METRICS: tuple[Metric, ...] = (IP_ACTIVITY, USER_ACTIVITY, APP_ACTIVITY)
+STORED_METRICS: tuple[Metric, ...] = tuple(metric for metric in METRICS if metric.stored)

@@ -1,0 +1,1 @@
+"""The producer: generated and replayed login events into Kafka."""

@@ -1,0 +1,1 @@
+"""Serving: the lake over REST and to the read verbs, without Spark."""

@@ -1,0 +1,1 @@
+"""Silver: every bronze row read once, with a verdict."""
