@@ -1,0 +1,214 @@
+"""The stream from Kafka to `bronze.raw_logs`: it starts where bronze's own rows end, and keeps no other state."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
+
+from lakehouse import kafka
+from lakehouse.errors import ClockWentBack, LakehouseError, TopicChanged
+from lakehouse.kafka import Bounds
+from lakehouse.locks import writer_lock
+from lakehouse.offsets import Offsets, Partition, offsets_to_json
+from lakehouse.settings import Settings
+from lakehouse.spark import Lake
+from lakehouse.tables.bronze import RAW_LOGS
+
+if TYPE_CHECKING:
+    from pyspark.sql.streaming import StreamingQuery
+
+log = structlog.get_logger()
+
+Clock = Callable[[], datetime]
+
+
+class Ingest:
+    """Appends each micro-batch to bronze, at an instant later than the last one's.
+
+    The order of instants is the order of arrival, by which silver settles who of two copies came first.
+    """
+
+    def __init__(self, lake: Lake, *, last: datetime | None, clock: Clock) -> None:
+        self.lake = lake
+        self.last = last
+        self.clock = clock
+        self.failure: LakehouseError | None = None
+
+    def __call__(self, records: DataFrame, batch_id: int) -> None:
+        """Writes one batch; `foreachBatch` of Spark calls this."""
+        try:
+            ingested_at = self.next_instant()
+        except ClockWentBack as error:
+            self.failure = error
+            raise
+        rows = records.withColumnsRenamed({"timestamp": "appended_at", "timestampType": "timestamp_type"})
+        self.lake.append(
+            RAW_LOGS,
+            rows.withColumn("ingested_at", F.lit(ingested_at)).withColumn("ingested_on", F.lit(ingested_at.date())),
+        )
+        log.info("batch_written", table=RAW_LOGS.full_name, batch=batch_id)
+
+    def next_instant(self) -> datetime:
+        """Now, which must be later than the last batch.
+
+        Raises:
+            ClockWentBack: It is not.
+        """
+        now = self.clock()
+        if self.last is not None and now <= self.last:
+            raise ClockWentBack(
+                f"The clock says {now.isoformat()}, but bronze has a batch of {self.last.isoformat()}",
+                mend="Set the clock right, or wait until it is past that",
+                now=now,
+                last=self.last,
+            )
+        self.last = now
+        return now
+
+
+@contextmanager
+def running_stream(
+    lake: Lake, settings: Settings, *, once: bool, clock: Clock = lambda: datetime.now(UTC)
+) -> Iterator[StreamingQuery]:
+    """The running stream for the block, under bronze's lock; it is stopped at the end.
+
+    Args:
+        lake: Where bronze lies.
+        settings: The topic, the pace and where scratch files go.
+        once: Ends by itself when all that Kafka holds now is read.
+        clock: Gives the ingest instant of each batch, UTC.
+
+    Raises:
+        LockHeld: Another bronze job runs.
+        TopicChanged: Kafka's topic is another than bronze was read from, or has lost what bronze lacks.
+        ClockWentBack: The clock is not past bronze's last batch.
+        BrokerFailed: Kafka does not answer.
+    """
+    with writer_lock(lake.spark, settings, "bronze"):
+        lake.ensure(RAW_LOGS)
+        kafka.ensure_topic(settings)
+        hold_topic_id(lake, settings)
+        starting = starting_offsets(lake, settings)
+        ingest = Ingest(lake, last=last_ingest(lake), clock=clock)
+        if ingest.last is not None:
+            _refuse_early_clock(ingest, clock)
+        query = _start(lake, settings, starting, ingest=ingest, once=once)
+        try:
+            yield query
+        finally:
+            query.stop()
+        if ingest.failure:
+            raise ingest.failure
+
+
+def ingest_once(lake: Lake, settings: Settings) -> None:
+    """Reads all that Kafka holds now into bronze."""
+    with running_stream(lake, settings, once=True) as query:
+        query.awaitTermination()
+
+
+def starting_offsets(lake: Lake, settings: Settings) -> dict[Partition, int]:
+    """Where to go on in each partition: after bronze's last row, or where the broker's records begin.
+
+    Raises:
+        TopicChanged: The broker has dropped records that bronze lacks, or holds fewer than bronze has.
+    """
+    read = next_offsets(lake, settings.topic)
+    starting = {}
+    for at, bounds in kafka.partition_bounds(settings).items():
+        starting[at] = _checked_start(at, read.get(at), bounds)
+    return starting
+
+
+def next_offsets(lake: Lake, topic: str) -> dict[Partition, int]:
+    """One past bronze's largest offset, per partition of the topic that has rows."""
+    largest = lake.read(RAW_LOGS).where(F.col("topic") == topic).groupBy("topic", "partition").agg(F.max("offset"))
+    return {(topic, partition): offset + 1 for topic, partition, offset in largest.collect()}
+
+
+def last_ingest(lake: Lake) -> datetime | None:
+    """The instant of bronze's last batch, UTC; None while it is empty."""
+    last = lake.read(RAW_LOGS).agg(F.unix_micros(F.max("ingested_at"))).first()
+    micros = last[0] if last else None
+    return None if micros is None else instant_of(micros)
+
+
+def hold_topic_id(lake: Lake, settings: Settings) -> None:
+    """Notes the broker's id of the topic at first sight, and holds it against the noted one ever after.
+
+    Raises:
+        TopicChanged: The topic was recreated: offsets of the two would be confused.
+    """
+    name = f"loginlake.topicId.{settings.topic}"
+    noted, current = lake.table_property(RAW_LOGS, name), kafka.topic_id(settings)
+    if noted is None:
+        lake.set_property(RAW_LOGS, name=name, value=current)
+    elif noted != current:
+        raise TopicChanged(
+            f"Topic {settings.topic!r} has id {current}, but bronze was read from the one with id {noted}",
+            mend="Point LOGINLAKE_KAFKA at the broker of this lake, or start a new lake with LOGINLAKE_ROOT",
+            noted=noted,
+            current=current,
+        )
+
+
+def _checked_start(at: Partition, read: int | None, bounds: Bounds) -> int:
+    topic, partition = at
+    if read is None:
+        if bounds.beginning > 0:
+            log.warning("partition_begins_late", topic=topic, partition=partition, offset=bounds.beginning)
+        return bounds.beginning
+    if read < bounds.beginning:
+        raise TopicChanged(
+            f"Kafka has dropped offsets {read} to {bounds.beginning - 1} of {topic}:{partition} before bronze read them",
+            mend="They are lost: lengthen the topic's retention, and start a new lake with LOGINLAKE_ROOT",
+            topic=topic,
+            partition=partition,
+            lost=(read, bounds.beginning),
+        )
+    if read > bounds.end:
+        raise TopicChanged(
+            f"Kafka's {topic}:{partition} ends at {bounds.end}, but bronze has read up to {read}",
+            mend="The broker has lost records: restore its data, or start a new lake with LOGINLAKE_ROOT",
+            topic=topic,
+            partition=partition,
+        )
+    return read
+
+
+def _refuse_early_clock(ingest: Ingest, clock: Clock) -> None:
+    Ingest(ingest.lake, last=ingest.last, clock=clock).next_instant()
+
+
+def _start(lake: Lake, settings: Settings, starting: Offsets, *, ingest: Ingest, once: bool) -> StreamingQuery:
+    checkpoint = settings.state.resolve() / "bronze-checkpoint"
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    records = (
+        lake.spark.readStream.format("kafka")
+        .options(**kafka.spark_options(settings))
+        .option("subscribe", settings.topic)
+        .option("startingOffsets", offsets_to_json(starting))
+        .option("failOnDataLoss", "true")
+        .option("kafka.isolation.level", "read_committed")
+        .option("includeHeaders", "true")
+        .option("maxOffsetsPerTrigger", settings.bronze_batch)
+        .load()
+    )
+    writer = records.writeStream.foreachBatch(ingest).option("checkpointLocation", str(checkpoint)).queryName("bronze")
+    if once:
+        return writer.trigger(availableNow=True).start()
+    return writer.trigger(processingTime=f"{settings.bronze_every} seconds").start()
+
+
+def instant_of(micros: int) -> datetime:
+    """The UTC instant of microseconds since the epoch."""
+    from datetime import timedelta
+
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)

@@ -1,0 +1,107 @@
+"""The jars of Spark's connectors and of the broker: resolved once by jgo, locked with sha256, kept in a user cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from lakehouse.conf import conf_folder
+from lakehouse.errors import JarsMissing
+from lakehouse.settings import Settings
+
+LOCK = "jars.lock.json"
+CHUNK = 1 << 20
+
+
+def jar_paths(settings: Settings, group: str, *, progress: Callable[[str], None] = lambda jar: None) -> list[Path]:
+    """Paths of all jars of a group (`spark` or `broker`), fetched where missing and checked against the lock.
+
+    Args:
+        settings: They name the folder of the lock.
+        group: A table of `conf/jars.toml`.
+        progress: Called with the coordinate of each jar before it is fetched.
+
+    Raises:
+        JarsMissing: A jar can't be fetched, or its sha256 differs from the lock.
+    """
+    locked = json.loads((conf_folder(settings) / LOCK).read_text())[group]
+    return [_checked(coordinate, sha256, progress) for coordinate, sha256 in sorted(locked.items())]
+
+
+def write_lock(settings: Settings) -> None:
+    """Resolves the coordinates of `conf/jars.toml` anew and writes the lock."""
+    folder = conf_folder(settings)
+    wanted = tomllib.loads((folder / "jars.toml").read_text())
+    locks = {group: _closure(group, table["coordinates"]) for group, table in wanted.items()}
+    (folder / LOCK).write_text(json.dumps(locks, indent=2, sort_keys=True) + "\n")
+
+
+def _closure(group: str, coordinates: list[str]) -> dict[str, str]:
+    """Coordinate to sha256 of all that the coordinates need, each resolved alone: jgo lets one manage the others.
+
+    Where two need the same artifact in different versions, the one named first wins.
+    """
+    from jgo.env import EnvironmentBuilder, EnvironmentSpec
+    from jgo.maven import MavenContext
+
+    present = _artifacts_of_pyspark() if group == "spark" else frozenset()
+    closure: dict[tuple[str, str], tuple[str, str]] = {}
+    for coordinate in coordinates:
+        spec = EnvironmentSpec(name=group, coordinates=[coordinate])
+        for jar in EnvironmentBuilder(MavenContext()).resolve_lockfile(spec).dependencies:
+            if jar.artifactId not in present:
+                name = f"{jar.groupId}:{jar.artifactId}:{jar.version}"
+                closure.setdefault((jar.groupId, jar.artifactId), (name, jar.sha256))
+    return dict(closure.values())
+
+
+def _artifacts_of_pyspark() -> frozenset[str]:
+    import pyspark
+
+    jars: Iterable[Path] = (Path(pyspark.__file__).parent / "jars").glob("*.jar")
+    return frozenset(jar.stem.rpartition("-")[0] for jar in jars)
+
+
+def _checked(coordinate: str, sha256: str, progress: Callable[[str], None]) -> Path:
+    """The jar of the coordinate; one that differs, as an interrupted download does, is fetched once more."""
+    from jgo.maven import MavenContext
+
+    artifact = MavenContext(timeout=60).create_dependency(coordinate).artifact
+    for _ in range(2):
+        if not artifact.cached_path.exists():
+            progress(coordinate)
+        jar = _fetched(artifact, coordinate)
+        if _sha256(jar) == sha256:
+            return jar
+        jar.unlink()
+    raise JarsMissing(
+        f"The jar of {coordinate} differs from the lock, even when fetched anew",
+        mend=f"Find out why before you trust it; the expected sha256 is {sha256}",
+        coordinate=coordinate,
+    )
+
+
+def _fetched(artifact: Any, coordinate: str) -> Path:
+    from requests import RequestException
+
+    try:
+        path: Path = artifact.resolve()
+    except (RequestException, RuntimeError, OSError) as error:
+        raise JarsMissing(
+            f"The jar of {coordinate} can't be fetched ({type(error).__name__})",
+            mend="Check the network and start again; jars already fetched are kept",
+            coordinate=coordinate,
+        ) from error
+    return path
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,190 @@
+"""Spark and Delta: the session, and the only code that writes Delta tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.conf import conf_folder
+from lakehouse.errors import MissingExtra, SchemaDiffers
+from lakehouse.jars import jar_paths
+from lakehouse.java import java_path
+from lakehouse.settings import Settings
+from lakehouse.tables.model import Table
+
+try:
+    from delta.tables import DeltaTable
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
+    from pyspark.sql.types import StructType
+except ImportError as error:
+    raise MissingExtra("This install has no Spark", mend="Install it with `pip install 'loginlake[spark]'`") from error
+
+if TYPE_CHECKING:
+    from datetime import date
+
+# MERGE names its days in its condition; beyond this many a commit is split.
+DAYS_PER_COMMIT = 100
+
+
+def spark_session(settings: Settings, *, job: str) -> SparkSession:
+    """The Spark session of this process, with Delta and Kafka on its class path.
+
+    Args:
+        settings: They name the master and the folder with `spark-defaults.conf`.
+        job: Shown as the application's name.
+
+    Raises:
+        JavaMissing: No Java that Spark runs on.
+        JarsMissing: The connectors' jars can't be had.
+    """
+    java_path()
+    os.environ["SPARK_CONF_DIR"] = str(conf_folder(settings))
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    jars = ",".join(str(jar) for jar in jar_paths(settings, "spark"))
+    scratch = settings.state.resolve() / "spark"
+    session: SparkSession = (
+        SparkSession.builder.appName(f"loginlake {job}")
+        .master(settings.spark_master)
+        .config("spark.jars", jars)
+        .config("spark.local.dir", str(scratch))
+        .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
+        .getOrCreate()
+    )
+    return session
+
+
+def struct_type(table: Table) -> StructType:
+    """The declared columns as Spark's schema."""
+    return StructType.fromJson(json.loads(table.schema_json()))
+
+
+class Lake:
+    """The Delta tables of one lake, as Spark reads and writes them."""
+
+    def __init__(self, spark: SparkSession, settings: Settings) -> None:
+        self.spark = spark
+        self.settings = settings
+
+    def uri(self, table: Table) -> str:
+        """Where the table lies, absolute for a local lake."""
+        uri = self.settings.table_uri(table.layer, table.name)
+        return uri if "://" in uri else os.path.abspath(uri)  # noqa: PTH100 (resolve() would follow links of the lake)
+
+    def ensure(self, table: Table) -> None:
+        """Creates the table where it is missing, and holds a live one against its declaration.
+
+        Raises:
+            SchemaDiffers: The live table has other columns; they are named.
+        """
+        if not DeltaTable.isDeltaTable(self.spark, self.uri(table)):
+            self._create(table)
+            return
+        live, declared = self.spark.read.format("delta").load(self.uri(table)).schema, struct_type(table)
+        mine = {field.name: field.dataType for field in declared}
+        theirs = {field.name: field.dataType for field in live}
+        differing = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
+        if differing:
+            raise SchemaDiffers(
+                f"{table.full_name} differs from its declaration in {', '.join(differing)}",
+                mend="Read it with the release that wrote it, or start a new lake with LOGINLAKE_ROOT",
+                table=table.full_name,
+                columns=differing,
+            )
+
+    def exists(self, table: Table) -> bool:
+        """True where the table has been created."""
+        return bool(DeltaTable.isDeltaTable(self.spark, self.uri(table)))
+
+    def read(self, table: Table, *, version: int | None = None) -> DataFrame:
+        """The rows of the table, at a version or as they are now."""
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(self.uri(table))
+
+    def changes(self, table: Table, *, after: int, until: int) -> DataFrame:
+        """The change feed of the versions in `(after, until]`, with `_change_type`."""
+        feed = self.spark.read.format("delta").option("readChangeFeed", "true")
+        return feed.option("startingVersion", after + 1).option("endingVersion", until).load(self.uri(table))
+
+    def version(self, table: Table) -> int:
+        """The newest version of the table."""
+        jvm: Any = self.spark._jvm
+        none = jvm.scala.Option.empty()
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.uri(table))
+        return int(log.update(False, none, none).version())
+
+    def user_metadata(self, table: Table) -> str | None:
+        """The userMetadata of the newest commit, None where it has none."""
+        newest = DeltaTable.forPath(self.spark, self.uri(table)).history(1).select("userMetadata").first()
+        return newest["userMetadata"] if newest else None
+
+    def table_property(self, table: Table, name: str) -> str | None:
+        """A table property of our own, None where it is not set."""
+        described = DeltaTable.forPath(self.spark, self.uri(table)).detail().select("properties").first()
+        properties: dict[str, str] = described["properties"] if described else {}
+        return properties.get(name)
+
+    def set_property(self, table: Table, *, name: str, value: str) -> None:
+        """Sets a table property of our own, in a commit of its own."""
+        self.spark.sql(f"ALTER TABLE delta.`{self.uri(table)}` SET TBLPROPERTIES ('{name}' = '{value}')")
+
+    def append(self, table: Table, rows: DataFrame, *, user_metadata: str | None = None) -> None:
+        """Appends rows in one commit."""
+        writer = rows.select(*table.column_names).write.format("delta").mode("append")
+        if user_metadata is not None:
+            writer = writer.option("userMetadata", user_metadata)
+        writer.save(self.uri(table))
+
+    def overwrite(self, table: Table, rows: DataFrame) -> None:
+        """Replaces all rows in one commit."""
+        rows.select(*table.column_names).write.format("delta").mode("overwrite").save(self.uri(table))
+
+    def replace_keys(self, table: Table, *, touched: DataFrame, rows: DataFrame, days: Sequence[date]) -> None:
+        """Makes `rows` all that the table holds for the touched keys: one MERGE.
+
+        A touched key without a row is deleted, so the same call twice has the same result.
+
+        Args:
+            table: A table partitioned by day.
+            touched: Distinct keys, with the partition column.
+            rows: The new rows of these keys, at most one each.
+            days: The days that the touched keys lie in, at most `DAYS_PER_COMMIT`.
+        """
+        (day,) = table.partition_by
+        key = list(dict.fromkeys((*table.key, day)))
+        same_key = " AND ".join(f"live.{name} <=> new.{name}" for name in key)
+        literals = ", ".join(f"DATE'{value.isoformat()}'" for value in days)
+        keyed = touched.select(*(F.col(name).alias(f"touched_{name}") for name in key))
+        is_present = rows.withColumn("is_present", F.lit(True))
+        source = keyed.join(
+            is_present, [F.col(f"touched_{name}").eqNullSafe(F.col(name)) for name in key], "left"
+        ).select(
+            *(F.col(f"touched_{name}").alias(name) for name in key),
+            *(name for name in table.column_names if name not in key),
+            "is_present",
+        )
+        values = {name: f"new.{name}" for name in table.column_names}
+        (
+            DeltaTable.forPath(self.spark, self.uri(table))
+            .alias("live")
+            .merge(source.alias("new"), f"live.{day} IN ({literals}) AND {same_key}")
+            .whenMatchedDelete("new.is_present IS NULL")
+            .whenMatchedUpdate(set=values)
+            .whenNotMatchedInsert("new.is_present", values=values)
+            .execute()
+        )
+
+    def _create(self, table: Table) -> None:
+        builder = DeltaTable.createIfNotExists(self.spark).location(self.uri(table)).addColumns(struct_type(table))
+        builder = builder.comment(table.grain)
+        if table.partition_by:
+            builder = builder.partitionedBy(*table.partition_by)
+        for name, value in {"delta.checkpointInterval": "20", **table.properties}.items():
+            builder = builder.property(name, value)
+        builder.execute()

@@ -1,0 +1,178 @@
+"""The embedded Kafka broker: one real broker (KRaft) on this machine, as a child process."""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from lakehouse.conf import conf_folder
+from lakehouse.errors import BrokerFailed, PortTaken
+from lakehouse.jars import jar_paths
+from lakehouse.java import java_path
+from lakehouse.settings import Settings
+
+log = structlog.get_logger()
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A running broker.
+
+    Attributes:
+        servers: What clients connect to.
+        process: The broker's JVM.
+    """
+
+    servers: str
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def embedded_broker(settings: Settings) -> Iterator[Broker]:
+    """A broker at `settings.kafka` with its data in `STATE/broker`, stopped at the end of the block.
+
+    Raises:
+        PortTaken: Something listens at `settings.kafka` already.
+        BrokerFailed: The broker does not come up; its log is named.
+        JavaMissing, JarsMissing: It can't be started.
+    """
+    host, port = _address(settings.kafka)
+    _refuse_taken(host, port)
+    folder = settings.state.resolve() / "broker"
+    folder.mkdir(parents=True, exist_ok=True)
+    java = [str(java_path()), "-Xmx512m", "-Xms128m", *_class_path(settings)]
+    properties = _write_properties(folder, host=host, port=port, controller_port=_controller_port(folder))
+    _format_storage(java, folder, properties)
+    process = _start(java, folder, properties)
+    try:
+        _await_listening(process, host, port=port, folder=folder)
+        log.info("broker_started", servers=settings.kafka, pid=process.pid)
+        yield Broker(settings.kafka, process)
+    finally:
+        _stop(process)
+
+
+def _class_path(settings: Settings) -> list[str]:
+    log4j = (conf_folder(settings) / "broker-log4j2.properties").as_uri()
+    jars = os.pathsep.join(str(jar) for jar in jar_paths(settings, "broker"))
+    return [f"-Dlog4j2.configurationFile={log4j}", "-cp", jars]
+
+
+def _address(servers: str) -> tuple[str, int]:
+    host, _, port = servers.partition(",")[0].rpartition(":")
+    if not port.isdigit():
+        raise BrokerFailed(f"{servers!r} is no host:port", mend="Correct LOGINLAKE_KAFKA", kafka=servers)
+    return host, int(port)
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortTaken(
+                f"The broker can't listen on {host}:{port} ({error.strerror})",
+                mend="End what listens there, or set LOGINLAKE_KAFKA to another port",
+                port=port,
+            ) from error
+
+
+def _controller_port(folder: Path) -> int:
+    """The controller's port, chosen once: it is part of what the storage was formatted with."""
+    kept = folder / "controller-port"
+    if not kept.exists():
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            kept.write_text(str(probe.getsockname()[1]))
+    return int(kept.read_text())
+
+
+def _write_properties(folder: Path, *, host: str, port: int, controller_port: int) -> Path:
+    properties = {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}",
+        "listeners": f"PLAINTEXT://{host}:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{host}:{port}",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": str(folder / "data"),
+        "offsets.topic.replication.factor": "1",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        "group.initial.rebalance.delay.ms": "0",
+        "auto.create.topics.enable": "false",
+        "log.retention.hours": "-1",
+    }
+    path = folder / "server.properties"
+    path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+    return path
+
+
+def _format_storage(java: list[str], folder: Path, properties: Path) -> None:
+    if (folder / "data" / "meta.properties").exists():
+        return
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    formatted = subprocess.run(
+        [*java, "kafka.tools.StorageTool", "format", "--standalone", f"--cluster-id={cluster}", "-c", str(properties)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if formatted.returncode != 0:
+        raise BrokerFailed(
+            f"The broker's storage in {folder} can't be formatted: {formatted.stderr.strip().splitlines()[-1:]}",
+            mend=f"Check that {folder} can be written and has room",
+        )
+
+
+def _start(java: list[str], folder: Path, properties: Path) -> subprocess.Popen[bytes]:
+    """Starts the JVM in a session of its own, so that Ctrl-C reaches us first and the broker last."""
+    with (folder / "broker.out").open("ab") as output:
+        return subprocess.Popen(
+            [*java, "kafka.Kafka", str(properties)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def _await_listening(process: subprocess.Popen[bytes], host: str, *, port: int, folder: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            probe.settimeout(1.0)
+            if probe.connect_ex((host, port)) == 0:
+                return
+        time.sleep(0.1)
+    raise BrokerFailed(
+        f"The broker did not start listening on {host}:{port} (exit code {process.poll()})",
+        mend=f"See why in {folder / 'broker.out'}",
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        log.warning("broker_killed", seconds=STOP_SECONDS, pid=process.pid)
+        process.kill()
+        process.wait()
