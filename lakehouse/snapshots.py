@@ -23,7 +23,8 @@ class Snapshot:
         at: Instant of publication, UTC.
         versions: Version of silver and of every gold table, by full name.
         offsets: Next Kafka offset per topic and partition; what lies below is covered.
-        now: Largest event time covered, not above the largest append time; None while silver has no event.
+        last_event_at: Largest event time covered; None while silver has no event.
+        last_append_at: Largest append time covered; None while silver is empty.
         enrichment: Versions of the enrichment data.
     """
 
@@ -31,8 +32,16 @@ class Snapshot:
     at: datetime
     versions: Mapping[str, int]
     offsets: Mapping[Partition, int]
-    now: datetime | None
+    last_event_at: datetime | None
+    last_append_at: datetime | None
     enrichment: Mapping[str, str]
+
+    @property
+    def now(self) -> datetime | None:
+        """Now for every rule: the largest event time covered, but not above the largest append time."""
+        if self.last_event_at is None or self.last_append_at is None:
+            return None
+        return min(self.last_event_at, self.last_append_at)
 
     def row(self) -> dict[str, Any]:
         """The snapshot as a row of `gold.snapshots`."""
@@ -41,7 +50,8 @@ class Snapshot:
             "at": self.at,
             "versions": json.dumps(dict(self.versions), sort_keys=True),
             "offsets": offsets_to_json(self.offsets),
-            "now": self.now,
+            "last_event_at": self.last_event_at,
+            "last_append_at": self.last_append_at,
             "enrichment": json.dumps(dict(self.enrichment), sort_keys=True),
         }
 
@@ -57,7 +67,8 @@ def snapshot_from_row(row: Mapping[str, Any]) -> Snapshot:
         at=row["at"],
         versions=json.loads(row["versions"]),
         offsets=offsets_from_json(row["offsets"]),
-        now=row["now"],
+        last_event_at=row["last_event_at"],
+        last_append_at=row["last_append_at"],
         enrichment=json.loads(row["enrichment"]),
     )
 

@@ -138,7 +138,8 @@ SNAPSHOTS = Table(
         Column("at", "timestamp", "Instant of publication; never goes back."),
         Column("versions", "string", "JSON object: the version of silver and of every gold table."),
         Column("offsets", "string", "JSON object: next Kafka offset per topic and partition that silver has read."),
-        Column("now", "timestamp", "Largest event time covered, but not above the largest append time: now for rules."),
+        Column("last_event_at", "timestamp", "Largest event time covered."),
+        Column("last_append_at", "timestamp", "Largest append time covered."),
         Column("enrichment", "string", "JSON object: versions of the enrichment data."),
     ),
 )
