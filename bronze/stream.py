@@ -44,7 +44,7 @@ class Ingest:
     def __call__(self, records: DataFrame, batch_id: int) -> None:
         """Writes one batch; `foreachBatch` of Spark calls this."""
         try:
-            ingested_at = self.next_instant()
+            ingested_at = self.last = self.checked_now()
         except ClockWentBack as error:
             self.failure = error
             raise
@@ -55,7 +55,7 @@ class Ingest:
         )
         log.info("batch_written", table=RAW_LOGS.full_name, batch=batch_id)
 
-    def next_instant(self) -> datetime:
+    def checked_now(self) -> datetime:
         """Now, which must be later than the last batch.
 
         Raises:
@@ -69,7 +69,6 @@ class Ingest:
                 now=now,
                 last=self.last,
             )
-        self.last = now
         return now
 
 
@@ -97,8 +96,7 @@ def running_stream(
         hold_topic_id(lake, settings)
         starting = starting_offsets(lake, settings)
         ingest = Ingest(lake, last=last_ingest(lake), clock=clock)
-        if ingest.last is not None:
-            _refuse_early_clock(ingest, clock)
+        ingest.checked_now()
         query = _start(lake, settings, starting, ingest=ingest, once=once)
         try:
             yield query
@@ -135,9 +133,8 @@ def next_offsets(lake: Lake, topic: str) -> dict[Partition, int]:
 
 def last_ingest(lake: Lake) -> datetime | None:
     """The instant of bronze's last batch, UTC; None while it is empty."""
-    last = lake.read(RAW_LOGS).agg(F.unix_micros(F.max("ingested_at"))).first()
-    micros = last[0] if last else None
-    return None if micros is None else instant_of(micros)
+    (last,) = lake.read(RAW_LOGS).agg(F.max("ingested_at").alias("at")).toArrow().column("at").to_pylist()
+    return last
 
 
 def hold_topic_id(lake: Lake, settings: Settings) -> None:
@@ -183,10 +180,6 @@ def _checked_start(at: Partition, read: int | None, bounds: Bounds) -> int:
     return read
 
 
-def _refuse_early_clock(ingest: Ingest, clock: Clock) -> None:
-    Ingest(ingest.lake, last=ingest.last, clock=clock).next_instant()
-
-
 def _start(lake: Lake, settings: Settings, starting: Offsets, *, ingest: Ingest, once: bool) -> StreamingQuery:
     checkpoint = settings.state.resolve() / "bronze-checkpoint"
     shutil.rmtree(checkpoint, ignore_errors=True)
@@ -205,10 +198,3 @@ def _start(lake: Lake, settings: Settings, starting: Offsets, *, ingest: Ingest,
     if once:
         return writer.trigger(availableNow=True).start()
     return writer.trigger(processingTime=f"{settings.bronze_every} seconds").start()
-
-
-def instant_of(micros: int) -> datetime:
-    """The UTC instant of microseconds since the epoch."""
-    from datetime import timedelta
-
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)

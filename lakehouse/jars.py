@@ -17,7 +17,7 @@ LOCK = "jars.lock.json"
 CHUNK = 1 << 20
 
 
-def jar_paths(settings: Settings, group: str, *, progress: Callable[[str], None] = lambda jar: None) -> list[Path]:
+def jar_paths(settings: Settings, group: str, *, progress: Callable[[str], None] = lambda _: None) -> list[Path]:
     """Paths of all jars of a group (`spark` or `broker`), fetched where missing and checked against the lock.
 
     Args:

@@ -47,7 +47,7 @@ def spark_options(settings: Settings) -> dict[str, str]:
 
 def admin_client(settings: Settings) -> AdminClient:
     """An admin client of the broker; it connects when first asked."""
-    return AdminClient(client_options(settings, **{"log_level": 0}))
+    return AdminClient(client_options(settings, log_level=0))
 
 
 def ensure_topic(settings: Settings, *, partitions: int | None = None) -> None:
@@ -121,7 +121,7 @@ def _listed(
     admin: AdminClient, settings: Settings, at: Iterable[TopicPartition], spec: OffsetSpec
 ) -> dict[Partition, int]:
     futures = admin.list_offsets(
-        {partition: spec for partition in at}, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT
+        dict.fromkeys(at, spec), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT
     )
     try:
         return {(p.topic, p.partition): future.result(TIMEOUT).offset for p, future in futures.items()}

@@ -28,9 +28,7 @@ KAFKA_OPTIONS = frozenset(
 class Settings(BaseSettings):
     """Where things are and how they run; every field is `LOGINLAKE_<NAME>` in the environment."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="LOGINLAKE_", env_file=".env", extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="LOGINLAKE_", env_file=".env", extra="ignore", frozen=True)
 
     root: str = Field("./data/lake", description="URI of the lake; a table lies at ROOT/<layer>/<name>.")
     state: Path = Field(
@@ -74,7 +72,6 @@ class Settings(BaseSettings):
     def table_uri(self, layer: str, name: str) -> str:
         """Where a table lies."""
         return f"{self.root.rstrip('/')}/{layer}/{name}"
-
 
 
 def load_settings(**flags: Any) -> Settings:

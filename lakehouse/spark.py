@@ -17,7 +17,7 @@ from lakehouse.tables.model import Table
 
 try:
     from delta.tables import DeltaTable
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
     from pyspark.sql.types import StructType
 except ImportError as error:
@@ -160,20 +160,14 @@ class Lake:
         key = list(dict.fromkeys((*table.key, day)))
         same_key = " AND ".join(f"live.{name} <=> new.{name}" for name in key)
         literals = ", ".join(f"DATE'{value.isoformat()}'" for value in days)
-        keyed = touched.select(*(F.col(name).alias(f"touched_{name}") for name in key))
-        is_present = rows.withColumn("is_present", F.lit(True))
-        source = keyed.join(
-            is_present, [F.col(f"touched_{name}").eqNullSafe(F.col(name)) for name in key], "left"
-        ).select(
-            *(F.col(f"touched_{name}").alias(name) for name in key),
-            *(name for name in table.column_names if name not in key),
-            "is_present",
-        )
+        present = rows.withColumn("is_present", F.lit(True))
+        source = _touched(touched, key).join(present, _same_keys(key), "left")
+        named = (F.col(f"touched_{name}").alias(name) if name in key else F.col(name) for name in table.column_names)
         values = {name: f"new.{name}" for name in table.column_names}
         (
             DeltaTable.forPath(self.spark, self.uri(table))
             .alias("live")
-            .merge(source.alias("new"), f"live.{day} IN ({literals}) AND {same_key}")
+            .merge(source.select(*named, "is_present").alias("new"), f"live.{day} IN ({literals}) AND {same_key}")
             .whenMatchedDelete("new.is_present IS NULL")
             .whenMatchedUpdate(set=values)
             .whenNotMatchedInsert("new.is_present", values=values)
@@ -188,3 +182,16 @@ class Lake:
         for name, value in {"delta.checkpointInterval": "20", **table.properties}.items():
             builder = builder.property(name, value)
         builder.execute()
+
+
+def matching(rows: DataFrame, touched: DataFrame, key: Sequence[str]) -> DataFrame:
+    """The rows whose key is among the touched ones; null is a value like any other."""
+    return rows.join(_touched(touched, key), _same_keys(key), "left_semi")
+
+
+def _touched(touched: DataFrame, key: Sequence[str]) -> DataFrame:
+    return touched.select(*(F.col(name).alias(f"touched_{name}") for name in key))
+
+
+def _same_keys(key: Sequence[str]) -> list[Column]:
+    return [F.col(f"touched_{name}").eqNullSafe(F.col(name)) for name in key]

@@ -39,9 +39,7 @@ def pair_activity_hourly(events: Any) -> Any:
         attempts=_times(is_login),
         successes=_times(success),
         failures=_times(failure),
-        **{
-            f"failures_{reason}": _times(failure & (nw.col("failure_reason") == reason)) for reason in FAILURE_REASONS
-        },
+        **{f"failures_{reason}": _times(failure & (nw.col("failure_reason") == reason)) for reason in FAILURE_REASONS},
         probes=_times(nw.col("action") == "probe"),
         lockouts=_times(nw.col("action") == "lockout"),
         mfa_successes=_times(success & nw.col("is_mfa")),

@@ -15,9 +15,7 @@ SNAPSHOT_TABLES: tuple[Table, ...] = (
     *(metric.table for metric in STORED_METRICS),
     DETECTIONS,
 )
-TABLES: dict[str, Table] = {
-    table.full_name: table for table in (RAW_LOGS, *SNAPSHOT_TABLES, SNAPSHOTS)
-}
+TABLES: dict[str, Table] = {table.full_name: table for table in (RAW_LOGS, *SNAPSHOT_TABLES, SNAPSHOTS)}
 METRICS_BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
 
 

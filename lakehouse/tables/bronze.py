@@ -30,7 +30,9 @@ RAW_LOGS = Table(
         Column("partition", "integer", "Partition of the topic."),
         Column("offset", "long", "Offset in the partition."),
         Column("appended_at", "timestamp", "The record's Kafka timestamp: append time on topics that we create."),
-        Column("timestamp_type", "integer", "0: set by the producer (create time), 1: set by the broker (append time)."),
+        Column(
+            "timestamp_type", "integer", "0: set by the producer (create time), 1: set by the broker (append time)."
+        ),
         Column("ingested_at", "timestamp", "When its batch reached bronze; each batch is later than the last."),
         Column("ingested_on", "date", "UTC day of ingested_at."),
     ),

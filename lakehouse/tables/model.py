@@ -146,4 +146,3 @@ class Metric:
 
 WINDOW_AT = Column("window_at", "timestamp", "Start of the window, UTC.")
 WINDOW_ON = Column("window_on", "date", "UTC day of window_at; the partition.")
-

@@ -28,7 +28,9 @@ EVENTS = Table(
         Column("event_id", "string", "Identity given by the source; null when broken."),
         Column("event_at", "timestamp", "When it happened, UTC."),
         Column("event_on", "date", "UTC day of event_at; the ingest day where event_at is null."),
-        Column("action", "string", "login (an attempt), logout, lockout or probe (a name was tried without an attempt)."),
+        Column(
+            "action", "string", "login (an attempt), logout, lockout or probe (a name was tried without an attempt)."
+        ),
         Column("outcome", "string", "success or failure for a login, null otherwise."),
         Column("failure_reason", "string", f"Null, or one of {', '.join(FAILURE_REASONS)}."),
         Column("times", "long", "How many equal occurrences the record stands for."),

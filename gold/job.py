@@ -1,0 +1,205 @@
+"""The gold job: what the new silver rows touch is computed anew, then all tables are published as one snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import structlog
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
+
+from gold.transforms.detections import REACH_DAYS, BruteForceIp, brute_force_ip, load_rule, suspects
+from gold.transforms.metrics import COUNTED_ACTIONS, metric_rows, pair_activity_hourly
+from lakehouse.conf import conf_folder
+from lakehouse.locks import writer_lock
+from lakehouse.progress import read_progress
+from lakehouse.settings import Settings
+from lakehouse.snapshots import Snapshot, next_instant, snapshot_from_row
+from lakehouse.spark import DAYS_PER_COMMIT, Lake, matching, struct_type
+from lakehouse.tables import SNAPSHOT_TABLES
+from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.model import Metric
+from lakehouse.tables.silver import EVENTS
+
+log = structlog.get_logger()
+
+
+def publish(
+    lake: Lake, settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Snapshot | None:
+    """Brings gold up to silver and publishes the next snapshot.
+
+    Returns:
+        The new snapshot; None where nothing has changed since the last one, and so nothing was written.
+
+    Raises:
+        LockHeld: Another job writes silver or gold.
+    """
+    with writer_lock(lake.spark, settings, "refresh"):
+        return publish_snapshot(lake, settings, clock=clock)
+
+
+def publish_snapshot(lake: Lake, settings: Settings, *, clock: Callable[[], datetime]) -> Snapshot | None:
+    """What `publish` does, for a caller that holds the lock of refresh."""
+    for table in (*SNAPSHOT_TABLES, SNAPSHOTS):
+        lake.ensure(table)
+    last = last_snapshot(lake)
+    rule = load_rule(conf_folder(settings))
+    silver_version = lake.version(EVENTS)
+    changed = changed_events(lake, last, silver_version)
+    if changed is None:
+        changed = events = lake.read(EVENTS, version=silver_version)
+        rebuild(lake, events, rule)
+    elif silver_version > covered_version(last):
+        recompute(lake, changed, lake.read(EVENTS, version=silver_version), rule=rule)
+    snapshot = next_snapshot(lake, last, changed, at=next_instant(last, clock=clock()))
+    if not snapshot.offsets or (last is not None and snapshot.versions == last.versions):
+        return None
+    row = lake.spark.createDataFrame([snapshot.row()], struct_type(SNAPSHOTS))
+    lake.append(SNAPSHOTS, row, user_metadata=snapshot.user_metadata())
+    log.info("snapshot_published", snapshot=snapshot.id, silver=snapshot.versions[EVENTS.full_name])
+    return snapshot
+
+
+def last_snapshot(lake: Lake) -> Snapshot | None:
+    """The newest published snapshot, None before the first."""
+    rows = lake.read(SNAPSHOTS).orderBy(F.desc("id")).limit(1).toArrow().to_pylist()
+    return snapshot_from_row(rows[0]) if rows else None
+
+
+def covered_version(snapshot: Snapshot | None) -> int:
+    """The silver version that gold covers; -1 before the first snapshot."""
+    return -1 if snapshot is None else snapshot.versions[EVENTS.full_name]
+
+
+def changed_events(lake: Lake, last: Snapshot | None, silver_version: int) -> DataFrame | None:
+    """Silver's rows that came, went or changed since the snapshot; None where only a rebuild can tell."""
+    covered = covered_version(last)
+    if covered < 0 or covered > silver_version:
+        return None
+    if covered == silver_version:
+        return lake.read(EVENTS, version=silver_version).limit(0)
+    try:
+        return lake.changes(EVENTS, after=covered, until=silver_version)
+    except AnalysisException as error:
+        log.warning("change_feed_refused", condition=error.getCondition(), after=covered)
+        return None
+
+
+def next_snapshot(lake: Lake, last: Snapshot | None, changed: DataFrame, *, at: datetime) -> Snapshot:
+    """The snapshot of all tables as they are now."""
+    event_at = F.when(F.col("verdict") == "accepted", F.col("event_at"))
+    maxima = changed.agg(F.max(event_at).alias("event_at"), F.max("appended_at").alias("appended_at"))
+    (new,) = maxima.toArrow().to_pylist()
+    covered = read_progress(lake)
+    return Snapshot(
+        id=last.id + 1 if last else 1,
+        at=at,
+        versions={table.full_name: lake.version(table) for table in SNAPSHOT_TABLES},
+        offsets=covered.offsets,
+        last_event_at=_later(last and last.last_event_at, new["event_at"]),
+        last_append_at=_later(last and last.last_append_at, new["appended_at"]),
+        enrichment=covered.enrichment,
+    )
+
+
+def rebuild(lake: Lake, events: DataFrame, rule: BruteForceIp) -> None:
+    """Writes every gold table anew from all of silver, each in one commit."""
+    lake.overwrite(PAIR_ACTIVITY, pair_activity_hourly(events))
+    base = lake.read(PAIR_ACTIVITY)
+    for metric in STORED_METRICS:
+        lake.overwrite(metric.table, stored_rows(metric, base))
+    lake.overwrite(DETECTIONS, detections(events, rule))
+
+
+def recompute(lake: Lake, changed: DataFrame, events: DataFrame, *, rule: BruteForceIp) -> None:
+    """Computes anew what the changed rows touch, and only that; the same result when run twice."""
+    accepted = changed.where(F.col("verdict") == "accepted")
+    pairs = touched_pairs(accepted).persist()
+    addresses = touched_addresses(accepted).persist()
+    try:
+        for days in commits_of_days(pairs, "window_on"):
+            recompute_activity(lake, pairs.where(F.col("window_on").isin(days)), events, days=days)
+        for days in commits_of_days(addresses, "fired_on"):
+            recompute_detections(lake, addresses.where(F.col("fired_on").isin(days)), events, days=days, rule=rule)
+    finally:
+        pairs.unpersist()
+        addresses.unpersist()
+
+
+def touched_pairs(accepted: DataFrame) -> DataFrame:
+    """Keys of the base that accepted rows fall into."""
+    counted = accepted.where(F.col("action").isin(*COUNTED_ACTIONS))
+    hours = counted.withColumn("window_at", F.date_trunc("hour", "event_at")).withColumn("window_on", F.col("event_on"))
+    return hours.select(*PAIR_ACTIVITY.key, "window_on").distinct()
+
+
+def touched_addresses(accepted: DataFrame) -> DataFrame:
+    """Addresses and days for which the rule may judge otherwise: failures reach a day back and a day forward."""
+    failures = accepted.where((F.col("outcome") == "failure") & F.col("src_ip").isNotNull())
+    reach = F.sequence(F.date_sub("event_on", REACH_DAYS), F.date_add("event_on", REACH_DAYS))
+    return failures.select(F.col("src_ip").alias("entity"), F.explode(reach).alias("fired_on")).distinct()
+
+
+def recompute_activity(lake: Lake, pairs: DataFrame, events: DataFrame, *, days: list[date]) -> None:
+    """The base and the stored metrics, for the touched keys of these days."""
+    hourly = events.where(F.col("event_on").isin(days)).withColumn("window_at", F.date_trunc("hour", "event_at"))
+    source = matching(hourly, pairs, PAIR_ACTIVITY.key).drop("window_at")
+    lake.replace_keys(PAIR_ACTIVITY, touched=pairs, rows=pair_activity_hourly(source), days=days)
+    base = lake.read(PAIR_ACTIVITY).where(F.col("window_on").isin(days))
+    for metric in STORED_METRICS:
+        recompute_metric(lake, metric, pairs, base=base, days=days)
+
+
+def recompute_metric(lake: Lake, metric: Metric, pairs: DataFrame, *, base: DataFrame, days: list[date]) -> None:
+    """One stored metric, for the windows and dimensions that the touched pairs fall into."""
+    window = F.date_trunc(metric.stored or "day", "window_at")
+    touched = pairs.withColumn("window_at", window).select(*metric.key, "window_on").distinct()
+    dimensions = tuple(column.name for column in metric.dimensions)
+    source = matching(base, touched, ("window_on", *dimensions))
+    lake.replace_keys(metric.table, touched=touched, rows=stored_rows(metric, source), days=days)
+
+
+def recompute_detections(
+    lake: Lake, addresses: DataFrame, events: DataFrame, *, days: list[date], rule: BruteForceIp
+) -> None:
+    """The detections that first fire on these days, for the touched addresses."""
+    read_days = sorted({day + timedelta(days=near) for day in days for near in range(-REACH_DAYS, REACH_DAYS + 1)})
+    ips = addresses.select(F.col("entity").alias("src_ip")).distinct()
+    source = events.where(F.col("event_on").isin(read_days)).join(ips, "src_ip", "left_semi")
+    judged = ["entity", "fired_on"]
+    found = detections(source, rule).join(addresses, judged, "left_semi").persist()
+    known = lake.read(DETECTIONS).where(F.col("fired_on").isin(days)).join(addresses, judged, "left_semi")
+    key = (*DETECTIONS.key, "fired_on")
+    touched = known.select(*key).union(found.select(*key)).distinct().persist()
+    try:
+        if not touched.isEmpty():
+            lake.replace_keys(DETECTIONS, touched=touched, rows=found, days=days)
+    finally:
+        found.unpersist()
+        touched.unpersist()
+
+
+def stored_rows(metric: Metric, base: DataFrame) -> DataFrame:
+    """The rows of a metric at the window that it is stored for."""
+    rows: DataFrame = metric_rows(metric, base, every=metric.stored or "day")
+    return rows
+
+
+def detections(events: DataFrame, rule: BruteForceIp) -> DataFrame:
+    """All that the rule finds in the rows of silver."""
+    failures: DataFrame = suspects(events, rule)
+    return failures.groupBy("src_ip").applyInArrow(brute_force_ip(rule), struct_type(DETECTIONS))
+
+
+def commits_of_days(touched: DataFrame, column: str) -> Iterator[list[date]]:
+    """The touched days, oldest first, at most as many together as one commit may span."""
+    days = sorted(day for (day,) in touched.select(column).distinct().collect())
+    for first in range(0, len(days), DAYS_PER_COMMIT):
+        yield days[first : first + DAYS_PER_COMMIT]
+
+
+def _later(first: datetime | None, second: datetime | None) -> datetime | None:
+    return max((instant for instant in (first, second) if instant is not None), default=None)

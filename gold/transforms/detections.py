@@ -1,0 +1,198 @@
+"""Detection rules: each a pure function over the events of one entity, run by Spark per group and by polars.
+
+A rule judges one day at a time, from the events of the day before, the day itself and the day after. So what it
+finds for a day depends on these three days alone, whoever computes it and however much else is at hand: the state
+of a rule reaches back at most to the start of the day before, and a detection ends at the latest with the day after.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+
+from lakehouse.tables.gold import DETECTIONS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# A detection of a day depends on the events of this many days before and after it.
+REACH_DAYS = 1
+EVIDENCE_POSITIONS = 100
+NEEDED = ("src_ip", "event_at", "event_on", "times", "username", "topic", "partition", "offset")
+
+
+@dataclass(frozen=True)
+class BruteForceIp:
+    """Many failures from one address: a fast burst, or a steady stream.
+
+    Attributes:
+        version: Grows when a threshold changes.
+        capacity: Failures that the bucket holds; one more overflows it.
+        leak_seconds: The bucket drains one failure per so many seconds.
+        failures: Failures within the window that count as an attack, too.
+        window_minutes: That window; hits less than it apart are one detection.
+        severity: low, medium, high or critical.
+        technique: MITRE ATT&CK technique.
+    """
+
+    version: int
+    capacity: int
+    leak_seconds: float
+    failures: int
+    window_minutes: float
+    severity: str
+    technique: str
+
+    @property
+    def window(self) -> timedelta:
+        """The sliding window."""
+        return timedelta(minutes=self.window_minutes)
+
+    @property
+    def fewest_failures(self) -> int:
+        """An address with fewer failures can't trip the rule."""
+        return min(self.capacity + 1, self.failures)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed attempt; `times` of them where the source folds equal ones."""
+
+    at: datetime
+    times: int
+    username: str | None
+    position: tuple[str, int, int]
+
+
+def load_rule(conf: Path) -> BruteForceIp:
+    """The rule with the thresholds of `detections.toml` in the folder."""
+    return BruteForceIp(**tomllib.loads((conf / "detections.toml").read_text())["brute_force_ip"])
+
+
+def suspects(events: Any, rule: BruteForceIp) -> Any:
+    """The failures of addresses with enough of them to trip the rule, in the columns that it needs.
+
+    Args:
+        events: Rows of silver.events, any verdict, as a native frame of Spark or polars.
+        rule: Its thresholds.
+
+    Returns:
+        A lazy frame of the same engine with the columns `NEEDED`.
+    """
+    failures = (
+        nw.from_native(events)
+        .lazy()
+        .filter(
+            nw.col("verdict") == "accepted",
+            nw.col("action") == "login",
+            nw.col("outcome") == "failure",
+            ~nw.col("src_ip").is_null(),
+        )
+        .select(*NEEDED)
+    )
+    counts = failures.group_by("src_ip").agg(failures=nw.col("times").sum())
+    many = counts.filter(nw.col("failures") >= rule.fewest_failures).select("src_ip")
+    return failures.join(many, on="src_ip", how="semi").to_native()
+
+
+def brute_force_ip(rule: BruteForceIp) -> Callable[[pa.Table], pa.Table]:
+    """The rule as a function from the failures of one address, in any order, to its detections."""
+    import pyarrow as pa
+
+    def detect(failures: pa.Table) -> pa.Table:
+        rows = failures.to_pylist()
+        found = detections_of(rows[0]["src_ip"], _sorted_failures(rows), rule) if rows else []
+        return pa.Table.from_pylist(found, schema=DETECTIONS.arrow_schema())
+
+    return detect
+
+
+def detections_of(src_ip: str, failures: Sequence[Failure], rule: BruteForceIp) -> list[dict[str, Any]]:
+    """All detections of one address, day by day, from its failures in order of time."""
+    found = []
+    for day in sorted({failure.at.date() for failure in failures}):
+        near = [f for f in failures if abs((f.at.date() - day).days) <= REACH_DAYS]
+        found += [
+            _detection(src_ip, near, rule, hits=chain) for chain in _chains(near, rule) if chain[0].at.date() == day
+        ]
+    return found
+
+
+def hits_of(failures: Sequence[Failure], rule: BruteForceIp) -> Iterator[Failure]:
+    """The failures at which the rule fires: the bucket overflows, which empties it, or the window is full."""
+    level, last = 0.0, None
+    recent: deque[Failure] = deque()
+    in_window = 0
+    for failure in failures:
+        drained = (failure.at - last).total_seconds() / rule.leak_seconds if last else 0.0
+        level, last = max(0.0, level - drained) + failure.times, failure.at
+        recent.append(failure)
+        in_window += failure.times
+        while recent[0].at <= failure.at - rule.window:
+            in_window -= recent.popleft().times
+        overflows = level > rule.capacity
+        if overflows:
+            level = 0.0
+        if overflows or in_window >= rule.failures:
+            yield failure
+
+
+def detection_id(rule: str, entity: str, fired_at: datetime) -> str:
+    """The hash of rule, entity and the hour in which the rule first fired."""
+    hour = fired_at.replace(minute=0, second=0, microsecond=0).isoformat()
+    return hashlib.sha256("\n".join((rule, entity, hour)).encode()).hexdigest()[:32]
+
+
+def _chains(failures: Sequence[Failure], rule: BruteForceIp) -> list[list[Failure]]:
+    """Hits less than a window apart, together."""
+    chains: list[list[Failure]] = []
+    for hit in hits_of(failures, rule):
+        if chains and hit.at - chains[-1][-1].at < rule.window:
+            chains[-1].append(hit)
+        else:
+            chains.append([hit])
+    return chains
+
+
+def _detection(src_ip: str, failures: Sequence[Failure], rule: BruteForceIp, *, hits: list[Failure]) -> dict[str, Any]:
+    """The row of one chain of hits; its evidence begins a window before the first hit and ends with the last."""
+    fired_at, last_at = hits[0].at, hits[-1].at
+    evidence = [f for f in failures if fired_at - rule.window < f.at <= last_at]
+    measures = {
+        "failures": sum(f.times for f in evidence),
+        "users": len({f.username for f in evidence}),
+        "hits": len(hits),
+    }
+    return {
+        "detection_id": detection_id("brute_force_ip", src_ip, fired_at),
+        "rule": "brute_force_ip",
+        "rule_version": rule.version,
+        "entity_type": "src_ip",
+        "entity": src_ip,
+        "fired_at": fired_at,
+        "fired_on": fired_at.date(),
+        "first_at": evidence[0].at,
+        "last_at": last_at,
+        "severity": rule.severity,
+        "status": "confirmed",
+        "measures": json.dumps(measures, sort_keys=True),
+        "evidence": json.dumps([f.position for f in evidence[:EVIDENCE_POSITIONS]]),
+        "technique": rule.technique,
+    }
+
+
+def _sorted_failures(rows: list[dict[str, Any]]) -> list[Failure]:
+    failures = [
+        Failure(row["event_at"], row["times"], row["username"], (row["topic"], row["partition"], row["offset"]))
+        for row in rows
+    ]
+    return sorted(failures, key=lambda failure: (failure.at, failure.position))

@@ -1,0 +1,99 @@
+"""Bronze and refresh in one Spark process: what `refresh`, `up` and `demo` run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bronze.stream import running_stream
+from gold.job import publish_snapshot
+from lakehouse.locks import writer_lock
+from lakehouse.settings import Settings
+from lakehouse.snapshots import Snapshot
+from lakehouse.spark import Lake
+from silver.job import append_events
+
+if TYPE_CHECKING:
+    from pyspark.sql.streaming import StreamingQuery
+
+log = structlog.get_logger()
+
+POLL_SECONDS = 0.5
+
+
+def refresh(
+    lake: Lake, settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Snapshot | None:
+    """Silver, then gold, then the snapshot, under one lock.
+
+    Returns:
+        The new snapshot; None where there was nothing new, and so nothing was written.
+
+    Raises:
+        LockHeld: Another job writes silver or gold.
+    """
+    with writer_lock(lake.spark, settings, "refresh"):
+        append_events(lake, settings)
+        return publish_snapshot(lake, settings, clock=clock)
+
+
+def refresh_every(
+    lake: Lake,
+    settings: Settings,
+    stop: threading.Event,
+    *,
+    seconds: float,
+    published: Callable[[Snapshot], None] = lambda _: None,
+) -> None:
+    """Refreshes until told to stop: as soon as the last one ended, but at most once every so many seconds."""
+    lake.spark.sparkContext.setLocalProperty("spark.scheduler.pool", "refresh")
+    while not stop.is_set():
+        started = time.monotonic()
+        snapshot = refresh(lake, settings)
+        if snapshot is not None:
+            published(snapshot)
+        stop.wait(max(0.0, started + seconds - time.monotonic()))
+
+
+def run_until(
+    stop: threading.Event,
+    lake: Lake,
+    settings: Settings,
+    *,
+    published: Callable[[Snapshot], None] = lambda _: None,
+) -> None:
+    """The bronze stream and the refresh loop, in this one Spark process, until told to stop.
+
+    Raises:
+        LakehouseError: The stream or a refresh failed.
+    """
+    lake.spark.sparkContext.setLocalProperty("spark.scheduler.pool", "bronze")
+    with running_stream(lake, settings, once=False) as query, _stopping_with(query, stop):
+        refresh_every(lake, settings, stop, seconds=settings.refresh_every, published=published)
+
+
+@contextmanager
+def _stopping_with(query: StreamingQuery, stop: threading.Event) -> Iterator[None]:
+    """Sets `stop` when the stream ends by itself, and hands its failure on."""
+
+    def watch() -> None:
+        while query.isActive and not stop.wait(POLL_SECONDS):
+            pass
+        stop.set()
+
+    watcher = threading.Thread(target=watch, name="watch-bronze")
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+    failure = query.exception()
+    if failure is not None:
+        raise failure
