@@ -1,0 +1,55 @@
+"""The API as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import Settings
+from serving.docs_pages import add_docs
+from serving.freshness import BrokerWatch
+from serving.problems import on_http_error, on_lakehouse_error
+from serving.requests import RequestIds
+from serving.routes import metrics, probes
+from serving.store import Store, utc_now
+
+DESCRIPTION = """Login events as metrics, detections and tables, at any published snapshot.
+
+Every read takes `as_of` or `snapshot`; every answer says what it covers. See docs/api.md of the project."""
+
+
+def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> FastAPI:
+    """The application over the lake and the broker that the settings name."""
+    watch = BrokerWatch(settings, clock)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watch.start()
+        yield
+        watch.stop()
+
+    app = FastAPI(
+        title="Loginlake",
+        version=version("loginlake"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.store = Store(settings, clock)
+    app.state.watch = watch
+    app.state.clock = clock
+    app.add_exception_handler(LakehouseError, on_lakehouse_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_middleware(RequestIds)
+    for resource in (metrics, probes):
+        app.include_router(resource.router)
+    add_docs(app)
+    return app

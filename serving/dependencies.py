@@ -1,0 +1,90 @@
+"""What the routes are given, each named once as a type."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, TypeAlias
+
+from fastapi import Depends, Request
+
+from lakehouse.errors import BadQuery
+from lakehouse.snapshots import Snapshot
+from serving.freshness import BrokerWatch
+from serving.media import FORMAT, media_type
+from serving.parameters import AS_OF, SNAPSHOT, Given, Parameter, given
+from serving.responses import Answering
+from serving.store import Store
+
+# Every route that reads rows takes these.
+READ: tuple[Parameter[Any], ...] = (AS_OF, SNAPSHOT, FORMAT)
+
+
+class Asked:
+    """The parameters of a request; each route says which ones it takes."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def of(self, *takes: Parameter[Any]) -> Given:
+        """The parameters, once checked.
+
+        Raises:
+            UnknownParameter: One is not among `takes`, or given more often than it may be.
+        """
+        return given(self._request.query_params.multi_items(), takes)
+
+
+def takes(*parameters: Parameter[Any]) -> dict[str, Any]:
+    """What OpenAPI shall say that a route takes; later parameters of the same name are left out."""
+    by_name = {parameter.name: parameter for parameter in reversed(parameters)}
+    return {"parameters": [parameter.openapi() for parameter in reversed(by_name.values())]}
+
+
+def snapshot_asked(asked: Given, store: Store) -> Snapshot:
+    """The snapshot that `as_of` or `snapshot` names; without either, the last one.
+
+    Raises:
+        BadQuery: Both are given.
+        SnapshotMissing: Nothing published answers.
+        InFuture: `as_of` is later than now.
+    """
+    snapshot_id, as_of = asked.one(SNAPSHOT), asked.one(AS_OF)
+    if snapshot_id is not None and as_of is not None:
+        raise BadQuery("as_of and snapshot are given both", mend="Give one of them")
+    return store.snapshot(snapshot_id=snapshot_id, as_of=as_of)
+
+
+class Answers:
+    """Makes answers in the format that the request wants."""
+
+    def __init__(self, request: Request, watch: Watching) -> None:
+        self._request = request
+        self._watch = watch
+
+    def to(self, asked: Given) -> Answering:
+        """How to answer what was asked.
+
+        Raises:
+            NotAcceptable: The client takes none of our formats.
+        """
+        headers = self._request.headers
+        return Answering(headers, media_type(asked.one(FORMAT), headers.get("accept")), self._watch.freshness)
+
+
+def _store(request: Request) -> Any:
+    return request.app.state.store
+
+
+def _watch(request: Request) -> Any:
+    return request.app.state.watch
+
+
+def _now(request: Request) -> Any:
+    return request.app.state.clock()
+
+
+Reading: TypeAlias = Annotated[Store, Depends(_store)]
+Watching: TypeAlias = Annotated[BrokerWatch, Depends(_watch)]
+Now: TypeAlias = Annotated[datetime, Depends(_now)]
+Asking: TypeAlias = Annotated[Asked, Depends(Asked)]
+Answered: TypeAlias = Annotated[Answers, Depends(Answers)]

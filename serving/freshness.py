@@ -1,0 +1,175 @@
+"""How far an answer lies behind the broker: asked in the background, so that no answer waits for a dead broker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from lakehouse.errors import BrokerFailed
+from lakehouse.kafka import Bounds, Record, first_record, partition_bounds
+from lakehouse.offsets import Offsets, Partition, nested_offsets
+from lakehouse.settings import Settings
+from lakehouse.snapshots import Snapshot
+
+log = structlog.get_logger()
+
+LOOK_EVERY = 1.0
+# Ends older than that say nothing about now.
+STALE_AFTER = 3.0
+# What an answer may wait for a record that was never looked up; the broker has answered just before.
+PATIENCE = 0.5
+READ_TIMEOUT = 2.0
+REMEMBERED = 4096
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """What an answer covers.
+
+    Attributes:
+        snapshot: The snapshot it was read from.
+        behind_seconds: Now minus the append time of the first broker record that it does not cover; 0 if there is
+            none, None where the broker can't be asked.
+    """
+
+    snapshot: Snapshot
+    behind_seconds: float | None
+
+    def members(self) -> dict[str, Any]:
+        """The freshness as a JSON object."""
+        return {
+            "snapshot": self.snapshot.id,
+            "at": self.snapshot.at,
+            "offsets": nested_offsets(self.snapshot.offsets),
+            "behind_seconds": self.behind_seconds,
+            "live": False,
+            "complete": self.behind_seconds is not None,
+        }
+
+
+@dataclass(frozen=True)
+class _First:
+    """The first record of `[start, end)`, which may hold none."""
+
+    at: Partition
+    start: int
+    end: int
+
+
+class BrokerWatch:
+    """Keeps the broker's offsets at hand, from a thread of its own.
+
+    Args:
+        settings: They name the broker and the topic.
+        clock: Gives now, UTC.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], datetime]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._wanted: set[_First] = set()
+        self._found: dict[_First, Record | None] = {}
+        self._bounds: Mapping[Partition, Bounds] = {}
+        self._seen_at: float | None = None
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="broker-watch", daemon=True)
+
+    def start(self) -> None:
+        """Begins to look, and waits a moment for the first answer."""
+        self._thread.start()
+        with self._changed:
+            self._changed.wait_for(lambda: self._seen_at is not None, timeout=LOOK_EVERY)
+
+    def stop(self) -> None:
+        """Ends the thread; a call to a dead broker that still hangs ends with the process."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        self._thread.join(timeout=LOOK_EVERY)
+
+    def bounds(self) -> Mapping[Partition, Bounds] | None:
+        """Beginning and end of each partition of the broker as of just now; None where it can't be asked."""
+        with self._changed:
+            return self._fresh_bounds()
+
+    def freshness(self, snapshot: Snapshot) -> Freshness:
+        """How far the snapshot lies behind the broker."""
+        return Freshness(snapshot, self._behind_seconds(snapshot.offsets))
+
+    def _behind_seconds(self, offsets: Offsets) -> float | None:
+        with self._changed:
+            bounds = self._fresh_bounds()
+            if bounds is None or _is_another_topic(offsets, bounds):
+                return None
+            firsts = _first_uncovered(offsets, bounds)
+            self._wait_for(firsts)
+            if not all(first in self._found for first in firsts):
+                return None
+            records = [self._found[first] for first in firsts]
+        appended = [record.appended_ms for record in records if record is not None]
+        if not appended:
+            return 0.0
+        behind = self._clock() - datetime.fromtimestamp(min(appended) / 1000, UTC)
+        return max(0.0, round(behind.total_seconds(), 3))
+
+    def _wait_for(self, firsts: set[_First]) -> None:
+        unknown = firsts - self._found.keys()
+        if unknown:
+            self._wanted |= unknown
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not unknown & self._wanted, timeout=PATIENCE)
+
+    def _fresh_bounds(self) -> Mapping[Partition, Bounds] | None:
+        if self._seen_at is None or time.monotonic() - self._seen_at > STALE_AFTER:
+            return None
+        return self._bounds
+
+    def _run(self) -> None:
+        while not self._stopped:
+            try:
+                self._look()
+                self._look_up()
+            except BrokerFailed as error:
+                log.warning("broker_not_asked", reason=error.what)
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopped or bool(self._wanted), timeout=LOOK_EVERY)
+
+    def _look(self) -> None:
+        bounds = partition_bounds(self._settings)
+        with self._changed:
+            self._bounds, self._seen_at = bounds, time.monotonic()
+            self._changed.notify_all()
+
+    def _look_up(self) -> None:
+        """Reads the records that answers wait for; which is the first below an end never changes, so it is kept."""
+        with self._changed:
+            wanted = frozenset(self._wanted)
+        found: dict[_First, Record | None] = {}
+        try:
+            for first in wanted:
+                found[first] = first_record(
+                    self._settings, first.at, start=first.start, end=first.end, timeout=READ_TIMEOUT
+                )
+        finally:
+            with self._changed:
+                self._wanted -= wanted
+                self._found = found | (self._found if len(self._found) < REMEMBERED else {})
+                self._changed.notify_all()
+
+
+def _is_another_topic(offsets: Offsets, bounds: Mapping[Partition, Bounds]) -> bool:
+    """True where the lake has read further than the broker goes: it is not the topic that was read."""
+    return any(at not in bounds or bounds[at].end < offset for at, offset in offsets.items())
+
+
+def _first_uncovered(offsets: Offsets, bounds: Mapping[Partition, Bounds]) -> set[_First]:
+    """The first record that is not covered, for each partition with any; what expired is passed over."""
+    starts = {at: max(offsets.get(at, 0), bound.beginning) for at, bound in bounds.items()}
+    return {_First(at, start, bounds[at].end) for at, start in starts.items() if start < bounds[at].end}

@@ -1,0 +1,113 @@
+"""In which format an answer is wanted, and rows written in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from serving.parameters import Parameter
+from serving.problems import NotAcceptable
+from serving.values import one_of
+
+# Beyond it, doubles (and so the numbers of JavaScript) skip integers.
+LARGEST_EXACT = 2**53
+# A fraction only where there is one, as in JSON.
+CSV_INSTANT = "%Y-%m-%dT%H:%M:%S%.fZ"
+JSON = "application/json"
+CSV = "text/csv"
+MEDIA_TYPES = {"json": JSON, "csv": CSV}
+
+FORMAT: Parameter[str] = Parameter(
+    "format",
+    one_of(*MEDIA_TYPES),
+    "Format of the answer, before what Accept says.",
+    schema={"type": "string", "enum": list(MEDIA_TYPES), "default": "json"},
+)
+
+
+@dataclass(frozen=True)
+class Range:
+    """One media range of an Accept header, with its weight."""
+
+    pattern: str
+    weight: float
+
+    def takes(self, media_type: str) -> bool:
+        """True where the range covers the media type."""
+        main = media_type.partition("/")[0]
+        return self.pattern in ("*/*", f"{main}/*", media_type)
+
+
+def media_type(asked: str | None, accept: str | None) -> str:
+    """The media type to answer in: `format=` decides, then the Accept header, then JSON.
+
+    Raises:
+        NotAcceptable: The header takes none of ours.
+    """
+    if asked is not None:
+        return MEDIA_TYPES[asked]
+    if accept is None:
+        return JSON
+    for wanted in _ranges(accept):
+        for ours in MEDIA_TYPES.values():
+            if wanted.takes(ours):
+                return ours
+    raise NotAcceptable("None of the accepted formats is written here", mend=f"Accept {JSON} or {CSV}")
+
+
+def json_rows(rows: pl.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON values: integers beyond 2^53 as text; what is not finite becomes null when encoded."""
+    longs = [name for name, type_ in rows.schema.items() if type_.is_integer() and _is_large(rows[name])]
+    dicts = rows.to_dicts()
+    for row in dicts:
+        for name in longs:
+            value = row[name]
+            row[name] = str(value) if value is not None and abs(value) > LARGEST_EXACT else value
+    return dicts
+
+
+def csv(rows: pl.DataFrame) -> bytes:
+    """Rows as CSV with a header, UTF-8; null and what is not finite is empty, bytes are base64, lists are JSON."""
+    flat = rows.select(_flat(name, type_) for name, type_ in rows.schema.items())
+    return flat.write_csv(datetime_format=CSV_INSTANT).encode()
+
+
+def _ranges(accept: str) -> list[Range]:
+    """The ranges of an Accept header, the heaviest first; ones without weight are left out."""
+    ranges = [_range(part) for part in accept.split(",")]
+    return sorted((wanted for wanted in ranges if wanted.weight > 0), key=lambda wanted: -wanted.weight)
+
+
+def _range(part: str) -> Range:
+    pattern, *options = (word.strip().lower() for word in part.split(";"))
+    weights = [option.removeprefix("q=") for option in options if option.startswith("q=")]
+    try:
+        return Range(pattern, float(weights[0]) if weights else 1.0)
+    except ValueError:
+        # A weight that can't be read is no wish for it.
+        return Range(pattern, 0.0)
+
+
+def _is_large(values: pl.Series) -> bool:
+    return bool((values.abs() > LARGEST_EXACT).any())
+
+
+def _flat(name: str, type_: pl.DataType) -> pl.Expr:
+    column = pl.col(name)
+    if type_.is_float():
+        return pl.when(column.is_finite()).then(column)
+    if type_ == pl.Binary:
+        return column.bin.encode("base64")
+    return column.map_elements(_json_text(), return_dtype=pl.String) if type_.is_nested() else column
+
+
+def _json_text() -> Callable[[Any], str]:
+    def text(value: Any) -> str:
+        values = value.to_list() if isinstance(value, pl.Series) else value
+        return msgspec.json.encode(values).decode()
+
+    return text

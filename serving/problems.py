@@ -1,0 +1,141 @@
+"""Errors as RFC 9457 problems: one shape, one list of kinds, one page that explains them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lakehouse.errors import BadQuery, InFuture, LakehouseError, LakeUnreadable, SnapshotMissing, TableMissing
+from serving.parameters import UnknownParameter
+
+MEDIA_TYPE = "application/problem+json"
+PAGE = "/docs/problems"
+LONGEST_DETAIL = 1_000
+
+
+class NotAcceptable(LakehouseError):
+    """The client takes none of the formats we write."""
+
+
+class NotReady(LakehouseError):
+    """Nothing can be answered yet."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem; its `slug` is a heading of the page and of docs/api.md."""
+
+    slug: str
+    status: int
+    title: str
+    meaning: str
+
+
+UNKNOWN_PARAMETER = Kind(
+    "unknown-parameter",
+    400,
+    "Unknown parameter",
+    "The URL has a parameter that is not taken there, or gives one twice that is taken once.",
+)
+BAD_REQUEST = Kind("bad-request", 400, "Bad request", "The request can't be read as HTTP.")
+NOT_FOUND = Kind("not-found", 404, "Not found", "There is no such path, metric, table, version or detection.")
+SNAPSHOT_MISSING = Kind(
+    "snapshot-missing",
+    404,
+    "No such snapshot",
+    "Nothing was published by then, or no snapshot has that id; the problem names the oldest.",
+)
+METHOD_NOT_ALLOWED = Kind(
+    "method-not-allowed", 405, "Method not allowed", "The path is there, but not for that method."
+)
+NOT_ACCEPTABLE = Kind("not-acceptable", 406, "Not acceptable", "The Accept header takes neither JSON nor CSV.")
+BAD_VALUE = Kind(
+    "bad-value", 422, "Bad value", "A parameter has a value that is not allowed; the problem names what is."
+)
+IN_FUTURE = Kind("in-future", 422, "In the future", "as_of is later than now.")
+INTERNAL = Kind("internal-error", 500, "Internal error", "Our fault; the log has the request id.")
+LAKE_UNREADABLE = Kind(
+    "lake-unreadable", 503, "Lake unreadable", "A file of the lake is missing, truncated or garbled."
+)
+NOT_READY = Kind("not-ready", 503, "Not ready", "Nothing is published yet, or the lake can't be read.")
+
+KINDS = (
+    UNKNOWN_PARAMETER,
+    BAD_REQUEST,
+    NOT_FOUND,
+    SNAPSHOT_MISSING,
+    METHOD_NOT_ALLOWED,
+    NOT_ACCEPTABLE,
+    BAD_VALUE,
+    IN_FUTURE,
+    INTERNAL,
+    LAKE_UNREADABLE,
+    NOT_READY,
+)
+
+# The first class that fits decides, so a subclass stands before its parent.
+KIND_OF_ERROR: tuple[tuple[type[LakehouseError], Kind], ...] = (
+    (UnknownParameter, UNKNOWN_PARAMETER),
+    (BadQuery, BAD_VALUE),
+    (SnapshotMissing, SNAPSHOT_MISSING),
+    (TableMissing, NOT_FOUND),
+    (InFuture, IN_FUTURE),
+    (NotAcceptable, NOT_ACCEPTABLE),
+    (NotReady, NOT_READY),
+    (LakeUnreadable, LAKE_UNREADABLE),
+)
+KIND_OF_STATUS = {400: BAD_REQUEST, 404: NOT_FOUND, 405: METHOD_NOT_ALLOWED}
+
+
+def problem(kind: Kind, *, detail: str, mend: str | None = None, **more: Any) -> Response:
+    """A problem as an answer.
+
+    Args:
+        kind: Which of `KINDS`.
+        detail: What is wrong this time.
+        mend: What the client can do about it.
+        more: Further members, such as the oldest snapshot.
+    """
+    body = {
+        "type": f"{PAGE}#{kind.slug}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail[:LONGEST_DETAIL],
+        **({"mend": mend[:LONGEST_DETAIL]} if mend else {}),
+        **more,
+    }
+    return Response(msgspec.json.encode(body), status_code=kind.status, media_type=MEDIA_TYPE)
+
+
+def on_lakehouse_error(_: Request, error: Exception) -> Response:
+    """The problem that one of our own errors stands for."""
+    if not isinstance(error, LakehouseError):
+        raise TypeError("registered for LakehouseError alone") from error
+    kind = next((kind for type_, kind in KIND_OF_ERROR if isinstance(error, type_)), INTERNAL)
+    oldest = {"oldest": error.parts["oldest"]} if "oldest" in error.parts else {}
+    return problem(kind, detail=error.what, mend=error.mend, **oldest)
+
+
+def on_http_error(_: Request, error: Exception) -> Response:
+    """The problem for what the router refuses: unknown paths and methods."""
+    if not isinstance(error, HTTPException):
+        raise TypeError("registered for HTTPException alone") from error
+    kind = KIND_OF_STATUS.get(error.status_code, INTERNAL)
+    answer = problem(kind, detail=str(error.detail), mend="See /docs for what there is")
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+def problems_page() -> str:
+    """The page that every problem's `type` leads to."""
+    sections = "\n".join(
+        f'<h2 id="{kind.slug}">{escape(kind.title)} ({kind.status})</h2>\n<p>{escape(kind.meaning)}</p>'
+        for kind in KINDS
+    )
+    return f'<!doctype html>\n<html lang="en"><title>Problems</title>\n<h1>Problems</h1>\n{sections}\n</html>\n'
