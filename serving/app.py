@@ -16,7 +16,7 @@ from serving.docs_pages import add_docs
 from serving.freshness import BrokerWatch
 from serving.problems import on_http_error, on_lakehouse_error
 from serving.requests import RequestIds
-from serving.routes import metrics, probes
+from serving.routes import detections, freshness, metrics, probes, snapshots, tables
 from serving.store import Store, utc_now
 
 DESCRIPTION = """Login events as metrics, detections and tables, at any published snapshot.
@@ -49,7 +49,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> F
     app.add_exception_handler(LakehouseError, on_lakehouse_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_middleware(RequestIds)
-    for resource in (metrics, probes):
+    for resource in (metrics, detections, tables, snapshots, freshness, probes):
         app.include_router(resource.router)
     add_docs(app)
     return app

@@ -7,8 +7,6 @@ from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Request
 
-from lakehouse.errors import BadQuery
-from lakehouse.snapshots import Snapshot
 from serving.freshness import BrokerWatch
 from serving.media import FORMAT, media_type
 from serving.parameters import AS_OF, SNAPSHOT, Given, Parameter, given
@@ -38,20 +36,6 @@ def takes(*parameters: Parameter[Any]) -> dict[str, Any]:
     """What OpenAPI shall say that a route takes; later parameters of the same name are left out."""
     by_name = {parameter.name: parameter for parameter in reversed(parameters)}
     return {"parameters": [parameter.openapi() for parameter in reversed(by_name.values())]}
-
-
-def snapshot_asked(asked: Given, store: Store) -> Snapshot:
-    """The snapshot that `as_of` or `snapshot` names; without either, the last one.
-
-    Raises:
-        BadQuery: Both are given.
-        SnapshotMissing: Nothing published answers.
-        InFuture: `as_of` is later than now.
-    """
-    snapshot_id, as_of = asked.one(SNAPSHOT), asked.one(AS_OF)
-    if snapshot_id is not None and as_of is not None:
-        raise BadQuery("as_of and snapshot are given both", mend="Give one of them")
-    return store.snapshot(snapshot_id=snapshot_id, as_of=as_of)
 
 
 class Answers:

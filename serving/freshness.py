@@ -79,6 +79,7 @@ class BrokerWatch:
         self._bounds: Mapping[Partition, Bounds] = {}
         self._seen_at: float | None = None
         self._stopped = False
+        self._failure: str | None = None
         self._thread = threading.Thread(target=self._run, name="broker-watch", daemon=True)
 
     def start(self) -> None:
@@ -94,10 +95,11 @@ class BrokerWatch:
             self._changed.notify_all()
         self._thread.join(timeout=LOOK_EVERY)
 
-    def bounds(self) -> Mapping[Partition, Bounds] | None:
-        """Beginning and end of each partition of the broker as of just now; None where it can't be asked."""
+    def ends(self) -> Offsets | None:
+        """The broker's end offset of each partition as of just now; None where it can't be asked."""
         with self._changed:
-            return self._fresh_bounds()
+            bounds = self._fresh_bounds()
+        return None if bounds is None else {at: bound.end for at, bound in bounds.items()}
 
     def freshness(self, snapshot: Snapshot) -> Freshness:
         """How far the snapshot lies behind the broker."""
@@ -136,10 +138,17 @@ class BrokerWatch:
             try:
                 self._look()
                 self._look_up()
+                self._tell(None)
             except BrokerFailed as error:
-                log.warning("broker_not_asked", reason=error.what)
+                self._tell(error.what)
             with self._changed:
                 self._changed.wait_for(lambda: self._stopped or bool(self._wanted), timeout=LOOK_EVERY)
+
+    def _tell(self, failure: str | None) -> None:
+        """Logs when the broker stops or starts to answer, not every look."""
+        if (failure is None) != (self._failure is None):
+            log.warning("broker_does_not_answer", reason=failure) if failure else log.info("broker_answers")
+        self._failure = failure
 
     def _look(self) -> None:
         bounds = partition_bounds(self._settings)

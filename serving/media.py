@@ -61,7 +61,7 @@ def media_type(asked: str | None, accept: str | None) -> str:
 
 def json_rows(rows: pl.DataFrame) -> list[dict[str, Any]]:
     """Rows as JSON values: integers beyond 2^53 as text; what is not finite becomes null when encoded."""
-    longs = [name for name, type_ in rows.schema.items() if type_.is_integer() and _is_large(rows[name])]
+    longs = [name for name, type_ in rows.schema.items() if type_ == pl.Int64 and _is_large(rows[name])]
     dicts = rows.to_dicts()
     for row in dicts:
         for name in longs:

@@ -15,6 +15,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from lakehouse.snapshots import Snapshot
+from lakehouse.tables.model import Column
 from serving.freshness import Freshness
 from serving.media import CSV, csv, json_rows
 
@@ -78,6 +79,11 @@ class Answering:
 def json_response(body: Mapping[str, Any]) -> Response:
     """A JSON answer; what is not finite becomes null."""
     return Response(msgspec.json.encode(body), media_type="application/json", headers={"Vary": "Accept"})
+
+
+def described_column(column: Column) -> dict[str, Any]:
+    """A column as the API shows it."""
+    return {"name": column.name, "type": column.type, "meaning": column.meaning}
 
 
 def _opened(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -14,13 +14,14 @@ import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from lakehouse.errors import LakeUnreadable, TableMissing
+from lakehouse.errors import BadQuery, LakeUnreadable, TableMissing
 from lakehouse.offsets import Offsets
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot, resolve_snapshot, snapshot_from_row
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.model import Table
+from serving.parameters import AS_OF, SNAPSHOT, Given
 
 # A pinned handle holds its table's list of files; readers ask for few versions at a time.
 PINNED_HANDLES = 64
@@ -173,6 +174,20 @@ class Store:
 
     def _uri(self, table: Table) -> str:
         return self._settings.table_uri(table.layer, table.name)
+
+
+def snapshot_asked(asked: Given, store: Store) -> Snapshot:
+    """The snapshot that `as_of` or `snapshot` names; without either, the last one.
+
+    Raises:
+        BadQuery: Both are given.
+        SnapshotMissing: Nothing published answers.
+        InFuture: `as_of` is later than now.
+    """
+    snapshot_id, as_of = asked.one(SNAPSHOT), asked.one(AS_OF)
+    if snapshot_id is not None and as_of is not None:
+        raise BadQuery("as_of and snapshot are given both", mend="Give one of them")
+    return store.snapshot(snapshot_id=snapshot_id, as_of=as_of)
 
 
 def scan(table: Table, handle: DeltaTable) -> pl.LazyFrame:

@@ -8,10 +8,11 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from lakehouse.tables.gold import METRICS
-from lakehouse.tables.model import Column, Metric
-from serving.dependencies import READ, Answered, Asking, Now, Reading, snapshot_asked, takes
+from lakehouse.tables.model import Metric
+from serving.dependencies import READ, Answered, Asking, Now, Reading, takes
 from serving.metric_query import answer, default_window, metric_named, metric_parameters, metric_query
-from serving.responses import json_response
+from serving.responses import described_column, json_response
+from serving.store import snapshot_asked
 
 router = APIRouter(prefix="/v1/metrics", tags=["metrics"])
 
@@ -53,8 +54,3 @@ def _described(metric: Metric) -> dict[str, Any]:
         "default_every": default_window(metric),
         "live": False,
     }
-
-
-def described_column(column: Column) -> dict[str, Any]:
-    """A column as the API shows it."""
-    return {"name": column.name, "type": column.type, "meaning": column.meaning}

@@ -1,0 +1,209 @@
+"""The read verbs: `tables`, `history`, `query` and `sql`, without Spark."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lakehouse.errors import BadQuery, MissingExtra
+from loginlake.writing import FORMS, write_rows
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from serving.store import Store
+
+# A table is for reading; all rows are for a file.
+ROWS_SHOWN = 100
+
+Pairs = list[tuple[str, str]]
+
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", metavar="T", help="Read the last snapshot published at or before T (RFC 3339).")
+]
+SnapshotId = Annotated[str | None, typer.Option("--snapshot", metavar="N", help="Read the snapshot of this id.")]
+Format = Annotated[str, typer.Option("--format", metavar="|".join(FORMS), help="How the rows are written.")]
+Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the read verbs to a command line."""
+    for verb in (tables, history, query, sql):
+        app.command()(verb)
+
+
+def tables(*, form: Format = "table", json: Json = False) -> None:
+    """List the tables of the lake: the version that the last snapshot names, and what one row is."""
+    form = _form(form, json=json)
+    store = _store()
+    import polars as pl
+
+    from lakehouse.tables import TABLES
+
+    snapshots = store.snapshots()
+    versions = snapshots[-1].versions if snapshots else {}
+    listed = [
+        {"table": table.full_name, "version": versions.get(table.full_name), "grain": table.grain}
+        for table in TABLES.values()
+    ]
+    write_rows(pl.DataFrame(listed, schema_overrides={"version": pl.Int64}), form)
+
+
+def history(
+    table: Annotated[str, typer.Argument(help="Its name, with or without its layer.")],
+    *,
+    limit: Annotated[str, typer.Option(metavar="ROWS", help="Versions at most.")] = "20",
+    form: Format = "table",
+    json: Json = False,
+) -> None:
+    """Show the versions of a table, the newest first, published or not."""
+    form = _form(form, json=json)
+    store = _store()
+    import msgspec
+    import polars as pl
+
+    from lakehouse.tables import table_named
+    from serving.parameters import LARGEST_LIMIT
+    from serving.values import bounded
+
+    commits = [asdict(commit) for commit in store.history(table_named(table), limit=bounded(1, LARGEST_LIMIT)(limit))]
+    for commit in commits:
+        commit["metrics"] = msgspec.json.encode(commit["metrics"], order="sorted").decode()
+    write_rows(pl.DataFrame(commits), form)
+
+
+def query(  # noqa: PLR0913 - each parameter is an option of the command
+    name: Annotated[str, typer.Argument(metavar="TABLE|METRIC", help="A metric, or a table such as silver.events.")],
+    *,
+    every: Annotated[str | None, typer.Option(metavar="hour|day", help="Length of a metric's windows.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="T", help="First instant of a metric: RFC 3339, or -24h, -7d.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", metavar="T", help="First instant no more wanted.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=VALUE", help="Only such rows; repeat it for more. COLUMN__ne=VALUE for others."),
+    ] = None,
+    order_by: Annotated[
+        str | None, typer.Option(metavar="-A,B", help="Columns to sort by, - for largest first.")
+    ] = None,
+    limit: Annotated[
+        str | None, typer.Option(metavar="ROWS", help=f"Rows at most; all unless given, a table shows {ROWS_SHOWN}.")
+    ] = None,
+    as_of: AsOf = None,
+    snapshot: SnapshotId = None,
+    version: Annotated[
+        str | None, typer.Option(metavar="N", help="Read this version of the table alone, published or not.")
+    ] = None,
+    form: Format = "table",
+    json: Json = False,
+) -> None:
+    """Print rows of a metric or of a table, at the last snapshot or an earlier one.
+
+    Attempts per address and day, as a file: loginlake query ip_activity --every day --format csv
+    """
+    form = _form(form, json=json)
+    store = _store()
+    from lakehouse.tables import METRICS_BY_NAME
+
+    options = {"every": every, "from": since, "to": until, "order_by": order_by, "version": version}
+    pairs = _given_pairs(**options, as_of=as_of, snapshot=snapshot) + [_condition(text) for text in where or []]
+    rows_of = _metric_rows if name in METRICS_BY_NAME else _table_rows
+    rows = rows_of(name, pairs, limit=_at_most(limit, form), store=store)
+    if limit is None and form == "table" and rows.height > ROWS_SHOWN:
+        rows = rows.head(ROWS_SHOWN)
+        typer.echo(f"The first {ROWS_SHOWN} rows; there are more: give --limit, or --format csv for all", err=True)
+    write_rows(rows, form)
+
+
+def sql(
+    statement: Annotated[str, typer.Argument(metavar="SELECT", help="SQL as polars speaks it.")],
+    *,
+    as_of: AsOf = None,
+    snapshot: SnapshotId = None,
+    form: Format = "table",
+    json: Json = False,
+) -> None:
+    """Answer a SELECT over all tables of one snapshot.
+
+    The tables go by their names, with or without the layer: raw_logs, events, pair_activity_hourly, ip_activity,
+    user_activity, app_activity, detections, snapshots. The view logins has the attempts: accepted rows of events
+    with action login. For example: loginlake sql 'select username, sum(times) as n from logins group by username'
+    """
+    form = _form(form, json=json)
+    store = _store()
+    from serving.parameters import AS_OF, SNAPSHOT, given
+    from serving.sql import sql_answer
+    from serving.store import snapshot_asked
+
+    asked = given(_given_pairs(as_of=as_of, snapshot=snapshot), (AS_OF, SNAPSHOT))
+    write_rows(sql_answer(statement, store, snapshot_asked(asked, store)), form)
+
+
+def _metric_rows(name: str, pairs: Pairs, *, limit: int | None, store: Store) -> pl.DataFrame:
+    from serving.metric_query import answer, metric_named, metric_parameters, metric_query
+    from serving.parameters import AS_OF, SNAPSHOT, given
+    from serving.store import snapshot_asked, utc_now
+
+    metric = metric_named(name)
+    asked = given(pairs, (*metric_parameters(metric), AS_OF, SNAPSHOT))
+    question = metric_query(metric, asked, utc_now())
+    unpaged = replace(question, selection=replace(question.selection, limit=limit))
+    return answer(unpaged, store, snapshot_asked(asked, store))
+
+
+def _table_rows(name: str, pairs: Pairs, *, limit: int | None, store: Store) -> pl.DataFrame:
+    from lakehouse.tables import table_named
+    from serving.parameters import given
+    from serving.table_rows import rows_asked, table_parameters, table_query
+
+    table = table_named(name)
+    asked = given(pairs, table_parameters(table))
+    return rows_asked(table_query(table, asked, limit=limit), store, asked)
+
+
+def _store() -> Store:
+    """The lake that the settings name.
+
+    Raises:
+        MissingExtra: This install can't read a lake.
+    """
+    from lakehouse.settings import load_settings
+
+    try:
+        from serving.store import Store
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"Reading the lake needs {error.name}", mend="Install it with `pip install 'loginlake[serving]'`"
+        ) from error
+    return Store(load_settings())
+
+
+def _given_pairs(**options: str | None) -> Pairs:
+    return [(option, text) for option, text in options.items() if text is not None]
+
+
+def _condition(text: str) -> tuple[str, str]:
+    column, equals, value = text.partition("=")
+    if not equals:
+        raise BadQuery(f"--where {text!r} has no =", mend="Write --where COLUMN=VALUE")
+    return column, value
+
+
+def _at_most(limit: str | None, form: str) -> int | None:
+    """Rows to read: as many as asked for; else all, of which a table needs one more than it shows."""
+    if limit is not None:
+        from serving.values import LARGEST_LONG, bounded
+
+        return bounded(1, LARGEST_LONG)(limit)
+    return ROWS_SHOWN + 1 if form == "table" else None
+
+
+def _form(form: str, *, json: bool) -> str:
+    if json:
+        return "json"
+    if form not in FORMS:
+        raise BadQuery(f"{form!r} is no format", mend=f"Use one of {', '.join(FORMS)}")
+    return form

@@ -1,0 +1,49 @@
+"""SQL over all tables of one snapshot, by polars."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from lakehouse.errors import BadQuery, LakeUnreadable
+from lakehouse.snapshots import Snapshot
+from lakehouse.tables import TABLES
+from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.gold import SNAPSHOTS
+from lakehouse.tables.silver import EVENTS
+from serving.selection import Filter
+from serving.store import Store
+
+LOGINS = "logins"
+
+
+def sql_frames(store: Store, snapshot: Snapshot) -> dict[str, pl.LazyFrame]:
+    """Every table of a snapshot under its name, with and without its layer, and the view `logins`.
+
+    `logins` has the accepted rows of silver.events with action `login`.
+    """
+    unlisted = (RAW_LOGS, SNAPSHOTS)
+    tables = [table for table in TABLES.values() if table in unlisted or table.full_name in snapshot.versions]
+    frames = {table.full_name: store.rows(table, snapshot) for table in tables}
+    frames |= {table.name: frames[table.full_name] for table in tables}
+    attempts = (Filter("verdict", ("accepted",)), Filter("action", ("login",)))
+    return {**frames, LOGINS: frames[EVENTS.full_name].filter(*(wanted.expression() for wanted in attempts))}
+
+
+def sql_answer(statement: str, store: Store, snapshot: Snapshot) -> pl.DataFrame:
+    """The rows that a SELECT gives.
+
+    Raises:
+        BadQuery: It is no SQL that polars knows, or names a table or column that is not there.
+        LakeUnreadable: A file is missing or damaged.
+    """
+    frames = sql_frames(store, snapshot)
+    try:
+        return pl.SQLContext(frames).execute(statement, eager=True)
+    except (OSError, pl.exceptions.PanicException) as error:
+        raise LakeUnreadable(
+            f"A table can't be read ({type(error).__name__})", mend="Run `loginlake verify` to see what is damaged"
+        ) from error
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).partition("\n")[0]
+        tables = ", ".join(name for name in sorted(frames) if "." not in name)
+        raise BadQuery(f"That SQL can't be answered: {reason}", mend=f"The tables are {tables}") from error

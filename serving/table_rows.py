@@ -1,0 +1,87 @@
+"""Rows of a table as they are: at a snapshot, or at a version of that table alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from lakehouse.errors import BadQuery
+from lakehouse.snapshots import Snapshot
+from lakehouse.tables.model import Table
+from serving.parameters import AS_OF, SNAPSHOT, VERSION, Given, Parameter
+from serving.selection import Selection, filter_parameters, order_parameter, selection
+from serving.store import Store, collected, snapshot_asked
+
+
+@dataclass(frozen=True)
+class TableQuery:
+    """Which rows of which table are wanted."""
+
+    table: Table
+    selection: Selection
+
+    @property
+    def canonical(self) -> str:
+        """The same text for the same question, however it was written."""
+        return repr((self.table.full_name, self.selection))
+
+
+def table_parameters(table: Table) -> tuple[Parameter[Any], ...]:
+    """What a question about a table may say on the command line: any of its columns is a filter."""
+    return (*filter_parameters(table.columns), order_parameter(table.columns), VERSION, AS_OF, SNAPSHOT)
+
+
+def table_query(table: Table, asked: Given, *, limit: int | None) -> TableQuery:
+    """The question as checked values.
+
+    Raises:
+        BadQuery: A value can't be read or is not allowed; the error names what is.
+    """
+    wanted = selection(asked, table.columns, ordered=table.columns, default=())
+    return TableQuery(table, Selection(wanted.filters, wanted.order_by, limit))
+
+
+def version_asked(asked: Given) -> int | None:
+    """The version of one table that was asked for.
+
+    Raises:
+        BadQuery: A snapshot is asked for too.
+    """
+    version = asked.one(VERSION)
+    if version is not None and (asked.one(AS_OF) is not None or asked.one(SNAPSHOT) is not None):
+        raise BadQuery("version is given beside a snapshot", mend="Give one of version, snapshot and as_of")
+    return version
+
+
+def rows_at_version(query: TableQuery, store: Store, version: int) -> pl.DataFrame:
+    """The rows of one version of the table, for inspection.
+
+    Raises:
+        TableMissing: The table has no such version.
+        LakeUnreadable: A file is missing or damaged.
+    """
+    return collected(query.selection.of(store.rows_at_version(query.table, version), query.table.key), query.table)
+
+
+def rows_at_snapshot(query: TableQuery, store: Store, snapshot: Snapshot) -> pl.DataFrame:
+    """The rows of the table at a snapshot.
+
+    Raises:
+        TableMissing: The snapshot is older than the table.
+        LakeUnreadable: A file is missing or damaged.
+    """
+    return collected(query.selection.of(store.rows(query.table, snapshot), query.table.key), query.table)
+
+
+def rows_asked(query: TableQuery, store: Store, asked: Given) -> pl.DataFrame:
+    """The rows at the version that was asked for, else at the snapshot.
+
+    Raises:
+        BadQuery: Both are asked for.
+    """
+    version = version_asked(asked)
+    if version is not None:
+        return rows_at_version(query, store, version)
+    return rows_at_snapshot(query, store, snapshot_asked(asked, store))

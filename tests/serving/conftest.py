@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from lakes import DAY, FIRST_PUBLISHED, SmallLake, a_detection, a_login
+
+from lakehouse.settings import Settings
+
+START_SECONDS = 60
+
+
+def settings_of(folder: Path) -> Settings:
+    # No broker listens there: port 9 discards.
+    return Settings(root=str(folder / "lake"), state=folder / "state", kafka="127.0.0.1:9", _env_file=None)
+
+
+def publish_twice(settings: Settings) -> None:
+    """Two snapshots with different figures: 3 attempts from one address, then 5 more, 4 of them from another."""
+    lake = SmallLake(settings)
+    lake.publish([a_login(offset) for offset in range(3)], [])
+    others = [a_login(offset, src_ip="198.51.100.7", username=f"user{offset:04}") for offset in range(3, 7)]
+    later = a_login(7, event_at=DAY + timedelta(hours=5), outcome="success", failure_reason=None, src_ip=None)
+    lake.publish([*others, later], [a_detection("d1")], FIRST_PUBLISHED + timedelta(hours=1))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_of(tmp_path)
+
+
+@pytest.fixture
+def lake(settings: Settings) -> SmallLake:
+    return SmallLake(settings)
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A lake with two snapshots that no test changes."""
+    settings = settings_of(tmp_path_factory.mktemp("published"))
+    publish_twice(settings)
+    return settings
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A server process of its own over the lake, and its address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "LOGINLAKE_ROOT": settings.root,
+        "LOGINLAKE_KAFKA": settings.kafka,
+        "LOGINLAKE_PORT": str(port),
+    }
+    process = subprocess.Popen([sys.executable, "-m", "serving"], env=environment, stderr=subprocess.PIPE)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_alive(process, address)
+        yield process, address
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=START_SECONDS)
+
+
+def wait_until_alive(process: subprocess.Popen[bytes], address: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(f"{address}/livez")
+        except httpx.TransportError:
+            assert process.poll() is None, process.stderr.read().decode()
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail("the server did not start")
+
+
+@pytest.fixture(scope="session")
+def api(published: Settings) -> Iterator[httpx.Client]:
+    """A client of a real server over the published lake."""
+    with serving(published) as (_, address), httpx.Client(base_url=address) as client:
+        yield client

@@ -1,0 +1,149 @@
+"""Small real lakes, written by delta-rs with the declared schemas."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+from deltalake import DeltaTable, Schema, write_deltalake
+
+from gold.transforms.metrics import metric_rows, pair_activity_hourly
+from lakehouse.settings import Settings
+from lakehouse.snapshots import Snapshot
+from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.model import Table
+from lakehouse.tables.silver import EVENTS
+
+DAY = datetime(2026, 3, 2, tzinfo=UTC)
+FIRST_PUBLISHED = DAY + timedelta(days=1)
+
+
+def a_login(offset: int, **values: Any) -> dict[str, Any]:
+    """An accepted failed login of user0001 at the day's first minute; a test names what it is about."""
+    at = values.get("event_at", DAY + timedelta(minutes=1))
+    row: dict[str, Any] = dict.fromkeys(EVENTS.column_names)
+    row |= {
+        "event_id": f"event-{offset}",
+        "event_at": at,
+        "event_on": at.date(),
+        "action": "login",
+        "outcome": "failure",
+        "failure_reason": "invalid_credentials",
+        "times": 1,
+        "username": "user0001",
+        "src_ip": "192.0.2.1",
+        "app": "portal",
+        "is_private": False,
+        "verdict": "accepted",
+        "format": "login",
+        "decoder_version": 1,
+        "topic": "logs",
+        "partition": 0,
+        "offset": offset,
+        "appended_at": at,
+        "ingested_at": at,
+    }
+    return row | values
+
+
+def a_detection(detection_id: str, **values: Any) -> dict[str, Any]:
+    """A brute force from 192.0.2.1."""
+    return {
+        "detection_id": detection_id,
+        "rule": "brute_force_ip",
+        "rule_version": 1,
+        "entity_type": "src_ip",
+        "entity": "192.0.2.1",
+        "fired_at": DAY + timedelta(minutes=5),
+        "fired_on": DAY.date(),
+        "first_at": DAY,
+        "last_at": DAY + timedelta(minutes=5),
+        "severity": "high",
+        "status": "confirmed",
+        "measures": '{"failures":7}',
+        "evidence": '[["logs",0,1]]',
+        "technique": "T1110",
+    } | values
+
+
+class SmallLake:
+    """Publishes events as silver, gold and a snapshot, as the jobs do, each table rewritten whole."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._events: list[dict[str, Any]] = []
+        self._published = 0
+
+    def publish(
+        self, events: list[dict[str, Any]], detections: list[dict[str, Any]], at: datetime = FIRST_PUBLISHED
+    ) -> Snapshot:
+        """Adds events and publishes the snapshot that covers them."""
+        self._events += events
+        self._append_bronze(events)
+        versions = {EVENTS.full_name: self._write(EVENTS, self._events)}
+        frame = pl.from_arrow(pa.Table.from_pylist(self._events, schema=EVENTS.arrow_schema()))
+        base = pair_activity_hourly(frame.lazy()).collect()
+        versions[PAIR_ACTIVITY.full_name] = self._write(PAIR_ACTIVITY, base.to_dicts())
+        for metric in STORED_METRICS:
+            rows = metric_rows(metric, base.lazy(), every=metric.stored).collect()
+            versions[metric.table.full_name] = self._write(metric.table, rows.to_dicts())
+        versions[DETECTIONS.full_name] = self._write(DETECTIONS, detections)
+        self._published += 1
+        return self._append_snapshot(versions, at)
+
+    def _append_snapshot(self, versions: dict[str, int], at: datetime) -> Snapshot:
+        snapshot = Snapshot(
+            id=self._published,
+            at=at,
+            versions=versions,
+            offsets={("logs", 0): max(event["offset"] for event in self._events) + 1},
+            last_event_at=max(event["event_at"] for event in self._events),
+            last_append_at=max(event["appended_at"] for event in self._events),
+            enrichment={},
+        )
+        self._write(SNAPSHOTS, [snapshot.row()], mode="append")
+        return snapshot
+
+    def _append_bronze(self, events: list[dict[str, Any]]) -> None:
+        uri = self._settings.table_uri(RAW_LOGS.layer, RAW_LOGS.name)
+        DeltaTable.create(
+            uri,
+            schema=Schema.from_json(RAW_LOGS.schema_json()),
+            partition_by=list(RAW_LOGS.partition_by),
+            mode="ignore",
+        )
+        write_deltalake(
+            uri, pa.Table.from_pylist([_raw(event) for event in events], schema=_raw_schema()), mode="append"
+        )
+
+    def _write(self, table: Table, rows: list[dict[str, Any]], mode: str = "overwrite") -> int:
+        uri = self._settings.table_uri(table.layer, table.name)
+        arrow = pa.Table.from_pylist(rows, schema=table.arrow_schema())
+        write_deltalake(uri, arrow, mode=mode, partition_by=list(table.partition_by))
+        return DeltaTable(uri).version()
+
+
+def _raw(event: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "key": b"user0001",
+        "value": b"\xff{}",
+        "headers": [{"key": "format", "value": b"login"}],
+        "topic": event["topic"],
+        "partition": event["partition"],
+        "offset": event["offset"],
+        "appended_at": event["appended_at"],
+        "timestamp_type": 1,
+        "ingested_at": event["ingested_at"],
+        "ingested_on": event["ingested_at"].date(),
+    }
+
+
+def _raw_schema() -> pa.Schema:
+    headers = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
+    return pa.schema(
+        pa.field(column.name, headers) if isinstance(column.type, dict) else column.arrow_field()
+        for column in RAW_LOGS.columns
+    )
