@@ -14,7 +14,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from serving.docs_pages import add_docs
 from serving.freshness import BrokerWatch
-from serving.problems import on_http_error, on_lakehouse_error
+from serving.problems import MEDIA_TYPE, on_http_error, on_lakehouse_error
 from serving.requests import RequestIds
 from serving.routes import detections, freshness, metrics, probes, snapshots, tables
 from serving.store import Store, utc_now
@@ -42,6 +42,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> F
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        responses={"default": {"description": "A problem (RFC 9457)", "content": {MEDIA_TYPE: {}}}},
     )
     app.state.store = Store(settings, clock)
     app.state.watch = watch

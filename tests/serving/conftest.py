@@ -8,30 +8,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
-from lakes import DAY, FIRST_PUBLISHED, SmallLake, a_detection, a_login
 
 from lakehouse.settings import Settings
+from tests.serving.lakes import SmallLake, publish_twice, settings_of
 
 START_SECONDS = 60
-
-
-def settings_of(folder: Path) -> Settings:
-    # No broker listens there: port 9 discards.
-    return Settings(root=str(folder / "lake"), state=folder / "state", kafka="127.0.0.1:9", _env_file=None)
-
-
-def publish_twice(settings: Settings) -> None:
-    """Two snapshots with different figures: 3 attempts from one address, then 5 more, 4 of them from another."""
-    lake = SmallLake(settings)
-    lake.publish([a_login(offset) for offset in range(3)], [])
-    others = [a_login(offset, src_ip="198.51.100.7", username=f"user{offset:04}") for offset in range(3, 7)]
-    later = a_login(7, event_at=DAY + timedelta(hours=5), outcome="success", failure_reason=None, src_ip=None)
-    lake.publish([*others, later], [a_detection("d1")], FIRST_PUBLISHED + timedelta(hours=1))
 
 
 @pytest.fixture

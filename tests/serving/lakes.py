@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -67,6 +68,11 @@ def a_detection(detection_id: str, **values: Any) -> dict[str, Any]:
         "evidence": '[["logs",0,1]]',
         "technique": "T1110",
     } | values
+
+
+def settings_of(folder: Path) -> Settings:
+    # No broker listens there: port 9 discards.
+    return Settings(root=str(folder / "lake"), state=folder / "state", kafka="127.0.0.1:9", _env_file=None)
 
 
 class SmallLake:
@@ -147,3 +153,12 @@ def _raw_schema() -> pa.Schema:
         pa.field(column.name, headers) if isinstance(column.type, dict) else column.arrow_field()
         for column in RAW_LOGS.columns
     )
+
+
+def publish_twice(settings: Settings) -> None:
+    """Two snapshots with different figures: 3 attempts from one address, then 5 more, 4 of them from another."""
+    lake = SmallLake(settings)
+    lake.publish([a_login(offset) for offset in range(3)], [])
+    others = [a_login(offset, src_ip="198.51.100.7", username=f"user{offset:04}") for offset in range(3, 7)]
+    later = a_login(7, event_at=DAY + timedelta(hours=5), outcome="success", failure_reason=None, src_ip=None)
+    lake.publish([*others, later], [a_detection("d1")], FIRST_PUBLISHED + timedelta(hours=1))

@@ -1,0 +1,119 @@
+"""The read verbs, over a real lake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import polars as pl
+import pytest
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
+
+from lakehouse.errors import BadQuery, LakehouseError, SnapshotMissing, TableMissing
+from loginlake.read import register
+from tests.serving.lakes import publish_twice, settings_of
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    settings = settings_of(tmp_path_factory.mktemp("read"))
+    publish_twice(settings)
+    return settings.root
+
+
+@pytest.fixture
+def loginlake(root: str, monkeypatch: pytest.MonkeyPatch):
+    app = typer.Typer()
+    register(app)
+    monkeypatch.setenv("LOGINLAKE_ROOT", root)
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(app, words, catch_exceptions=False)
+
+    return run
+
+
+def test_attempts_per_address_are_one_command_away(loginlake) -> None:
+    lines = loginlake("query", "ip_activity", "--every", "day", "--format", "csv", "--limit", "2").stdout.splitlines()
+
+    assert lines[0].startswith("window_at,window_on,src_ip,attempts,successes,failures")
+    assert [line.split(",")[2:4] for line in lines[1:]] == [["198.51.100.7", "4"], ["192.0.2.1", "3"]]
+
+
+def test_an_earlier_snapshot_gives_the_earlier_figures(loginlake) -> None:
+    by_id = json.loads(loginlake("query", "ip_activity", "--snapshot", "1", "--json").stdout)
+    by_instant = json.loads(loginlake("query", "ip_activity", "--as-of", "2026-03-03T00:00:00Z", "--json").stdout)
+
+    assert by_id == by_instant
+    assert [row["attempts"] for row in by_id] == [3]
+
+
+def test_a_table_is_filtered_sorted_and_read_at_a_version(loginlake) -> None:
+    written = loginlake(
+        "query", "events", "--version", "0", "--where", "offset=2", "--where", "offset=0", "--where", "username__ne=x",
+        "--order-by", "-offset", "--format", "ndjson",
+    )  # fmt: skip
+
+    assert [json.loads(line)["offset"] for line in written.stdout.splitlines()] == [2, 0]
+
+
+def test_parquet_comes_out_whole(loginlake) -> None:
+    written = loginlake("query", "bronze.raw_logs", "--format", "parquet").stdout_bytes
+
+    assert pl.read_parquet(BytesIO(written)).height == 8
+
+
+def test_a_table_for_a_person_shows_what_could_steer_the_terminal_as_its_escape(loginlake) -> None:
+    assert "a\\x1b[31m" in loginlake("sql", "select 'a\x1b[31m' as username").stdout
+
+
+def test_sql_sees_all_tables_of_one_snapshot_by_both_names(loginlake) -> None:
+    statement = "select count(*) as n from logins join silver.events using (event_id)"
+
+    assert json.loads(loginlake("sql", statement, "--json").stdout) == [{"n": 8}]
+    assert json.loads(loginlake("sql", statement, "--json", "--snapshot", "1").stdout) == [{"n": 3}]
+
+
+def test_tables_and_history_name_versions(loginlake) -> None:
+    tables = json.loads(loginlake("tables", "--json").stdout)
+    history = json.loads(loginlake("history", "events", "--json").stdout)
+
+    assert {"table": "silver.events", "version": 1, "grain": "one row per bronze position"} in tables
+    assert [commit["version"] for commit in history] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "mend"),
+    [
+        (["query", "nope"], TableMissing, "ip_activity"),
+        (["query", "events", "--version", "7"], TableMissing, "from 0 to 1"),
+        (["query", "events", "--version", "0", "--snapshot", "1"], BadQuery, "one of version"),
+        (["query", "ip_activity", "--version", "0"], BadQuery, "Use every"),
+        (["query", "ip_activity", "--where", "src_ip"], BadQuery, "COLUMN=VALUE"),
+        (["query", "ip_activity", "--where", "user=x"], BadQuery, "src_ip"),
+        (["query", "ip_activity", "--limit", "0"], BadQuery, "Write 1"),
+        (["query", "ip_activity", "--format", "xml"], BadQuery, "csv"),
+        (["query", "ip_activity", "--as-of", "2020-01-01T00:00:00Z"], SnapshotMissing, "oldest snapshot is 1"),
+        (["sql", "select nope from events"], BadQuery, "logins"),
+        (["sql", "selct"], BadQuery, "logins"),
+    ],
+)
+def test_a_bad_question_is_an_error_that_names_what_is_allowed(
+    loginlake, words: list[str], error: type[LakehouseError], mend: str
+) -> None:
+    with pytest.raises(error, match=mend):
+        loginlake(*words)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import loginlake.read, sys; print(*sys.modules)"],
+        capture_output=True, check=True, text=True, cwd=Path(__file__).parents[2],
+    ).stdout.split()  # fmt: skip
+
+    assert not {"polars", "deltalake", "pydantic", "fastapi", "confluent_kafka", "pyarrow"} & set(loaded)

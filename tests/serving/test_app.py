@@ -1,0 +1,190 @@
+"""The API from outside: a server process over a real lake."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import httpx
+import pytest
+
+from lakehouse.settings import Settings
+from serving.app import create_app
+from serving.problems import KINDS
+
+DOCS = Path(__file__).parents[2] / "docs" / "api.md"
+IPS = "/v1/metrics/ip_activity"
+
+
+def test_attempts_per_address_come_newest_window_and_most_attempts_first(api: httpx.Client) -> None:
+    answer = api.get(IPS, params={"every": "day"}).json()
+
+    assert [(row["src_ip"], row["attempts"]) for row in answer["data"]] == [
+        ("198.51.100.7", 4),
+        ("192.0.2.1", 3),
+        (None, 1),
+    ]
+    assert answer["next"] is None
+    assert answer["meta"]["metric"] == "ip_activity"
+    assert answer["meta"]["rows"] == 3
+
+
+def test_windows_that_are_not_stored_are_computed_from_the_base(api: httpx.Client) -> None:
+    rows = api.get(IPS, params={"every": "hour", "from": "2026-03-02T01:00:00Z"}).json()["data"]
+
+    assert [(row["window_at"], row["attempts"], row["successes"]) for row in rows] == [("2026-03-02T05:00:00Z", 1, 1)]
+
+
+def test_a_snapshot_and_its_instant_give_the_same_earlier_figures(api: httpx.Client) -> None:
+    now = api.get(IPS).json()["data"]
+    by_id = api.get(IPS, params={"snapshot": "1"})
+    by_instant = api.get(IPS, params={"as_of": "2026-03-03T00:00:00Z"})
+
+    assert by_id.json()["data"] == by_instant.json()["data"] != now
+    assert by_id.headers["Loginlake-Snapshot"] == by_instant.headers["Loginlake-Snapshot"] == "1"
+
+
+def test_an_answer_says_what_it_covers_and_that_the_broker_could_not_be_asked(api: httpx.Client) -> None:
+    assert api.get(IPS).json()["meta"]["freshness"] == {
+        "snapshot": 2,
+        "at": "2026-03-03T01:00:00Z",
+        "offsets": {"logs": {"0": 8}},
+        "behind_seconds": None,
+        "live": False,
+        "complete": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "addresses"),
+    [
+        ("src_ip=192.0.2.1", ["192.0.2.1"]),
+        ("src_ip=192.0.2.1&src_ip=198.51.100.7", ["198.51.100.7", "192.0.2.1"]),
+        ("src_ip=", [None]),
+        ("src_ip__ne=192.0.2.1", ["198.51.100.7", None]),
+        ("src_ip=' OR 1=1", []),
+        ("src_ip=%00", []),
+        ("order_by=attempts,src_ip", [None, "192.0.2.1", "198.51.100.7"]),
+        ("order_by=src_ip&limit=1", ["192.0.2.1"]),
+        ("from=2026-03-02T00:00:00Z&to=2026-03-02T00:00:00.000001Z", ["198.51.100.7", "192.0.2.1", None]),
+        ("to=2026-03-02T00:00:00Z", []),
+        ("from=2026-03-02T01:00:00%2B01:00&to=9999-12-31T00:00:00Z&limit=1", ["198.51.100.7"]),
+        ("from=-7d", []),
+    ],
+)
+def test_filters_period_order_and_limit_choose_the_rows(api: httpx.Client, query: str, addresses: list[str]) -> None:
+    answer = api.get(f"{IPS}?{query}")
+
+    assert [row["src_ip"] for row in answer.json()["data"]] == addresses
+
+
+def test_csv_has_a_header_and_the_same_rows(api: httpx.Client) -> None:
+    by_parameter = api.get(IPS, params={"format": "csv"})
+    by_header = api.get(IPS, headers={"Accept": "text/csv;q=0.9, application/json;q=0.1"})
+
+    rows = list(csv.DictReader(io.StringIO(by_parameter.text)))
+    assert [(row["src_ip"], row["attempts"]) for row in rows] == [("198.51.100.7", "4"), ("192.0.2.1", "3"), ("", "1")]
+    assert by_header.text == by_parameter.text
+    assert by_header.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert by_header.headers["Vary"] == "Accept"
+
+
+def test_an_unchanged_answer_is_not_sent_again(api: httpx.Client) -> None:
+    tag = api.get(IPS, params={"order_by": "src_ip"}).headers["ETag"]
+
+    again = api.get(IPS, params={"order_by": "src_ip"}, headers={"If-None-Match": f'"other", {tag}'})
+    other = api.get(IPS, params={"order_by": "-src_ip"}, headers={"If-None-Match": tag})
+    older = api.get(IPS, params={"order_by": "src_ip", "snapshot": "1"}, headers={"If-None-Match": tag})
+
+    assert (again.status_code, again.content) == (304, b"")
+    assert (other.status_code, older.status_code) == (200, 200)
+
+
+def test_a_detection_has_its_evidence_as_json(api: httpx.Client) -> None:
+    listed = api.get("/v1/detections", params={"rule": "brute_force_ip", "from": "2026-03-02T00:00:00Z"}).json()["data"]
+    one = api.get("/v1/detections/d1").json()["data"]
+
+    assert listed == one
+    assert one[0]["evidence"] == [["logs", 0, 1]]
+    assert one[0]["measures"] == {"failures": 7}
+    assert api.get("/v1/detections", params={"snapshot": "1"}).json()["data"] == []
+
+
+def test_bronze_at_a_snapshot_is_what_lies_below_its_offsets(api: httpx.Client) -> None:
+    rows = api.get("/v1/tables/bronze.raw_logs/rows", params={"snapshot": "1"}).json()["data"]
+
+    assert [row["offset"] for row in rows] == [0, 1, 2]
+    assert rows[0]["value"] == "/3t9"
+    assert rows[0]["headers"] == [{"key": "format", "value": "bG9naW4="}]
+
+
+def test_the_list_of_snapshots_can_be_read_as_of_a_snapshot(api: httpx.Client) -> None:
+    rows = api.get("/v1/tables/gold.snapshots/rows", params={"snapshot": "1"}).json()["data"]
+
+    assert [row["id"] for row in rows] == [1]
+
+
+def test_a_version_of_one_table_can_be_inspected(api: httpx.Client) -> None:
+    history = api.get("/v1/tables/silver.events/history").json()["data"]
+    rows = api.get("/v1/tables/silver.events/rows", params={"version": "0", "limit": "2"}).json()
+
+    assert [commit["version"] for commit in history] == [1, 0]
+    assert history[0]["operation"] == "WRITE"
+    assert [row["offset"] for row in rows["data"]] == [0, 1]
+    assert rows["meta"] == {"table": "silver.events", "version": 0, "rows": 2}
+
+
+def test_the_catalogues_list_metrics_tables_and_snapshots(api: httpx.Client) -> None:
+    metrics = api.get("/v1/metrics").json()["data"]
+    tables = api.get("/v1/tables").json()["data"]
+    events = api.get("/v1/tables/silver.events").json()["data"]
+    snapshots = api.get("/v1/snapshots").json()["data"]
+
+    assert [metric["name"] for metric in metrics] == ["ip_activity", "user_activity", "app_activity"]
+    assert "silver.events" in [table["name"] for table in tables]
+    assert events["columns"][0]["name"] == "event_id"
+    assert [snapshot["id"] for snapshot in snapshots] == [2, 1]
+    assert api.get("/v1/snapshots/1").json()["data"] == snapshots[1]
+
+
+def test_freshness_lists_each_partition(api: httpx.Client) -> None:
+    answer = api.get("/v1/freshness").json()
+
+    assert answer["data"] == [{"topic": "logs", "partition": 0, "covered": 8, "end": None}]
+
+
+def test_the_probes_answer(api: httpx.Client) -> None:
+    assert api.get("/livez").json() == {"status": "alive"}
+    assert api.get("/readyz").json() == {"status": "ready", "snapshot": 2}
+
+
+def test_the_docs_load_nothing_from_elsewhere(api: httpx.Client) -> None:
+    page = api.get("/docs")
+
+    assert api.get("/").headers["Location"] == "/docs"
+    assert "http" not in page.text.replace("http-equiv", "")
+    for asset in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"):
+        assert f"/docs/assets/{asset}" in page.text
+        assert api.get(f"/docs/assets/{asset}").status_code == 200
+
+
+def test_a_request_keeps_its_id_and_gets_one_where_it_has_none(api: httpx.Client) -> None:
+    assert api.get("/livez", headers={"X-Request-ID": "mine-1"}).headers["X-Request-ID"] == "mine-1"
+    assert len(api.get("/livez", headers={"X-Request-ID": "forged\tid"}).headers["X-Request-ID"]) == 32
+
+
+def test_every_route_is_in_the_docs_and_every_kind_of_problem_too() -> None:
+    paths = create_app(Settings(_env_file=None)).openapi()["paths"]
+    text = DOCS.read_text()
+
+    assert [path for path in paths if f"GET {path}`" not in text] == []
+    assert [kind.slug for kind in KINDS if f"`{kind.slug}` | {kind.status}" not in text] == []
+
+
+def test_openapi_names_the_parameters_of_a_metric(api: httpx.Client) -> None:
+    route = api.get("/openapi.json").json()["paths"]["/v1/metrics/{metric}"]["get"]
+
+    names = [parameter["name"] for parameter in route["parameters"]]
+    assert {"metric", "every", "from", "src_ip", "username__ne", "order_by", "as_of", "format"} <= set(names)
+    assert len(names) == len(set(names))

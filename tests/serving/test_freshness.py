@@ -1,0 +1,82 @@
+"""How far an answer lies behind a broker: librdkafka's own mock broker speaks the real protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from confluent_kafka import Producer
+
+from lakehouse.offsets import Offsets
+from lakehouse.settings import Settings
+from lakehouse.snapshots import Snapshot
+from serving.freshness import BrokerWatch
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def a_snapshot(offsets: Offsets) -> Snapshot:
+    return Snapshot(1, NOW, versions={}, offsets=offsets, last_event_at=None, last_append_at=None, enrichment={})
+
+
+@pytest.fixture
+def broker() -> Producer:
+    return Producer({"test.mock.num.brokers": 1})
+
+
+@pytest.fixture
+def watching(broker: Producer) -> Iterator[Callable[[], BrokerWatch]]:
+    address = next(iter(broker.list_topics(timeout=10).brokers.values()))
+    watches: list[BrokerWatch] = []
+
+    def watch() -> BrokerWatch:
+        settings = Settings(kafka=f"{address.host}:{address.port}", _env_file=None)
+        watches.append(BrokerWatch(settings, lambda: NOW))
+        watches[-1].start()
+        return watches[-1]
+
+    yield watch
+    for started in watches:
+        started.stop()
+
+
+def send(broker: Producer, *ages: int) -> None:
+    """One record per age in seconds, to partition 0."""
+    for age in ages:
+        appended = NOW - timedelta(seconds=age)
+        broker.produce("logs", b"{}", partition=0, timestamp=int(appended.timestamp() * 1000))
+    assert broker.flush(10) == 0
+
+
+def test_behind_is_the_age_of_the_first_record_that_is_not_covered(broker: Producer, watching) -> None:
+    send(broker, 30, 20, 10)
+
+    freshness = watching().freshness(a_snapshot({("logs", 0): 1}))
+
+    assert freshness.behind_seconds == 20
+    assert freshness.members()["complete"] is True
+
+
+def test_behind_is_zero_where_all_is_covered(broker: Producer, watching) -> None:
+    send(broker, 30, 20)
+    watch = watching()
+
+    assert watch.freshness(a_snapshot({("logs", 0): 2})).behind_seconds == 0
+    assert watch.ends()[("logs", 0)] == 2
+
+
+def test_behind_is_unknown_where_the_lake_has_read_further_than_the_broker_goes(broker: Producer, watching) -> None:
+    send(broker, 30)
+
+    assert watching().freshness(a_snapshot({("logs", 0): 5})).behind_seconds is None
+
+
+def test_behind_is_unknown_without_a_broker() -> None:
+    watch = BrokerWatch(Settings(kafka="127.0.0.1:9", _env_file=None), lambda: NOW)
+    watch.start()
+    try:
+        assert watch.freshness(a_snapshot({("logs", 0): 5})).behind_seconds is None
+        assert watch.ends() is None
+    finally:
+        watch.stop()

@@ -1,0 +1,123 @@
+"""Bad input: a typed problem each time, in one shape."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from lakehouse.errors import LakehouseError
+from serving.problems import KIND_OF_ERROR, KINDS
+
+IPS = "/v1/metrics/ip_activity"
+ROWS = "/v1/tables/silver.events/rows"
+BAD = [
+    (f"{IPS}?nope=1", 400, "unknown-parameter"),
+    (f"{IPS}?username=user0001", 400, "unknown-parameter"),
+    (f"{IPS}?limit=1&limit=2", 400, "unknown-parameter"),
+    (f"{IPS}?live=true", 400, "unknown-parameter"),
+    ("/livez?x=1", 400, "unknown-parameter"),
+    ("/v1/metrics?limit=1", 400, "unknown-parameter"),
+    ("/nope", 404, "not-found"),
+    ("/v1/metrics/nope", 404, "not-found"),
+    ("/v1/metrics/..", 404, "not-found"),
+    ("/v1/metrics/%2e%2e%2f%2e%2e%2fetc%2fpasswd", 404, "not-found"),
+    ("/v1/metrics/%00", 404, "not-found"),
+    ("/v1/tables/%2e%2e/rows", 404, "not-found"),
+    ("/v1/tables/events/rows", 404, "not-found"),
+    (f"/v1/tables/{'x' * 30_000}", 404, "not-found"),
+    ("/v1/detections/none", 404, "not-found"),
+    (f"{ROWS}?version=99", 404, "not-found"),
+    (f"{ROWS}?version={2**63 - 1}", 404, "not-found"),
+    (f"{ROWS}?version=-1", 422, "bad-value"),
+    (f"{ROWS}?version=1_0", 422, "bad-value"),
+    (f"{ROWS}?version=1e3", 422, "bad-value"),
+    (f"{ROWS}?version=٣", 422, "bad-value"),
+    (f"{ROWS}?version={2**64}", 422, "bad-value"),
+    (f"{ROWS}?version=%2B1", 422, "bad-value"),
+    (f"{ROWS}?version=", 422, "bad-value"),
+    (f"{ROWS}?version=0&version=0", 400, "unknown-parameter"),
+    (f"{ROWS}?version=0&snapshot=1", 422, "bad-value"),
+    (f"{IPS}?limit=0", 422, "bad-value"),
+    (f"{IPS}?limit=-1", 422, "bad-value"),
+    (f"{IPS}?limit=1000000000", 422, "bad-value"),
+    (f"{IPS}?every=week", 422, "bad-value"),
+    (f"{IPS}?order_by=nope", 422, "bad-value"),
+    (f"{IPS}?order_by=attempts,-attempts", 422, "bad-value"),
+    (f"{IPS}?order_by=", 422, "bad-value"),
+    (f"{IPS}?format=xml", 422, "bad-value"),
+    (f"{IPS}?from=2026-03-02T00:00:00", 422, "bad-value"),
+    (f"{IPS}?from=2026-03-02", 422, "bad-value"),
+    (f"{IPS}?from=2026-02-30T00:00:00Z", 422, "bad-value"),
+    (f"{IPS}?from=0001-01-01T00:00:00%2B14:00", 422, "bad-value"),
+    (f"{IPS}?from=-9999999d", 422, "bad-value"),
+    (f"{IPS}?from=7d", 422, "bad-value"),
+    (f"{IPS}?from=2026-03-02T00:00:00Z&to=2026-03-02T00:00:00Z", 422, "bad-value"),
+    (f"{IPS}?as_of=yesterday", 422, "bad-value"),
+    (f"{IPS}?as_of=2026-03-03T00:00:00Z&snapshot=1", 422, "bad-value"),
+    (f"{IPS}?as_of=9999-12-31T23:59:59Z", 422, "in-future"),
+    (f"{IPS}?as_of=1970-01-01T00:00:00Z", 404, "snapshot-missing"),
+    (f"{IPS}?snapshot=99", 404, "snapshot-missing"),
+    ("/v1/snapshots/99", 404, "snapshot-missing"),
+    ("/v1/snapshots/1_0", 422, "bad-value"),
+]
+
+
+@pytest.mark.parametrize(("url", "status", "kind"), BAD)
+def test_bad_input_gets_a_problem_that_names_the_mend(api: httpx.Client, url: str, status: int, kind: str) -> None:
+    answer = api.get(url)
+
+    problem = answer.json()
+    assert (answer.status_code, problem["status"]) == (status, status)
+    assert problem["type"] == f"/docs/problems#{kind}"
+    assert set(problem) - {"oldest"} == {"type", "title", "status", "detail", "mend"}
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["X-Request-ID"]
+    assert len(answer.content) < 2_500
+
+
+def test_before_the_first_snapshot_the_oldest_is_named(api: httpx.Client) -> None:
+    assert api.get(IPS, params={"as_of": "1970-01-01T00:00:00Z"}).json()["oldest"] == 1
+
+
+def test_another_method_is_refused_in_the_same_shape(api: httpx.Client) -> None:
+    answer = api.post(IPS)
+
+    assert answer.json()["type"] == "/docs/problems#method-not-allowed"
+    assert answer.headers["Allow"] == "GET"
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("text/html", 406),
+        ("application/json;q=0", 406),
+        (";;,,=", 406),
+        ("text/csv;q=x", 406),
+        ("*/*", 200),
+        ("TEXT/*", 200),
+    ],
+)
+def test_an_odd_accept_header_is_answered_or_refused(api: httpx.Client, accept: str, status: int) -> None:
+    assert api.get(IPS, headers={"Accept": accept}).status_code == status
+
+
+def test_a_header_without_end_does_not_end_the_server(api: httpx.Client) -> None:
+    assert api.get("/livez", headers={"X-Long": "x" * 100_000}).status_code < 500
+    assert api.get("/livez").status_code == 200
+
+
+def test_a_range_is_ignored(api: httpx.Client) -> None:
+    assert api.get(IPS, headers={"Range": "bytes=0-1"}).status_code == 200
+
+
+def test_the_type_of_each_problem_leads_to_a_heading(api: httpx.Client) -> None:
+    page = api.get("/docs/problems").text
+
+    assert [kind.slug for kind in KINDS if f'<h2 id="{kind.slug}">' not in page] == []
+
+
+def test_each_error_has_a_kind_of_its_own_before_its_parent() -> None:
+    types = [error for error, _ in KIND_OF_ERROR]
+
+    assert all(issubclass(error, LakehouseError) for error in types)
+    assert not any(issubclass(later, earlier) for n, earlier in enumerate(types) for later in types[n + 1 :])

@@ -1,0 +1,72 @@
+"""What readers see of a lake, and of a damaged one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from lakehouse.errors import LakeUnreadable, SnapshotMissing, TableMissing
+from lakehouse.settings import Settings
+from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.gold import IP_ACTIVITY
+from lakehouse.tables.silver import EVENTS
+from serving.store import Store, collected
+from tests.serving.lakes import FIRST_PUBLISHED, SmallLake, a_login
+
+
+def test_a_lake_without_a_snapshot_says_how_to_publish_one(settings: Settings) -> None:
+    with pytest.raises(SnapshotMissing, match="loginlake refresh"):
+        Store(settings).snapshot()
+
+
+def test_reading_makes_no_folder(settings: Settings) -> None:
+    assert Store(settings).snapshots() == ()
+    assert not Path(settings.root).exists()
+
+
+def test_a_new_snapshot_is_seen_and_the_earlier_one_still_reads_the_same(settings: Settings, lake: SmallLake) -> None:
+    store = Store(settings)
+    first = lake.publish([a_login(0)], [])
+    before = collected(store.rows(EVENTS, first), EVENTS)
+
+    second = lake.publish([a_login(1)], [], FIRST_PUBLISHED + timedelta(hours=1))
+
+    assert store.snapshots() == (first, second)
+    assert collected(store.rows(EVENTS, first), EVENTS).equals(before)
+    assert collected(store.rows(EVENTS, second), EVENTS).height == 2
+
+
+def test_bronze_at_a_snapshot_has_no_row_that_came_later(published: Settings) -> None:
+    store = Store(published)
+
+    offsets = collected(store.rows(RAW_LOGS, store.snapshot(snapshot_id=1)), RAW_LOGS)["offset"]
+
+    assert sorted(offsets) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("version", [-1, 2, 2**63 - 1])
+def test_a_version_that_is_not_there_is_refused_at_once(published: Settings, version: int) -> None:
+    with pytest.raises(TableMissing, match="from 0 to 1"):
+        Store(published).rows_at_version(EVENTS, version)
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.write_bytes(file.read_bytes()[:-20]), Path.unlink])
+def test_a_damaged_data_file_is_an_error_that_names_the_table(settings: Settings, lake: SmallLake, damage) -> None:
+    snapshot = lake.publish([a_login(0)], [])
+    table = IP_ACTIVITY.table
+    (file,) = Path(settings.table_uri(table.layer, table.name)).rglob("*.parquet")
+    damage(file)
+
+    with pytest.raises(LakeUnreadable, match=r"gold.ip_activity.*loginlake verify"):
+        collected(Store(settings).rows(table, snapshot), table)
+
+
+def test_a_garbled_log_is_an_error_that_names_the_table(settings: Settings, lake: SmallLake) -> None:
+    lake.publish([a_login(0)], [])
+    log = Path(settings.table_uri("gold", "snapshots")) / "_delta_log" / "00000000000000000000.json"
+    log.write_text("garbage{")
+
+    with pytest.raises(LakeUnreadable, match=r"gold.snapshots"):
+        Store(settings).snapshots()
