@@ -130,7 +130,9 @@ def sql(
 
     The tables go by their names, with or without the layer: raw_logs, events, pair_activity_hourly, ip_activity,
     user_activity, app_activity, detections, snapshots. The view logins has the attempts: accepted rows of events
-    with action login. Words that SQL keeps for itself stand in double quotes: "offset". For example: loginlake sql 'select username, sum(times) as n from logins group by username'
+    with action login. Words that SQL keeps for itself stand in double quotes: "offset".
+
+    For example: loginlake sql 'select username, sum(times) as n from logins group by username'
     """
     form = _form(form, json=json)
     store = _store()

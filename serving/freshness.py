@@ -61,6 +61,11 @@ class _First:
     start: int
     end: int
 
+    @property
+    def start_at(self) -> tuple[Partition, int]:
+        """Its place; once there is a record, it stays the first one however far the end moves."""
+        return self.at, self.start
+
 
 class BrokerWatch:
     """Keeps the broker's offsets at hand, from a thread of its own.
@@ -75,7 +80,8 @@ class BrokerWatch:
         self._clock = clock
         self._changed = threading.Condition()
         self._wanted: set[_First] = set()
-        self._found: dict[_First, Record | None] = {}
+        self._appended: dict[tuple[Partition, int], int] = {}
+        self._empty: set[_First] = set()
         self._bounds: Mapping[Partition, Bounds] = {}
         self._seen_at: float | None = None
         self._stopped = False
@@ -112,21 +118,23 @@ class BrokerWatch:
                 return None
             firsts = _first_uncovered(offsets, bounds)
             self._wait_for(firsts)
-            if not all(first in self._found for first in firsts):
+            if not all(self._is_known(first) for first in firsts):
                 return None
-            records = [self._found[first] for first in firsts]
-        appended = [record.appended_ms for record in records if record is not None]
+            appended = [self._appended[first.start_at] for first in firsts if first.start_at in self._appended]
         if not appended:
             return 0.0
         behind = self._clock() - datetime.fromtimestamp(min(appended) / 1000, UTC)
         return max(0.0, round(behind.total_seconds(), 3))
 
     def _wait_for(self, firsts: set[_First]) -> None:
-        unknown = firsts - self._found.keys()
+        unknown = {first for first in firsts if not self._is_known(first)}
         if unknown:
             self._wanted |= unknown
             self._changed.notify_all()
             self._changed.wait_for(lambda: not unknown & self._wanted, timeout=PATIENCE)
+
+    def _is_known(self, first: _First) -> bool:
+        return first.start_at in self._appended or first in self._empty
 
     def _fresh_bounds(self) -> Mapping[Partition, Bounds] | None:
         if self._seen_at is None or time.monotonic() - self._seen_at > STALE_AFTER:
@@ -157,20 +165,28 @@ class BrokerWatch:
             self._changed.notify_all()
 
     def _look_up(self) -> None:
-        """Reads the records that answers wait for; which is the first below an end never changes, so it is kept."""
+        """Reads the records that answers wait for."""
         with self._changed:
             wanted = frozenset(self._wanted)
-        found: dict[_First, Record | None] = {}
         try:
             for first in wanted:
-                found[first] = first_record(
-                    self._settings, first.at, start=first.start, end=first.end, timeout=READ_TIMEOUT
-                )
+                record = first_record(self._settings, first.at, start=first.start, end=first.end, timeout=READ_TIMEOUT)
+                self._remember(first, record)
         finally:
             with self._changed:
                 self._wanted -= wanted
-                self._found = found | (self._found if len(self._found) < REMEMBERED else {})
                 self._changed.notify_all()
+
+    def _remember(self, first: _First, record: Record | None) -> None:
+        """Keeps what never changes: when the first record was appended, or that there is none below an end."""
+        with self._changed:
+            if len(self._appended) + len(self._empty) >= REMEMBERED:
+                self._appended.clear()
+                self._empty.clear()
+            if record is None:
+                self._empty.add(first)
+            else:
+                self._appended[first.start_at] = record.appended_ms
 
 
 def _is_another_topic(offsets: Offsets, bounds: Mapping[Partition, Bounds]) -> bool:

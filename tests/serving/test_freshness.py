@@ -80,3 +80,14 @@ def test_behind_is_unknown_without_a_broker() -> None:
         assert watch.ends() is None
     finally:
         watch.stop()
+
+
+def test_behind_stays_at_the_first_record_while_more_arrive(broker: Producer, watching) -> None:
+    send(broker, 30, 20)
+    watch = watching()
+    before = watch.freshness(a_snapshot({("logs", 0): 1})).behind_seconds
+
+    send(broker, 10)
+    later = watching()
+
+    assert later.freshness(a_snapshot({("logs", 0): 1})).behind_seconds == before == 20
