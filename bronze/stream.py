@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
+from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from lakehouse import kafka
-from lakehouse.errors import ClockWentBack, LakehouseError, TopicChanged
+from lakehouse.errors import ClockWentBack, LakehouseError, StreamFailed, TopicChanged
 from lakehouse.kafka import Bounds
 from lakehouse.locks import writer_lock
 from lakehouse.offsets import Offsets, Partition, offsets_to_json
@@ -100,10 +101,10 @@ def running_stream(
         query = _start(lake, settings, starting, ingest=ingest, once=once)
         try:
             yield query
+        except StreamingQueryException as error:
+            raise ingest.failure or _stream_failed(error) from error
         finally:
             query.stop()
-        if ingest.failure:
-            raise ingest.failure
 
 
 def ingest_once(lake: Lake, settings: Settings) -> None:
@@ -164,7 +165,7 @@ def _checked_start(at: Partition, read: int | None, bounds: Bounds) -> int:
         return bounds.beginning
     if read < bounds.beginning:
         raise TopicChanged(
-            f"Kafka has dropped offsets {read} to {bounds.beginning - 1} of {topic}:{partition} before bronze read them",
+            f"Kafka has dropped offsets {read} to {bounds.beginning - 1} of {topic}:{partition} that bronze lacks",
             mend="They are lost: lengthen the topic's retention, and start a new lake with LOGINLAKE_ROOT",
             topic=topic,
             partition=partition,
@@ -178,6 +179,13 @@ def _checked_start(at: Partition, read: int | None, bounds: Bounds) -> int:
             partition=partition,
         )
     return read
+
+
+def _stream_failed(error: StreamingQueryException) -> StreamFailed:
+    return StreamFailed(
+        f"The bronze stream failed: {str(error.getMessage() or error).splitlines()[0]}",
+        mend="Mend the cause and start bronze again; it goes on after its last row",
+    )
 
 
 def _start(lake: Lake, settings: Settings, starting: Offsets, *, ingest: Ingest, once: bool) -> StreamingQuery:

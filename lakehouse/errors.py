@@ -51,6 +51,10 @@ class TopicChanged(LakehouseError):
     """The broker's topic is not the one the lake was read from, or has lost records we lack."""
 
 
+class StreamFailed(LakehouseError):
+    """The bronze stream stopped by itself."""
+
+
 class Undelivered(LakehouseError):
     """Some records were not acknowledged by the broker."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
 from lakehouse.errors import BrokerFailed
@@ -104,6 +104,43 @@ def partition_bounds(settings: Settings) -> dict[Partition, Bounds]:
     beginnings = _listed(admin, settings, at, OffsetSpec.earliest())
     ends = _listed(admin, settings, at, OffsetSpec.latest())
     return {partition: Bounds(beginnings[partition], ends[partition]) for partition in sorted(ends)}
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record that is there: its offset and when it was appended, in milliseconds since the epoch."""
+
+    offset: int
+    appended_ms: int
+
+
+def first_record(settings: Settings, at: Partition, *, start: int, end: int, timeout: float = TIMEOUT) -> Record | None:
+    """The first committed record of a partition in `[start, end)`, None where there is none.
+
+    Offsets without a record are normal: markers of transactions, and records of aborted ones.
+
+    Raises:
+        BrokerFailed: The broker does not answer in time, or no longer has `start`.
+    """
+    options = {"group.id": "loginlake", "enable.auto.commit": False, "auto.offset.reset": "error"}
+    reading = {"isolation.level": "read_committed", "enable.partition.eof": True, "log_level": 0}
+    consumer = Consumer(client_options(settings, **options, **reading))
+    try:
+        consumer.assign([TopicPartition(*at, start)])
+        message = consumer.poll(timeout)
+        if message is None:
+            raise BrokerFailed(
+                f"Kafka at {settings.kafka} sent nothing within {timeout:g} s",
+                mend="See whether the broker is alive, then try again",
+            )
+        if message.error() and message.error().code() == KafkaError._PARTITION_EOF:
+            return None
+        if message.error():
+            raise _broker_failed(settings, KafkaException(message.error()))
+        offset: int = message.offset()
+        return Record(offset, message.timestamp()[1]) if offset < end else None
+    finally:
+        consumer.close()
 
 
 def timestamp_type(settings: Settings) -> str:

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from itertools import accumulate
 from random import Random
 
-from producer.events import MICROSECONDS
+from producer.events import SECOND
 from producer.population import HOURS_OF_WEEK, Population
 
-HOUR_MICROS = 3_600 * MICROSECONDS
+HOUR = 3_600 * SECOND
 # 1970 began on a Thursday.
 _HOURS_TO_THURSDAY = 72
 
 
 def hour_of_week(at: int) -> int:
-    """Hours since Monday 00:00 UTC, of an instant in microseconds."""
-    return (at // HOUR_MICROS + _HOURS_TO_THURSDAY) % HOURS_OF_WEEK
+    """Hours since Monday 00:00 UTC, of an instant in milliseconds."""
+    return (at // HOUR + _HOURS_TO_THURSDAY) % HOURS_OF_WEEK
 
 
 def weekly_activity(population: Population) -> list[float]:
@@ -64,11 +64,11 @@ def steady(rng: Random, *, start: int, per_second: float) -> Iterator[list[int]]
     at = float(start)
     second = start
     while True:
-        second += MICROSECONDS
+        second += SECOND
         instants = []
         while at < second:
             instants.append(int(at))
-            at += rng.expovariate(per_second) * MICROSECONDS
+            at += rng.expovariate(per_second) * SECOND
         yield instants
 
 
@@ -76,7 +76,7 @@ def _hours(activity: list[float], *, start: int, end: int) -> list[tuple[int, in
     """Begin, end and weight of every clock hour of the span; the first and last may be parts."""
     hours, begins = [], start
     while begins < end:
-        ends = min((begins // HOUR_MICROS + 1) * HOUR_MICROS, end)
-        hours.append((begins, ends, activity[hour_of_week(begins)] * (ends - begins) / HOUR_MICROS))
+        ends = min((begins // HOUR + 1) * HOUR, end)
+        hours.append((begins, ends, activity[hour_of_week(begins)] * (ends - begins) / HOUR))
         begins = ends
     return hours

@@ -13,9 +13,9 @@ from typing import TypeAlias
 
 import msgspec
 
-from producer.events import MICROSECONDS, Act, Event
+from producer.events import GUESS, LOCKOUT, SECOND, SUCCESS, UNKNOWN_USER, Act, Client, Event
 from producer.places import ATTACKER_BLOCKS, COUNTRIES, an_address, an_attacker_address, kilometres_between
-from producer.population import Population, Routine, User
+from producer.population import Population, User
 
 MINUTE = 60.0
 FAR_KM = 3_000.0
@@ -45,22 +45,23 @@ class Attack(msgspec.Struct, frozen=True):
     also: tuple[Hit, ...]
     events: tuple[Event, ...]
 
-    def moved(self, micros: int) -> Attack:
+    def moved(self, millis: int) -> Attack:
         """The same attack so much later."""
-        later = tuple(msgspec.structs.replace(event, at=event.at + micros) for event in self.events)
+        later = tuple(msgspec.structs.replace(event, at=event.at + millis) for event in self.events)
         return msgspec.structs.replace(self, events=later)
 
 
 Scenario: TypeAlias = Callable[[Random, Population, int], Attack]
-Moment: TypeAlias = tuple[float, Act]
+Deed: TypeAlias = tuple[Act, Client]
+Moment: TypeAlias = tuple[float, Deed]
 
 
 def brute_force(rng: Random, population: Population, at: int) -> Attack:
     """One address guesses one user's password, a guess every second or two, until the account locks."""
-    src_ip, routine = an_attacker_address(rng), _a_routine(rng, population)
-    guesses = repeat(_guess(routine, src_ip), rng.randint(30, 60))
+    src_ip, victim = an_attacker_address(rng), _a_client(rng, population)
+    guesses = repeat((GUESS, _posing_as(victim, src_ip)), rng.randint(30, 60))
     moments = [*_spaced(rng, guesses, seconds=(0.8, 1.8))]
-    moments.append((moments[-1][0] + 0.5, _lockout(routine, src_ip)))
+    moments.append((moments[-1][0] + 0.5, (LOCKOUT, _posing_as(victim, src_ip))))
     return Attack(
         "brute_force",
         _on_ip("brute_force_ip", src_ip),
@@ -71,8 +72,8 @@ def brute_force(rng: Random, population: Population, at: int) -> Attack:
 
 def slow_brute_force(rng: Random, population: Population, at: int) -> Attack:
     """Guesses too slow for the quick bucket, and too few for the hourly count, but steady."""
-    src_ip, routine = an_attacker_address(rng), _a_routine(rng, population)
-    guesses = repeat(_guess(routine, src_ip), 18)
+    src_ip, victim = an_attacker_address(rng), _a_client(rng, population)
+    guesses = repeat((GUESS, _posing_as(victim, src_ip)), 18)
     moments = _spaced(rng, guesses, seconds=(12, 18))
     return Attack("slow_brute_force", _on_ip("brute_force_slow", src_ip), (), _events(rng, moments, at=at))
 
@@ -80,8 +81,8 @@ def slow_brute_force(rng: Random, population: Population, at: int) -> Attack:
 def password_spray(rng: Random, population: Population, at: int) -> Attack:
     """One address tries a few passwords on a few users, minutes apart."""
     src_ip = an_attacker_address(rng)
-    victims = [rng.choice(user.routines) for user in _some_users(rng, population, 6)]
-    guesses = [_guess(routine, src_ip) for _ in range(3) for routine in victims]
+    victims = [rng.choice(user.clients) for user in _some_users(rng, population, 6)]
+    guesses = [(GUESS, _posing_as(victim, src_ip)) for _ in range(3) for victim in victims]
     moments = _spaced(rng, guesses, seconds=(2.0 * MINUTE, 2.8 * MINUTE))
     return Attack("password_spray", _on_ip("password_spray", src_ip), (), _events(rng, moments, at=at))
 
@@ -89,7 +90,7 @@ def password_spray(rng: Random, population: Population, at: int) -> Attack:
 def credential_stuffing(rng: Random, _population: Population, at: int) -> Attack:
     """One address tries leaked pairs, most of users that this place never had, twice each at most."""
     src_ip = an_attacker_address(rng)
-    guesses = [_guess_unknown(rng, src_ip, number) for number in rng.sample(range(10_000), 20) for _ in range(2)]
+    guesses = [guess for guess in _names(rng, src_ip, 20) for _ in range(2)]
     moments = _spaced(rng, guesses, seconds=(12, 18))
     also = _each_on_ip(("brute_force_ip", "brute_force_slow", "password_spray"), src_ip)
     return Attack("credential_stuffing", _on_ip("credential_stuffing", src_ip), also, _events(rng, moments, at=at))
@@ -98,20 +99,19 @@ def credential_stuffing(rng: Random, _population: Population, at: int) -> Attack
 def enumeration(rng: Random, _population: Population, at: int) -> Attack:
     """One address asks for name after name to learn which exist."""
     src_ip = an_attacker_address(rng)
-    guesses = [_guess_unknown(rng, src_ip, number) for number in rng.sample(range(10_000), rng.randint(25, 40))]
-    moments = _spaced(rng, guesses, seconds=(0.8, 1.8))
+    moments = _spaced(rng, _names(rng, src_ip, rng.randint(25, 40)), seconds=(0.8, 1.8))
     also = _each_on_ip(("brute_force_ip", "brute_force_slow", "password_spray", "credential_stuffing"), src_ip)
     return Attack("enumeration", _on_ip("user_enumeration", src_ip), also, _events(rng, moments, at=at))
 
 
 def success_after_attack(rng: Random, population: Population, at: int) -> Attack:
     """A brute force whose last guess is right."""
-    src_ip, routine = an_attacker_address(rng), _a_routine(rng, population)
-    guesses = [*repeat(_guess(routine, src_ip), rng.randint(28, 45)), _entry(routine, src_ip)]
+    src_ip, victim = an_attacker_address(rng), _a_client(rng, population)
+    guesses = [*repeat((GUESS, _posing_as(victim, src_ip)), rng.randint(28, 45)), (SUCCESS, _posing_as(victim, src_ip))]
     moments = _spaced(rng, guesses, seconds=(0.8, 1.8))
     return Attack(
         "success_after_attack",
-        _on_user("success_after_attack", routine.username),
+        _on_user("success_after_attack", victim.username),
         _each_on_ip(("brute_force_ip", "brute_force_slow"), src_ip),
         _events(rng, moments, at=at),
     )
@@ -122,8 +122,8 @@ def impossible_travel(rng: Random, population: Population, at: int) -> Attack:
     user = rng.choice(population.users)
     far = [country for country in COUNTRIES if kilometres_between(user.country, country) > FAR_KM]
     abroad = an_address(rng, rng.choice(rng.choice(far).blocks))
-    home = user.routines[0]
-    moments = [(0.0, home.success), (rng.uniform(10, 25) * MINUTE, _entry(home, abroad))]
+    home = user.clients[0]
+    moments = [(0.0, (SUCCESS, home)), (rng.uniform(10, 25) * MINUTE, (SUCCESS, _posing_as(home, abroad)))]
     return Attack(
         "impossible_travel",
         _on_user("impossible_travel", user.username),
@@ -134,11 +134,11 @@ def impossible_travel(rng: Random, population: Population, at: int) -> Attack:
 
 def distributed_brute_force(rng: Random, population: Population, at: int) -> Attack:
     """Addresses of many countries share the guessing, so that none of them stands out."""
-    routine = _a_routine(rng, population)
+    victim = _a_client(rng, population)
     sources = [an_address(rng, rng.choice(blocks)) for blocks in ATTACKER_BLOCKS.values()]
-    guesses = [_guess(routine, src_ip) for _ in range(3) for src_ip in sources]
+    guesses = [(GUESS, _posing_as(victim, src_ip)) for _ in range(3) for src_ip in sources]
     moments = _spaced(rng, guesses, seconds=(30, 60))
-    hit = _on_user("distributed_brute_force_user", routine.username)
+    hit = _on_user("distributed_brute_force_user", victim.username)
     return Attack("distributed_brute_force", hit, (), _events(rng, moments, at=at))
 
 
@@ -163,40 +163,38 @@ def endless(rng: Random) -> Iterator[Scenario]:
         yield from rng.sample(list(SCENARIOS.values()), len(SCENARIOS))
 
 
-def _spaced(rng: Random, acts: Iterable[Act], *, seconds: tuple[float, float]) -> list[Moment]:
-    """The acts, the first at 0, each the next so many seconds after the last."""
-    each = list(acts)
+def _spaced(rng: Random, deeds: Iterable[Deed], *, seconds: tuple[float, float]) -> list[Moment]:
+    """The deeds, the first at 0, each the next so many seconds after the last."""
+    each = list(deeds)
     gaps = (rng.uniform(*seconds) for _ in each[1:])
     return list(zip(accumulate(gaps, initial=0.0), each, strict=True))
 
 
 def _events(rng: Random, moments: Iterable[Moment], *, at: int) -> tuple[Event, ...]:
-    return tuple(_event(rng, at + int(seconds * MICROSECONDS), act) for seconds, act in moments)
+    return tuple(_event(rng, at + int(seconds * SECOND), deed) for seconds, deed in moments)
 
 
-def _event(rng: Random, at: int, act: Act) -> Event:
-    event_id = f"{rng.getrandbits(128):032x}"
-    session_id = event_id[:16] if act.outcome == "success" else None
-    return Event(event_id, at, rng.randint(1024, 65535), session_id, act)
+def _event(rng: Random, at: int, deed: Deed) -> Event:
+    act, client = deed
+    event_id = rng.randbytes(16).hex().encode()
+    return Event(event_id, at, event_id[:16] if act == SUCCESS else None, act, client)
 
 
-def _guess(routine: Routine, src_ip: str) -> Act:
-    return _attempt(routine.username, src_ip, app=routine.app, reason="invalid_credentials")
+def _posing_as(victim: Client, src_ip: str) -> Client:
+    """A script that uses the victim's name at the app the victim uses."""
+    return _a_script(victim.username, src_ip, app=victim.app)
 
 
-def _guess_unknown(rng: Random, src_ip: str, number: int) -> Act:
-    return _attempt(f"nobody{number:04d}", src_ip, app=rng.choice(("mail", "vpn")), reason="unknown_user")
+def _names(rng: Random, src_ip: str, count: int) -> list[Deed]:
+    """So many different names that nobody has, each tried once."""
+    return [
+        (UNKNOWN_USER, _a_script(f"nobody{number:04d}", src_ip, app=rng.choice(("mail", "vpn"))))
+        for number in rng.sample(range(10_000), count)
+    ]
 
 
-def _entry(routine: Routine, src_ip: str) -> Act:
-    return _attempt(routine.username, src_ip, app=routine.app, reason=None)
-
-
-def _attempt(username: str, src_ip: str, *, app: str, reason: str | None) -> Act:
-    return Act(
-        action="login",
-        outcome="failure" if reason else "success",
-        failure_reason=reason,
+def _a_script(username: str, src_ip: str, *, app: str) -> Client:
+    return Client(
         username=username,
         src_ip=src_ip,
         app=app,
@@ -207,20 +205,8 @@ def _attempt(username: str, src_ip: str, *, app: str, reason: str | None) -> Act
     )
 
 
-def _lockout(routine: Routine, src_ip: str) -> Act:
-    return Act(
-        action="lockout",
-        outcome=None,
-        failure_reason="account_locked",
-        username=routine.username,
-        src_ip=src_ip,
-        app=routine.app,
-        host=f"{routine.app}-1",
-    )
-
-
-def _a_routine(rng: Random, population: Population) -> Routine:
-    return rng.choice(rng.choice(population.users).routines)
+def _a_client(rng: Random, population: Population) -> Client:
+    return rng.choice(rng.choice(population.users).clients)
 
 
 def _some_users(rng: Random, population: Population, count: int) -> list[User]:

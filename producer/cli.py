@@ -101,9 +101,9 @@ def generate(  # noqa: PLR0913 (each is a flag)
 
     settings, stop = load_settings(kafka=kafka, topic=topic), Stop()
     begins, ends = _span(start, days=days, rate=rate)
-    plan = Plan(seed, _micros(begins), users=users, attacks=attacks, dirt=dirt, format=log_format.value)
+    plan = Plan(seed, _millis(begins), users=users, attacks=attacks, dirt=dirt, format=log_format.value)
     count = events if rate else events or DEFAULT_EVENTS
-    stream, records = _generated(plan, stop, count=count, rate=rate, end=_micros(ends))
+    stream, records = _generated(plan, stop, count=count, rate=rate, end=_millis(ends))
     with _written(truth) as truth_file, _written(ledger) as entries:
         try:
             send = partial(publish, stop.until_asked(records), settings, ledger=entries, timeout_seconds=timeout)
@@ -208,5 +208,5 @@ def _written(path: Path | None) -> Iterator[BinaryIO | None]:
         yield file
 
 
-def _micros(instant: datetime) -> int:
-    return (instant - EPOCH) // timedelta(microseconds=1)
+def _millis(instant: datetime) -> int:
+    return (instant - EPOCH) // timedelta(milliseconds=1)

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from producer.dirt import BROKEN_LINES, BROKEN_LOGINS, FOREIGN_LINES, FOREIGN_LOGINS, Spoilt
 from producer.events import Event, instant_of, login_json, sshd_line
-from producer.records import Headers
+from producer.records import Headers, Record
 
 _LOGIN_HEADERS: Headers = [("format", b"login")]
 
@@ -18,16 +18,26 @@ class Format:
     """A log format that can be generated.
 
     Attributes:
-        write: The event's bytes.
+        record: The event as a record that is sent at that instant.
         headers: What a record of an event of that instant carries.
         broken: Ways to spoil an event, by name.
         foreign: Ways to make of it something well-formed that is no event of ours.
     """
 
-    write: Callable[[Event], bytes]
+    record: Callable[[Event, int], Record]
     headers: Callable[[int], Headers]
     broken: Mapping[str, Spoilt]
     foreign: Mapping[str, Spoilt]
+
+
+def login_record(event: Event, at: int) -> Record:
+    """The event as a JSON object."""
+    return Record(event.client.key, login_json(event), _LOGIN_HEADERS, event.event_id, at)
+
+
+def sshd_record(event: Event, at: int) -> Record:
+    """The event as a line of syslog."""
+    return Record(event.client.key, sshd_line(event), sshd_headers(event.at), event.event_id, at)
 
 
 def login_headers(_at: int) -> Headers:
@@ -48,6 +58,6 @@ def line_headers(name: str, year: int | None, *, occurrence: int) -> Headers:
 
 
 FORMATS = {
-    "login": Format(login_json, login_headers, BROKEN_LOGINS, FOREIGN_LOGINS),
-    "sshd": Format(sshd_line, sshd_headers, BROKEN_LINES, FOREIGN_LINES),
+    "login": Format(login_record, login_headers, BROKEN_LOGINS, FOREIGN_LOGINS),
+    "sshd": Format(sshd_record, sshd_headers, BROKEN_LINES, FOREIGN_LINES),
 }

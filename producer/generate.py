@@ -15,7 +15,7 @@ import msgspec
 
 from producer.arrivals import spread, steady, weekly_activity
 from producer.attacks import Attack, endless
-from producer.events import DAY_SECONDS, MICROSECONDS, Event
+from producer.events import DAY_SECONDS, SECOND, Event
 from producer.formats import FORMATS
 from producer.population import Population, a_population
 from producer.records import Record
@@ -33,7 +33,7 @@ class Plan:
 
     Attributes:
         seed: Decides all that is left to chance; the population hangs on it alone.
-        start: Instant of the first event at the earliest, microseconds since 1970.
+        start: Instant of the first event at the earliest, milliseconds since 1970.
         users: Size of the population.
         attacks: Part of the records that belongs to planted attacks, from 0 to 1.
         dirt: Part of the other records that is dirt, from 0 to 1.
@@ -76,46 +76,46 @@ class Stream:
 
     def __iter__(self) -> Iterator[Record]:
         """Each record once; attacks lie among the rest by their instants."""
+        truth, random, dirt, record = self.truth, self._rng.random, self._dirt, self._format.record
         planted = in_order(self._attacks)
         upcoming = next(planted, None)
-        random, dirt = self._rng.random, self._dirt
         for instants in self._arrivals:
             for event in self._usual.events(instants):
-                while upcoming is not None and upcoming[0].at <= event.at:
+                at = event.at
+                while upcoming is not None and upcoming[0].at <= at:
                     yield self._planted(*upcoming)
                     upcoming = next(planted, None)
-                yield self._clean(event) if random() >= dirt else self._dirty(event)
+                if random() < dirt:
+                    yield self._dirty(event)
+                else:
+                    truth.usual += 1
+                    yield record(event, at)
         while upcoming is not None:
             yield self._planted(*upcoming)
             upcoming = next(planted, None)
 
     def _planted(self, event: Event, attack: Attack) -> Record:
         self.truth.saw(attack, event.event_id)
-        return self._recorded(event, event.at)
-
-    def _clean(self, event: Event) -> Record:
-        self.truth.usual += 1
-        return self._recorded(event, event.at)
+        return self._remember(self._format.record(event, event.at))
 
     def _dirty(self, event: Event) -> Record:
-        """Dirt in the place of an event: made of it, or a record sent before."""
-        kind = self._rng.choice(DIRT) if self._remembered else "broken"
+        """Dirt in the place of an event: made of it, or a copy of a record sent before."""
+        kind = self._rng.choice(DIRT if self._remembered else ("late",))
         self.truth.counts[kind] += 1
         if kind == "duplicate":
             return self._rng.choice(self._remembered)
         if kind == "late":
-            return self._recorded(self._belated(event), event.at)
+            return self._remember(self._format.record(self._belated(event), event.at))
         ways = self._format.broken if kind == "broken" else self._format.foreign
         spoil = self._rng.choice(list(ways.values()))
-        return Record(event.act.key, spoil(event), self._format.headers(event.at), None, event.at)
+        return Record(event.client.key, spoil(event), self._format.headers(event.at), None, event.at)
 
     def _belated(self, event: Event) -> Event:
         """The same event, hours or days before it is sent."""
-        return msgspec.structs.replace(event, at=event.at - self._rng.randint(*LATE_SECONDS) * MICROSECONDS)
+        return msgspec.structs.replace(event, at=event.at - self._rng.randint(*LATE_SECONDS) * SECOND)
 
-    def _recorded(self, event: Event, at: int) -> Record:
-        write, headers = self._format.write, self._format.headers
-        record = Record(event.act.key, write(event), headers(event.at), event.event_id, at)
+    def _remember(self, record: Record) -> Record:
+        """Keeps a record to send it again; only some are, since it costs as much as making one."""
         self._remembered.append(record)
         return record
 
@@ -179,5 +179,5 @@ def _planted_without_end(plan: Plan, population: Population, *, per_second: floa
     at = float(plan.start)
     for scenario in endless(rng):
         attack = scenario(rng, population, 0)
-        at += rng.expovariate(per_second / len(attack.events)) * MICROSECONDS
+        at += rng.expovariate(per_second / len(attack.events)) * SECOND
         yield attack.moved(int(at))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from producer.events import MICROSECONDS
+from producer.events import SECOND
 from producer.records import Record
 
 
@@ -17,7 +17,7 @@ def paced(records: Iterable[Record], *, clock: Callable[[], float], wait: Callab
         wait: Sleeps for so many seconds at most.
     """
     for record in records:
-        early = record.at / MICROSECONDS - clock()
+        early = record.at / SECOND - clock()
         if early > 0:
             wait(early)
         yield record

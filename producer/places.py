@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network
 from math import asin, cos, radians, sin, sqrt
 from random import Random
@@ -62,7 +63,7 @@ OFFICE_BLOCK = "10.0.0.0/8"
 
 def an_address(rng: Random, block: str) -> str:
     """An address of the block, neither its first nor its last."""
-    network = IPv4Network(block)
+    network = _network(block)
     return str(network[rng.randrange(1, network.num_addresses - 1)])
 
 
@@ -77,3 +78,8 @@ def kilometres_between(here: Country, there: Country) -> float:
     east = radians(there.longitude - here.longitude)
     angle = sin(north / 2) ** 2 + cos(radians(here.latitude)) * cos(radians(there.latitude)) * sin(east / 2) ** 2
     return 2 * EARTH_RADIUS_KM * asin(sqrt(angle))
+
+
+@lru_cache(maxsize=256)
+def _network(block: str) -> IPv4Network:
+    return IPv4Network(block)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from random import Random
 
-from producer.events import Act
+from producer.events import Client
 from producer.places import COUNTRIES, OFFICE_BLOCK, Country, an_address
 
 HOURS_OF_WEEK = 168
-ROUTINES_PER_USER = 6
+CLIENTS_PER_USER = 6
 
 # People per country, largest first, as in COUNTRIES.
 _COUNTRY_WEIGHTS = (22, 12, 12, 8, 20, 5, 5, 6, 3, 3, 2, 2)
 _APPS = ("mail", "vpn", "wiki", "git", "payroll", "crm")
 _APP_WEIGHTS = (35, 20, 15, 15, 5, 10)
-_FAILURE_REASONS = ("invalid_credentials", "mfa_failed", "password_expired")
-_FAILURE_WEIGHTS = (85, 10, 5)
 _AGENTS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0",
@@ -62,56 +59,12 @@ _SHIFTS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Routine:
-    """One way in which a user logs in: this device, at this place, to this app."""
-
-    username: str
-    src_ip: str
-    app: str
-    user_agent: str
-    device_id: str
-    auth_method: str
-    is_mfa: bool
-    failure_reason: str
-
-    @cached_property
-    def success(self) -> Act:
-        """Logging in."""
-        return self._act("login", outcome="success")
-
-    @cached_property
-    def failure(self) -> Act:
-        """Failing to, by mistake."""
-        return self._act("login", outcome="failure", failure_reason=self.failure_reason)
-
-    @cached_property
-    def logout(self) -> Act:
-        """Leaving."""
-        return self._act("logout")
-
-    def _act(self, action: str, *, outcome: str | None = None, failure_reason: str | None = None) -> Act:
-        return Act(
-            action=action,
-            outcome=outcome,
-            failure_reason=failure_reason,
-            username=self.username,
-            src_ip=self.src_ip,
-            app=self.app,
-            host=f"{self.app}-1",
-            auth_method=self.auth_method,
-            is_mfa=self.is_mfa,
-            user_agent=self.user_agent,
-            device_id=self.device_id,
-        )
-
-
-@dataclass(frozen=True, eq=False)
 class User:
-    """A user; the first routine is the laptop at home, with a public address."""
+    """A user, and the ways in which they log in; the first is from home, with a public address."""
 
     username: str
     country: Country
-    routines: tuple[Routine, ...]
+    clients: tuple[Client, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,29 +114,30 @@ def _a_user(rng: Random, country: Country, *, number: int) -> User:
     home, phone = (an_address(rng, rng.choice(country.blocks)) for _ in range(2))
     places = [home, phone, an_address(rng, OFFICE_BLOCK)]
     is_mfa = rng.random() < 0.7
-    routines = (
-        _a_routine(rng, username, device=device, src_ip=place, is_mfa=is_mfa)
+    clients = (
+        _a_client(rng, username, device=device, src_ip=place, is_mfa=is_mfa)
         for place, device in _ways(rng, places, agents)
     )
-    return User(username, country, tuple(routines))
+    return User(username, country, tuple(clients))
 
 
 def _ways(rng: Random, places: Sequence[str], agents: Sequence[str]) -> list[tuple[str, tuple[int, str]]]:
     """The first device at home, then places and devices as they come."""
     devices = list(enumerate(agents, start=1))
-    others = [(rng.choice(places), rng.choice(devices)) for _ in range(ROUTINES_PER_USER - 1)]
+    others = [(rng.choice(places), rng.choice(devices)) for _ in range(CLIENTS_PER_USER - 1)]
     return [(places[0], devices[0]), *others]
 
 
-def _a_routine(rng: Random, username: str, *, device: tuple[int, str], src_ip: str, is_mfa: bool) -> Routine:
+def _a_client(rng: Random, username: str, *, device: tuple[int, str], src_ip: str, is_mfa: bool) -> Client:
     number, user_agent = device
-    return Routine(
+    app = rng.choices(_APPS, _APP_WEIGHTS)[0]
+    return Client(
         username=username,
         src_ip=src_ip,
-        app=rng.choices(_APPS, _APP_WEIGHTS)[0],
+        app=app,
+        host=f"{app}-1",
         user_agent=user_agent,
         device_id=f"{username}-device{number}",
         auth_method="password+totp" if is_mfa else "password",
         is_mfa=is_mfa,
-        failure_reason=rng.choices(_FAILURE_REASONS, _FAILURE_WEIGHTS)[0],
     )

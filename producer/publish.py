@@ -99,18 +99,26 @@ class Outbox:
                     "message.timeout.ms": int(timeout_seconds * 1000),
                     # Without a ledger nobody asks where a record went: only losses are worth a call.
                     "delivery.report.only.error": ledger is None,
-                    "on_delivery": self._reported,
                 },
             )
         )
+        self._produce = self._producer.produce
 
     def send(self, record: Record) -> None:
         """Queues a record, waiting while the queue is full."""
         self.sent += 1
-        try:
-            self._queue(record)
-        except KafkaException as error:
-            self._lose(error.args[0])
+        report = self._reported if self._ledger is None else partial(self._entered, record.event_id)
+        while not self.is_cut_off:
+            try:
+                self._produce(self._topic, record.value, record.key, headers=record.headers, on_delivery=report)
+            except BufferError:
+                self._producer.poll(FULL_QUEUE_SECONDS)
+            except KafkaException as error:
+                self._lose(error.args[0])
+                return
+            else:
+                return
+        self._lose(KafkaError(KafkaError._MSG_TIMED_OUT))
 
     def poll(self) -> None:
         """Takes the delivery reports that have come."""
@@ -123,21 +131,12 @@ class Outbox:
             self.lost += silent
             self.fault = "no delivery report"
 
-    def _queue(self, record: Record) -> None:
-        more = {} if self._ledger is None else {"on_delivery": partial(self._entered, record.event_id)}
-        while not self.is_cut_off:
-            try:
-                self._producer.produce(self._topic, record.value, record.key, headers=record.headers, **more)
-            except BufferError:
-                self._producer.poll(FULL_QUEUE_SECONDS)
-            else:
-                return
-        self._lose(KafkaError(KafkaError._MSG_TIMED_OUT))
-
-    def _entered(self, event_id: str | None, error: KafkaError | None, message: Message) -> None:
+    def _entered(self, event_id: bytes | None, error: KafkaError | None, message: Message) -> None:
         self._reported(error, message)
         if error is None and self._ledger is not None:
-            entry = Entry(event_id, message.topic(), message.partition(), message.offset())
+            entry = Entry(
+                event_id.decode() if event_id else None, message.topic(), message.partition(), message.offset()
+            )
             self._ledger.write(msgspec.json.encode(entry) + b"\n")
 
     def _reported(self, error: KafkaError | None, _message: Message) -> None:
@@ -160,15 +159,15 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def _send_all(records: Iterable[Record], outbox: Outbox, *, progress: Progress) -> None:
-    polled = monotonic()
+    send, due, at_once = outbox.send, POLL_RECORDS, monotonic() + POLL_SECONDS
     for record in records:
-        outbox.send(record)
-        if outbox.sent % POLL_RECORDS == 0 or monotonic() - polled >= POLL_SECONDS:
+        send(record)
+        if outbox.sent >= due or monotonic() >= at_once:
             outbox.poll()
             progress(outbox.sent)
-            polled = monotonic()
-        if outbox.is_cut_off:
-            return
+            due, at_once = outbox.sent + POLL_RECORDS, monotonic() + POLL_SECONDS
+            if outbox.is_cut_off:
+                return
 
 
 def _unseen(_sent: int) -> None:

@@ -59,8 +59,7 @@ def login_records(lines: Iterable[bytes]) -> Iterator[Record]:
     for line in lines:
         value = line.removesuffix(b"\n")
         named = _names_in(value)
-        key = named.username.encode() if named.username else None
-        yield Record(key, value, login_headers(0), named.event_id)
+        yield Record(_bytes(named.username), value, login_headers(0), _bytes(named.event_id))
 
 
 def sshd_records(lines: Iterable[bytes], *, year: int) -> Iterator[Record]:
@@ -136,6 +135,10 @@ def _names_in(value: bytes) -> _Named:
         return _named.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _Named()
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return text.encode() if text else None
 
 
 def _stamp(line: bytes) -> tuple[int, int, bytes] | None:

@@ -21,10 +21,12 @@ class Stop:
 
     def __init__(self) -> None:
         self._asked = Event()
+        self._is_asked = False
         self._is_waiting = False
 
     def ask(self) -> None:
         """Ends the stream after the item that is under way."""
+        self._is_asked = True
         self._asked.set()
 
     def wait(self, seconds: float) -> None:
@@ -33,14 +35,15 @@ class Stop:
 
     def until_asked(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items, until the end is asked for; a signal also ends the wait for the next one."""
-        source = iter(items)
         try:
-            while not self._asked.is_set():
-                self._is_waiting = True
-                item = next(source)
+            self._is_waiting = not self._is_asked
+            for item in items if self._is_waiting else ():
                 self._is_waiting = False
                 yield item
-        except (StopIteration, _Asked):
+                self._is_waiting = True
+                if self._is_asked:
+                    return
+        except _Asked:
             return
         finally:
             self._is_waiting = False

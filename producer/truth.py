@@ -30,10 +30,10 @@ class Truth:
     counts: Counter[str] = field(default_factory=Counter)
     sent: dict[int, tuple[Attack, list[str]]] = field(default_factory=dict)
 
-    def saw(self, attack: Attack, event_id: str) -> None:
+    def saw(self, attack: Attack, event_id: bytes) -> None:
         """Notes that an event of the attack was taken."""
         self.counts["attack"] += 1
-        self.sent.setdefault(id(attack), (attack, []))[1].append(event_id)
+        self.sent.setdefault(id(attack), (attack, []))[1].append(event_id.decode())
 
     def to_json(self) -> bytes:
         """The truth file."""
@@ -53,8 +53,8 @@ class Truth:
 
 
 def instant(at: int) -> str:
-    """Microseconds since 1970 as RFC 3339."""
-    return instant_of(at).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    """Milliseconds since 1970 as RFC 3339."""
+    return instant_of(at).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _noted(attack: Attack, event_ids: list[str]) -> dict[str, Any]:

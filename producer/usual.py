@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from itertools import accumulate
 from random import Random
 
 from producer.arrivals import hour_of_week
-from producer.events import MICROSECONDS, Act, Event
-from producer.population import Population, Routine, User
+from producer.events import GUESS, LOGOUT, MFA_FAILED, PASSWORD_EXPIRED, SECOND, SUCCESS, Client, Event
+from producer.population import Population
 
 LOGOUT_SHARE = 0.3
 MISTAKE_SHARE = 0.05
+MISTAKES = (GUESS, GUESS, GUESS, GUESS, MFA_FAILED, PASSWORD_EXPIRED)
 # Between two mistakes from one address: at most 13 fall into an hour, so that no brute force rule fires on people.
-MISTAKE_PAUSE = 300 * MICROSECONDS
-# Where systems take the ports of outgoing connections from: 32768 to 60999.
-FIRST_PORT = 32_768
-PORTS = 28_232
+MISTAKE_PAUSE = 300 * SECOND
 
 
 class Usual:
@@ -29,40 +26,39 @@ class Usual:
     """
 
     def __init__(self, population: Population, rng: Random) -> None:
-        self._users = population.users
         self._crews = population.crews
+        self._clients = [client for user in population.users for client in user.clients]
         self._rng = rng
-        self._sessions: dict[str, tuple[str, Routine]] = {}
+        self._hour = -1
+        self._awake: list[float] = []
+        self._sessions: dict[Client, bytes] = {}
         self._mistakes: dict[str, int] = {}
 
     def events(self, instants: Sequence[int]) -> Iterator[Event]:
         """What users do at these instants, which lie within one clock hour."""
         if not instants:
             return
-        count, random = len(instants), self._rng.random
-        users = self._rng.choices(self._users, cum_weights=self._awake(hour_of_week(instants[0])), k=count)
-        ids = self._rng.randbytes(16 * count).hex()
-        for index, (at, user) in enumerate(zip(instants, users, strict=True)):
-            event_id = ids[32 * index : 32 * index + 32]
-            port = FIRST_PORT + int(random() * PORTS)
-            session_id, act = self._what(user, at, event_id=event_id, drawn=random())
-            yield Event(event_id, at, port, session_id, act)
+        random, sessions, count = self._rng.random, self._sessions, len(instants)
+        self._wake(hour_of_week(instants[0]))
+        clients = self._rng.choices(self._clients, cum_weights=self._awake, k=count)
+        event_ids = self._rng.randbytes(16 * count).hex(" ", 16).encode().split()
+        for at, event_id, client in zip(instants, event_ids, clients, strict=True):
+            drawn = random()
+            if drawn < LOGOUT_SHARE and client in sessions:
+                yield Event(event_id, at, sessions.pop(client), LOGOUT, client)
+            elif drawn > 1.0 - MISTAKE_SHARE and self._may_err(client.src_ip, at):
+                yield Event(event_id, at, None, self._rng.choice(MISTAKES), client)
+            else:
+                sessions[client] = session_id = event_id[:16]
+                yield Event(event_id, at, session_id, SUCCESS, client)
 
-    def _what(self, user: User, at: int, *, event_id: str, drawn: float) -> tuple[str | None, Act]:
-        """The session and the act: a logout where one is due, else a login, by one of the user's routines."""
-        if drawn < LOGOUT_SHARE and (session := self._sessions.pop(user.username, None)):
-            return session[0], session[1].logout
-        routine = user.routines[int(self._rng.random() * len(user.routines))]
-        if drawn > 1.0 - MISTAKE_SHARE and self._may_err(routine.src_ip, at):
-            return None, routine.failure
-        session_id = event_id[:16]
-        self._sessions[user.username] = (session_id, routine)
-        return session_id, routine.success
-
-    @lru_cache(maxsize=1)  # noqa: B019 (one hour at a time, and gone with the stream)
-    def _awake(self, hour: int) -> list[float]:
-        """Running sums of the users' activity in that hour of the week."""
-        return list(accumulate(crew.activity[hour] for crew in self._crews for _ in crew.users))
+    def _wake(self, hour: int) -> None:
+        """Sets the running sums of the clients' likelihoods to those of an hour of the week."""
+        if hour != self._hour:
+            self._hour = hour
+            self._awake = list(
+                accumulate(crew.activity[hour] for crew in self._crews for user in crew.users for _ in user.clients)
+            )
 
     def _may_err(self, src_ip: str, at: int) -> bool:
         if at - self._mistakes.get(src_ip, -MISTAKE_PAUSE) < MISTAKE_PAUSE:

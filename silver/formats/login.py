@@ -1,0 +1,138 @@
+"""Format `login`: one flat JSON object per event.
+
+Almost all records are read in one step by msgspec. The others, with unknown fields or faults, are read again field
+by field, so that unknown ones are kept as they came and a fault is named.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from lakehouse.tables.silver import ACTIONS
+from silver.formats.instants import to_micros
+from silver.formats.nesting import is_nested_deeper
+from silver.formats.reasons import Reason
+from silver.formats.record import Decoded, Format, Record, refused
+from silver.formats.sources import source_of
+
+Action = Literal["login", "logout", "lockout", "probe"]
+Outcome = Literal["success", "failure"]
+FailureReason = Literal[
+    "invalid_credentials",
+    "unknown_user",
+    "account_locked",
+    "account_disabled",
+    "password_expired",
+    "mfa_failed",
+    "too_many_attempts",
+    "denied_by_policy",
+    "other",
+]
+MOST_LEVELS = 64
+MOST_TIMES = 999_999_999
+
+
+class Login(msgspec.Struct, kw_only=True):
+    """A login event as applications send it. Unknown fields are kept; an empty text counts as absent."""
+
+    event_id: Annotated[str, Meta(min_length=1, max_length=512, description="Identity of the event, given once.")]
+    event_at: Annotated[datetime, Meta(tz=True, description="When it happened, RFC 3339 with a time zone.")]
+    action: Annotated[Action, Meta(description="What happened; other actions are well-formed but ignored.")]
+    outcome: Annotated[Outcome | None, Meta(description="Required for a login; without meaning otherwise.")] = None
+    failure_reason: Annotated[FailureReason | None, Meta(description="Why; without meaning for a success.")] = None
+    times: Annotated[int, Meta(ge=1, le=MOST_TIMES)] | None = None
+    username: Annotated[str | None, Meta(description="User name, kept as given.")] = None
+    src_ip: Annotated[str | None, Meta(description="Source address; a host name counts as src_host.")] = None
+    src_host: Annotated[str | None, Meta(description="Source where it is known by name.")] = None
+    src_port: Annotated[int, Meta(ge=0, le=65_535)] | None = None
+    app: Annotated[str | None, Meta(description="What was logged in to.")] = None
+    host: Annotated[str | None, Meta(description="Machine that wrote the record.")] = None
+    auth_method: Annotated[str | None, Meta(description="How the user proved who they are.")] = None
+    is_mfa: Annotated[bool | None, Meta(description="Whether a second factor was used.")] = None
+    session_id: Annotated[str | None, Meta(description="Session that the event belongs to.")] = None
+    user_agent: Annotated[str | None, Meta(description="Client software as it names itself.")] = None
+    device_id: Annotated[str | None, Meta(description="Device as the source names it.")] = None
+
+
+class _OnlyKnown(Login, forbid_unknown_fields=True):
+    """A login event without unknown fields."""
+
+
+_only_known = msgspec.json.Decoder(_OnlyKnown)
+_raw_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_text = msgspec.json.Decoder(str)
+_known_fields = {field.name: msgspec.json.Decoder(field.type) for field in msgspec.structs.fields(Login)}
+_required = tuple(field.name for field in msgspec.structs.fields(Login) if field.required)
+_kinds = {"src_port": "number", "times": "number", "is_mfa": "boolean"}
+_kind_of_first_byte = {b'"': "text", b"{": "object", b"[": "array", b"t": "boolean", b"f": "boolean", b"n": "null"}
+
+
+def decode(record: Record) -> Decoded:
+    """The event that a record of format login holds, or why it holds none."""
+    try:
+        login = _only_known.decode(record.value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _decoded_by_field(record.value)
+    return _accepted(login, None)
+
+
+def _accepted(login: Login, extra: str | None) -> Decoded:
+    is_login = login.action == "login"
+    if is_login and login.outcome is None:
+        return refused(Reason.MISSING_FIELD, "outcome is required for a login")
+    source = source_of(login.src_ip)
+    if source is None:
+        return refused(Reason.BAD_ADDRESS, f"src_ip is {login.src_ip!r}")
+    return Decoded(
+        login.event_id,
+        to_micros(login.event_at),
+        login.action,
+        login.outcome if is_login else None,
+        login.failure_reason if login.outcome != "success" else None,
+        login.times or 1,
+        login.username or None,
+        source.ip,
+        login.src_host or source.host,
+        login.src_port,
+        login.app or None,
+        login.host or None,
+        login.auth_method or None,
+        login.is_mfa,
+        login.session_id or None,
+        login.user_agent or None,
+        login.device_id or None,
+        extra,
+    )
+
+
+def _decoded_by_field(value: bytes) -> Decoded:
+    raw_fields = _split(value)
+    if isinstance(raw_fields, Decoded):
+        return raw_fields
+    if _is_other_action(raw_fields.get("action")):
+        return refused(Reason.NOT_A_LOGIN, f"action is {_text.decode(raw_fields['action'])!r}")
+    known: dict[str, Any] = {}
+    for name in _known_fields.keys() & raw_fields.keys():
+        known[name] = raw_fields.pop(name)
+    return _of_fields(known, unknown=raw_fields)
+
+
+def _split(value: bytes) -> dict[str, msgspec.Raw] | Decoded:
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as error:
+        return refused(Reason.NOT_UTF8, f"Byte {error.start}: {error.reason}")
+    if not text.strip():
+        return refused(Reason.EMPTY_RECORD, "The value is white space")
+    if is_nested_deeper(value, MOST_LEVELS):
+        return refused(Reason.TOO_DEEP, f"More than {MOST_LEVELS} levels")
+    try:
+        return _raw_fields.decode(value)
+    except msgspec.ValidationError as error:
+        return refused(Reason.NOT_AN_OBJECT, str(error))
+    except msgspec.DecodeError as error:
+        return refused(Reason.NOT_JSON, str(error))

@@ -1,0 +1,43 @@
+"""Why a record is ignored or broken: the one list of codes, each with its verdict and meaning."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+
+class Reason(StrEnum):
+    """A code of the column `reason`.
+
+    Attributes:
+        verdict: What becomes of a record that has this reason.
+        meaning: One sentence for the reader of a row.
+    """
+
+    verdict: Literal["ignored", "broken"]
+    meaning: str
+
+    def __new__(cls, code: str, verdict: Literal["ignored", "broken"], meaning: str) -> Reason:
+        """A member that is its code, and knows its verdict and meaning."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.verdict = verdict
+        member.meaning = meaning
+        return member
+
+    NOT_A_LOGIN = ("not_a_login", "ignored", "Well-formed, but not about a login, logout, lockout or probe.")
+    OTHER_PROGRAM = ("other_program", "ignored", "A syslog line of another program than sshd.")
+    EMPTY_RECORD = ("empty_record", "broken", "The record has no value, or only white space.")
+    UNKNOWN_FORMAT = ("unknown_format", "broken", "The header `format` names no format that we read.")
+    BAD_HEADER = ("bad_header", "broken", "The header `year` or `occurrence` is not a number.")
+    NOT_UTF8 = ("not_utf8", "broken", "The bytes are not UTF-8.")
+    NOT_JSON = ("not_json", "broken", "The text is not one JSON value.")
+    TOO_DEEP = ("too_deep", "broken", "The JSON is nested deeper than 64 levels.")
+    NOT_AN_OBJECT = ("not_an_object", "broken", "The JSON value is not an object.")
+    NOT_SYSLOG = ("not_syslog", "broken", "The line is not a syslog line: stamp, host, message.")
+    MISSING_FIELD = ("missing_field", "broken", "A required field is absent or null.")
+    WRONG_TYPE = ("wrong_type", "broken", "A field has another JSON type than documented.")
+    BAD_VALUE = ("bad_value", "broken", "A field has the right type but a value that is not allowed.")
+    BAD_ADDRESS = ("bad_address", "broken", "The source is neither an IP address nor a host name.")
+    BAD_TIME = ("bad_time", "broken", "The instant does not exist, is not RFC 3339, or has no time zone.")
+    IMPLAUSIBLE_TIME = ("implausible_time", "broken", "The instant lies too long before or after the append time.")
