@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000
@@ -21,4 +21,4 @@ def year_of(micros: int) -> int:
     try:
         return (EPOCH + timedelta(microseconds=micros)).year
     except OverflowError:
-        return datetime.min.year if micros < 0 else datetime.max.year
+        return MINYEAR if micros < 0 else MAXYEAR

@@ -6,6 +6,7 @@ by field, so that unknown ones are kept as they came and a fault is named.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -115,9 +116,7 @@ def _decoded_by_field(value: bytes) -> Decoded:
         return raw_fields
     if _is_other_action(raw_fields.get("action")):
         return refused(Reason.NOT_A_LOGIN, f"action is {_text.decode(raw_fields['action'])!r}")
-    known: dict[str, Any] = {}
-    for name in _known_fields.keys() & raw_fields.keys():
-        known[name] = raw_fields.pop(name)
+    known = {name: raw_fields.pop(name) for name in _known_fields if name in raw_fields}
     return _of_fields(known, unknown=raw_fields)
 
 
@@ -136,3 +135,35 @@ def _split(value: bytes) -> dict[str, msgspec.Raw] | Decoded:
         return refused(Reason.NOT_AN_OBJECT, str(error))
     except msgspec.DecodeError as error:
         return refused(Reason.NOT_JSON, str(error))
+
+
+def _of_fields(raw: Mapping[str, msgspec.Raw], *, unknown: Mapping[str, msgspec.Raw]) -> Decoded:
+    absent = next((name for name in _required if _is_null(raw.get(name))), None)
+    if absent is not None:
+        return refused(Reason.MISSING_FIELD, f"{absent} is absent or null")
+    fields: dict[str, Any] = {}
+    for name, value in raw.items():
+        try:
+            fields[name] = _known_fields[name].decode(value)
+        except msgspec.DecodeError as error:
+            return refused(_fault(name, value), f"{name}: {error}")
+    return _accepted(Login(**fields), msgspec.json.encode(unknown).decode() if unknown else None)
+
+
+def _fault(name: str, value: msgspec.Raw) -> Reason:
+    kind = _kind_of_first_byte.get(bytes(value)[:1], "number")
+    if kind != _kinds.get(name, "text"):
+        return Reason.WRONG_TYPE
+    return Reason.BAD_TIME if name == "event_at" else Reason.BAD_VALUE
+
+
+def _is_null(value: msgspec.Raw | None) -> bool:
+    return value is None or bytes(value) == b"null"
+
+
+def _is_other_action(value: msgspec.Raw | None) -> bool:
+    """True for a text that names an action we don't follow."""
+    return value is not None and bytes(value)[:1] == b'"' and _text.decode(value) not in ACTIONS
+
+
+LOGIN = Format(name="login", version=1, decode=decode)

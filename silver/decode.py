@@ -1,0 +1,151 @@
+"""Decoding: Arrow batches of bronze rows to rows of `silver.events`, one for one, in Spark and in serving alike.
+
+A row depends on the record and on settings that all processes share, never on the clock or on other rows, so decoding
+again gives the same row. Nothing raises: what can't be read is a row with the verdict broken and a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise, repeat
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.tables.silver import EVENTS
+from silver.enrich import address_of, agent_of
+from silver.formats.instants import DAY, EPOCH, HOUR
+from silver.formats.login import LOGIN
+from silver.formats.reasons import Reason
+from silver.formats.record import Decoded, Format, Record, refused
+from silver.formats.sshd import SSHD
+
+if TYPE_CHECKING:
+    from lakehouse.settings import Settings
+
+FORMATS: Mapping[str, Format] = {decoder.name: decoder for decoder in (LOGIN, SSHD)}
+POSITION = ("topic", "partition", "offset")
+EVENT_SCHEMA = EVENTS.arrow_schema()
+Headers = Mapping[str, bytes]
+NO_HEADERS: Headers = {}
+ADDRESS_COLUMNS = ("country", "is_private")
+AGENT_COLUMNS = ("agent_family", "os_family", "is_bot")
+
+
+@dataclass(frozen=True)
+class DecodeRules:
+    """The settings that decoding depends on.
+
+    Attributes:
+        default_format: Format of records without a header `format`.
+        past: An event older than this at its append time is implausible; microseconds.
+        future: An event later than this after its append time is implausible; microseconds.
+    """
+
+    default_format: str = "login"
+    past: int = 3653 * DAY
+    future: int = 24 * HOUR
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> DecodeRules:
+        """The rules that the settings give."""
+        return cls(settings.default_format, settings.past_days * DAY, settings.future_hours * HOUR)
+
+
+def decode(records: pa.RecordBatch, rules: DecodeRules) -> pa.RecordBatch:
+    """One row of `silver.events` per record; duplicates are not settled yet.
+
+    Args:
+        records: Bronze rows with value, headers, topic, partition, offset, appended_at and ingested_at.
+        rules: The settings that decoding depends on.
+    """
+    formats, rows = [], []
+    for record, name in _records(records, rules):
+        decoder = FORMATS.get(name)
+        formats.append(decoder)
+        rows.append(_decoded(record, decoder, name, rules=rules))
+    return _batch(rows, formats, records)
+
+
+def headers_of(headers: pa.ListArray) -> Iterator[Headers]:
+    """The headers of each record by name; of a repeated name the last, and without those that have no value."""
+    keys, values = (headers.values.field(name).to_pylist() for name in ("key", "value"))
+    for (first, end), is_there in zip(
+        pairwise(headers.offsets.to_pylist()), headers.is_valid().to_pylist(), strict=True
+    ):
+        named = zip(keys[first:end], values[first:end], strict=True)
+        yield {key: value for key, value in named if value is not None} if is_there else NO_HEADERS
+
+
+def _records(records: pa.RecordBatch, rules: DecodeRules) -> Iterator[tuple[Record, str]]:
+    """Each record with the name of its format."""
+    columns = (records[name].to_pylist() for name in ("value", *POSITION))
+    default = rules.default_format.encode()
+    for value, topic, partition, offset, appended_at, headers in zip(
+        *columns, _micros(records["appended_at"]), headers_of(records["headers"]), strict=True
+    ):
+        latest_at, year, occurrence = appended_at + rules.future, headers.get("year"), headers.get("occurrence")
+        record = Record(value or b"", topic, partition, offset, appended_at, latest_at, year, occurrence)
+        yield record, headers.get("format", default).decode(errors="replace")
+
+
+def _decoded(record: Record, decoder: Format | None, name: str, *, rules: DecodeRules) -> Decoded:
+    if decoder is None:
+        return refused(Reason.UNKNOWN_FORMAT, f"{name!r} is none of {', '.join(FORMATS)}")
+    if not record.value:
+        return refused(Reason.EMPTY_RECORD, "The record has no value")
+    decoded = decoder.decode(record)
+    at = decoded.event_at
+    if at is not None and not record.appended_at - rules.past <= at <= record.latest_at:
+        return refused(Reason.IMPLAUSIBLE_TIME, f"{_shown(at)} for a record of {_shown(record.appended_at)}")
+    return decoded
+
+
+def _batch(rows: Sequence[Decoded], formats: Sequence[Format | None], records: pa.RecordBatch) -> pa.RecordBatch:
+    """The decoded columns, with those that derive from them and those that the records bring along."""
+    decoded = zip(Decoded._fields, zip(*rows, strict=True) if rows else repeat(()), strict=False)
+    columns: dict[str, Any] = {name: _typed(name, values) for name, values in decoded}
+    columns |= _enriched(ADDRESS_COLUMNS, columns["src_ip"], address_of)
+    columns |= _enriched(AGENT_COLUMNS, columns["user_agent"], agent_of)
+    columns |= {name: records[name] for name in (*POSITION, "appended_at", "ingested_at")}
+    columns["event_on"] = _days(columns["event_at"], records["ingested_at"])
+    columns["format"] = _typed("format", [decoder and decoder.name for decoder in formats])
+    columns["decoder_version"] = _typed("decoder_version", [decoder and decoder.version for decoder in formats])
+    nothing = [None] * len(rows)
+    arrays = [columns[name] if name in columns else _typed(name, nothing) for name in EVENT_SCHEMA.names]
+    return pa.RecordBatch.from_arrays(arrays, schema=EVENT_SCHEMA)
+
+
+def _enriched(
+    names: Sequence[str], given: pa.Array, told: Callable[[str | None], tuple[Any, ...]]
+) -> dict[str, pa.Array]:
+    """Columns that a value tells by itself, looked up once for each distinct one."""
+    coded = given.dictionary_encode()
+    by_code = [told(value) for value in coded.dictionary.to_pylist()]
+    columns = zip(*by_code, strict=True) if by_code else repeat(())
+    return {name: _typed(name, values).take(coded.indices) for name, values in zip(names, columns, strict=False)}
+
+
+def _days(event_at: pa.Array, ingested_at: pa.Array) -> pa.Array:
+    """UTC days of the events; the ingest day where an event has no instant."""
+    return pc.coalesce(event_at, ingested_at).cast(pa.date32())
+
+
+def _typed(name: str, values: Sequence[Any]) -> pa.Array:
+    return pa.array(values, EVENT_SCHEMA.field(name).type)
+
+
+def _micros(instants: pa.Array) -> list[int]:
+    micros: list[int] = instants.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_pylist()
+    return micros
+
+
+def _shown(at: int) -> str:
+    """An instant for a person; beyond what the calendar holds, in microseconds."""
+    try:
+        return (EPOCH + timedelta(microseconds=at)).isoformat()
+    except OverflowError:
+        return f"{at} µs"
