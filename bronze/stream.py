@@ -23,7 +23,7 @@ from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
 
 if TYPE_CHECKING:
-    from pyspark.sql.streaming import StreamingQuery
+    from pyspark.sql.streaming.query import StreamingQuery
 
 log = structlog.get_logger()
 

@@ -1,22 +1,103 @@
-"""How every command ends: an error of ours is one line on standard error and an exit code, never a traceback."""
+"""The doors: how a command starts and stops, and how it ends: an error of ours is one line, never a traceback."""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, MissingExtra
+from lakehouse.flags import take_settings_flags
+
+if TYPE_CHECKING:
+    from lakehouse.spark import Lake
 
 INTERRUPTED = 130
 
+# The extra that brings a module, for those that a command may find missing.
+EXTRAS = {
+    "confluent_kafka": "producer",
+    "deltalake": "serving",
+    "fastapi": "serving",
+    "polars": "serving",
+    "uvicorn": "serving",
+    "jgo": "spark",
+    "pyspark": "spark",
+}
+
 
 def run(app: typer.Typer) -> None:
-    """Runs a command line and exits: 0, the error's exit code, 2 for usage, 130 for Ctrl-C."""
+    """Runs the command line and exits: 0, the error's exit code, 2 for usage, 130 for Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app()
+        _run(app)
     except LakehouseError as error:
         typer.echo(error, err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _run(app: typer.Typer) -> None:
+    try:
+        app(args=take_settings_flags(sys.argv[1:], os.environ))
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRAS:
+            raise
+        raise MissingExtra(
+            f"This install has no {module}", mend=f"Install it with `pip install 'loginlake[{EXTRAS[module]}]'`"
+        ) from error
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM sets; the second ends the block at once.
+
+    Raises:
+        KeyboardInterrupt: At the second signal.
+    """
+    stop = threading.Event()
+
+    def ask(_number: int, _frame: object) -> None:
+        for number in before:
+            signal.signal(number, signal.default_int_handler)
+        # By another thread: this one may just be holding the event's lock.
+        threading.Thread(target=stop.set).start()
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def job(name: str) -> Iterator[Lake]:
+    """The lake that the settings name, in a Spark session of this process for the block.
+
+    Raises:
+        MissingExtra: This install has no Spark.
+        JavaMissing: No Java that Spark runs on.
+        JarsMissing: The connectors' jars can't be had.
+    """
+    from lakehouse.logs import configure_logs
+    from lakehouse.settings import load_settings
+    from lakehouse.spark import Lake, spark_session
+
+    configure_logs()
+    settings = load_settings()
+    spark = spark_session(settings, job=name)
+    try:
+        yield Lake(spark, settings)
+    finally:
+        spark.stop()

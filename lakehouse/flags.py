@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 
 from lakehouse.errors import UsageError
+
+# After it stands no flag, whatever it looks like.
+END_OF_FLAGS = "--"
 
 
 def take_settings_flags(arguments: Sequence[str], environment: MutableMapping[str, str]) -> list[str]:
@@ -18,10 +21,10 @@ def take_settings_flags(arguments: Sequence[str], environment: MutableMapping[st
         The other arguments, in their order.
 
     Raises:
-        UsageError: A flag stands at the end, without its value.
+        UsageError: A flag has no value.
     """
-    if not any(argument.startswith("--") for argument in arguments) or "--help" in arguments:
-        return list(arguments)  # without loading the settings, which takes longer than printing help
+    if _names_no_setting(arguments):
+        return list(arguments)
     from lakehouse.settings import Settings
 
     names = {f"--{name.replace('_', '-')}": f"LOGINLAKE_{name.upper()}" for name in Settings.model_fields}
@@ -29,11 +32,23 @@ def take_settings_flags(arguments: Sequence[str], environment: MutableMapping[st
     remaining = iter(arguments)
     for argument in remaining:
         flag, equals, value = argument.partition("=")
-        if flag not in names:
+        if flag == END_OF_FLAGS:
+            return [*rest, argument, *remaining]
+        if flag in names:
+            environment[names[flag]] = value if equals else _next_value(flag, remaining)
+        else:
             rest.append(argument)
-            continue
-        given = value if equals else next(remaining, None)
-        if given is None:
-            raise UsageError(f"{flag} has no value", mend=f"Give it one: {flag} VALUE")
-        environment[names[flag]] = given
     return rest
+
+
+def _names_no_setting(arguments: Sequence[str]) -> bool:
+    """True where that is plain without loading the settings, which takes longer than printing help."""
+    flags = {argument for argument in arguments if argument.startswith("--")}
+    return flags <= {"--help"} or arguments == ["--version"]
+
+
+def _next_value(flag: str, remaining: Iterator[str]) -> str:
+    value = next(remaining, END_OF_FLAGS)
+    if value.startswith("--"):
+        raise UsageError(f"{flag} has no value", mend=f"Give it one: {flag} VALUE")
+    return value

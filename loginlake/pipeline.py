@@ -20,7 +20,7 @@ from lakehouse.spark import Lake
 from silver.job import append_events
 
 if TYPE_CHECKING:
-    from pyspark.sql.streaming import StreamingQuery
+    from pyspark.sql.streaming.query import StreamingQuery
 
 log = structlog.get_logger()
 

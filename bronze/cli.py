@@ -1,0 +1,57 @@
+"""The command that reads Kafka into bronze."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lakehouse.door import job, stop_on_signals
+
+if TYPE_CHECKING:
+    from lakehouse.spark import Lake
+
+POLL_SECONDS = 0.5
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def bronze(
+    *, once: Annotated[bool, typer.Option("--once", help="End when all that Kafka holds now is read.")] = False
+) -> None:
+    """Append Kafka's records to bronze as they come, until Ctrl-C."""
+    ingest = _ingest_once if once else _ingest_until_stopped
+    with job("bronze") as lake:
+        started = datetime.now(UTC)
+        ingest(lake)
+        typer.echo(f"{_rows_since(lake, started):,} rows appended to bronze.raw_logs")
+
+
+def _ingest_once(lake: Lake) -> None:
+    from bronze.stream import ingest_once
+
+    ingest_once(lake, lake.settings)
+
+
+def _ingest_until_stopped(lake: Lake) -> None:
+    from bronze.stream import running_stream
+
+    with running_stream(lake, lake.settings, once=False) as query, stop_on_signals() as stop:
+        typer.echo(f"Reading {lake.settings.topic} at {lake.settings.kafka}; Ctrl-C stops it", err=True)
+        while query.isActive and not stop.wait(POLL_SECONDS):
+            pass
+        failure = query.exception()
+        if failure is not None:
+            raise failure
+
+
+def _rows_since(lake: Lake, started: datetime) -> int:
+    """Rows of this run: while it held bronze's lock no other could write."""
+    from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
+
+    from lakehouse.tables.bronze import RAW_LOGS
+
+    days = lake.read(RAW_LOGS).where(F.col("ingested_on") >= F.lit(started.date()))
+    return days.where(F.col("ingested_at") >= F.lit(started)).count()

@@ -1,0 +1,240 @@
+"""The command `loginlake`: every verb, each loading only what it needs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bronze.cli import bronze
+from gold.cli import gold, outcome
+from lakehouse import door
+from lakehouse.door import stop_on_signals
+from lakehouse.errors import BrokerFailed, UsageError
+from loginlake import read
+from producer.cli import app as produce
+from serving.cli import serve
+from silver.cli import silver
+
+if TYPE_CHECKING:
+    from loginlake.verify import Report
+
+VERIFY_FAILED = 3
+POLL_SECONDS = 0.5
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+# Shown below each verb's help.
+EXAMPLES = {
+    "demo": "loginlake demo --once",
+    "up": "loginlake up --refresh-every 15",
+    "broker": "loginlake broker --kafka 127.0.0.1:9192",
+    "bronze": "loginlake bronze --once",
+    "silver": "loginlake silver",
+    "gold": "loginlake gold",
+    "refresh": "loginlake refresh --every 60s",
+    "serve": "loginlake serve --port 8080",
+    "verify": "loginlake verify --json",
+    "tables": "loginlake tables --json",
+    "history": "loginlake history silver.events --limit 5",
+    "query": "loginlake query ip_activity --every day --order-by=-attempts --limit 5 --snapshot 1",
+    "sql": "loginlake sql 'select src_ip, sum(times) as n from logins group by src_ip' --snapshot 1",
+    "doctor": "loginlake doctor --json",
+    "jars": "loginlake jars",
+}
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="The lakehouse for login events: Kafka, Delta Lake, Spark and a REST API.",
+    epilog="Every setting is a flag of every command, too: --root ./lake is LOGINLAKE_ROOT=./lake. "
+    "The README lists them all.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """The script `loginlake`."""
+    door.run(app)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"loginlake {version('loginlake')}")
+        raise typer.Exit
+
+
+@app.callback()
+def loginlake(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Takes what stands before the verb."""
+
+
+@app.command()
+def demo(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="End after the panel, without the live part.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Move the lake and the broker's data aside first.")] = False,
+) -> None:
+    """Show the whole flow on generated events, then go on live until Ctrl-C."""
+    from lakehouse.logs import configure_logs
+    from lakehouse.settings import load_settings
+    from loginlake import demo
+
+    configure_logs()
+    demo.demo(load_settings(), once=once, fresh=fresh)
+
+
+@app.command()
+def up() -> None:
+    """Run everything until Ctrl-C: broker (unless --kafka names one), bronze, refresh and the API."""
+    from lakehouse.logs import configure_logs
+    from lakehouse.settings import load_settings
+    from loginlake import demo
+
+    configure_logs()
+    demo.up(load_settings())
+
+
+@app.command()
+def broker() -> None:
+    """Run a Kafka broker on this machine until Ctrl-C; its data lies in STATE/broker."""
+    from lakehouse.logs import configure_logs
+    from lakehouse.settings import load_settings
+    from loginlake.broker import embedded_broker
+
+    configure_logs()
+    settings = load_settings()
+    with embedded_broker(settings) as running, stop_on_signals() as stop:
+        typer.echo(f"Kafka listens on {running.servers}; Ctrl-C stops it", err=True)
+        while running.process.poll() is None:
+            if stop.wait(POLL_SECONDS):
+                return
+    raise BrokerFailed("The broker ended by itself", mend=f"See why in {settings.state / 'broker' / 'broker.out'}")
+
+
+app.add_typer(produce, name="produce")
+app.command()(bronze)
+app.command()(silver)
+app.command()(gold)
+
+
+def seconds(duration: str) -> int:
+    """The seconds of a duration such as 15s, 1m or 1h.
+
+    Raises:
+        UsageError: It is no duration.
+    """
+    written = re.fullmatch(r"([1-9][0-9]{0,6})([smh])", duration)
+    if written is None:
+        raise UsageError(f"{duration!r} is no duration", mend="Write one such as 15s, 1m or 1h")
+    return int(written[1]) * SECONDS[written[2]]
+
+
+@app.command()
+def refresh(
+    *, every: Annotated[str | None, typer.Option(metavar="60s", help="Go on until Ctrl-C, at most this often.")] = None
+) -> None:
+    """Bring silver up to bronze and gold up to silver, and publish the next snapshot."""
+    pace = seconds(every) if every else None
+    with door.job("refresh") as lake:
+        from loginlake import pipeline
+
+        if pace is None:
+            typer.echo(outcome(pipeline.refresh(lake, lake.settings)))
+            return
+        with stop_on_signals() as stop:
+            pipeline.refresh_every(
+                lake, lake.settings, stop, seconds=pace, published=lambda snapshot: typer.echo(outcome(snapshot))
+            )
+
+
+app.command()(serve)
+
+
+@app.command()
+def verify(*, json: Json = False) -> None:
+    """Check that no record is missing and none stands twice, from Kafka to gold; exit 3 where that fails."""
+    from lakehouse.settings import load_settings
+    from loginlake.verify import verify
+    from serving.store import Store
+
+    settings = load_settings()
+    report = verify(settings, Store(settings))
+    if json:
+        _print_json(report.to_dict())
+    else:
+        _print_report(report)
+    if not report.ok:
+        raise typer.Exit(VERIFY_FAILED)
+
+
+def _print_report(report: Report) -> None:
+    states = {True: "ok", False: "FAULT", None: "not checked"}
+    _print_table("claim", "state", rows=[(check.claim, states[check.holds]) for check in report.checks])
+    counts = {**report.layers, **{f"silver {verdict}": rows for verdict, rows in report.verdicts.items()}}
+    _print_table("layer", "rows", rows=[(name, "-" if n is None else f"{n:,}") for name, n in counts.items()])
+    for check in report.checks:
+        for name in check.named:
+            typer.echo(f"{check.claim}: {name}")
+    faulty = sum(check.holds is False for check in report.checks)
+    typer.echo(f"verify: {faulty} of {len(report.checks)} claims do not hold" if faulty else "verify: ok")
+
+
+read.register(app)
+
+
+@app.command()
+def doctor(*, json: Json = False) -> None:
+    """Check Python, Java, Spark, Delta, jars, ports, disk and settings, and say how to mend what is wrong."""
+    from loginlake.doctor import Finding, State, diagnose
+
+    findings = diagnose()
+    if json:
+        _print_json([finding.to_dict() for finding in findings])
+    else:
+        _print_table(*Finding.COLUMNS, rows=[finding.cells() for finding in findings])
+    if any(finding.state is State.FAIL for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def jars() -> None:
+    """Fetch the jars that are missing from the user's cache, checked against the lock."""
+    from lakehouse.jars import jar_paths
+    from lakehouse.settings import load_settings
+
+    settings = load_settings()
+    for group in ("spark", "broker"):
+        paths = jar_paths(settings, group, progress=lambda jar: typer.echo(f"fetching {jar}", err=True))
+        typer.echo(f"{len(paths)} jars of {group} are there, as locked")
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=2))
+
+
+def _print_table(*columns: str, rows: list[tuple[str, ...]]) -> None:
+    import rich.box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=rich.box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
+for command in app.registered_commands:
+    name = command.callback.__name__ if command.callback else ""
+    command.epilog = f"For example: {EXAMPLES[name]}"

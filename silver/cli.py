@@ -1,0 +1,19 @@
+"""The command that refines bronze into silver."""
+
+from __future__ import annotations
+
+import typer
+
+from lakehouse.door import job
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def silver() -> None:
+    """Append one silver row for every bronze row that silver lacks, in one commit."""
+    with job("silver") as lake:
+        from silver.job import refine
+
+        rows = refine(lake, lake.settings)
+    typer.echo(f"{rows:,} rows appended to silver.events" if rows else "Nothing new: silver has read all of bronze")
