@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakehouse.door import job, stop_on_signals
+from lakehouse.door import stop_on_signals
+from lakehouse.job import spark_job
 
 if TYPE_CHECKING:
     from lakehouse.spark import Lake
@@ -23,7 +24,7 @@ def bronze(
 ) -> None:
     """Append Kafka's records to bronze as they come, until Ctrl-C."""
     ingest = _ingest_once if once else _ingest_until_stopped
-    with job("bronze") as lake:
+    with spark_job("bronze") as lake:
         started = datetime.now(UTC)
         ingest(lake)
         typer.echo(f"{_rows_since(lake, started):,} rows appended to bronze.raw_logs")

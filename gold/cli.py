@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lakehouse.door import job
+from lakehouse.job import spark_job
 
 if TYPE_CHECKING:
     from lakehouse.snapshots import Snapshot
@@ -17,7 +17,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def gold() -> None:
     """Compute anew what the new silver rows touch, then publish all tables as one snapshot."""
-    with job("gold") as lake:
+    with spark_job("gold") as lake:
         from gold.job import publish
 
         snapshot = publish(lake, lake.settings)

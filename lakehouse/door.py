@@ -8,15 +8,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import typer
 
 from lakehouse.errors import LakehouseError, MissingExtra
 from lakehouse.flags import take_settings_flags
-
-if TYPE_CHECKING:
-    from lakehouse.spark import Lake
 
 INTERRUPTED = 130
 
@@ -79,25 +75,3 @@ def stop_on_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def job(name: str) -> Iterator[Lake]:
-    """The lake that the settings name, in a Spark session of this process for the block.
-
-    Raises:
-        MissingExtra: This install has no Spark.
-        JavaMissing: No Java that Spark runs on.
-        JarsMissing: The connectors' jars can't be had.
-    """
-    from lakehouse.logs import configure_logs
-    from lakehouse.settings import load_settings
-    from lakehouse.spark import Lake, spark_session
-
-    configure_logs()
-    settings = load_settings()
-    spark = spark_session(settings, job=name)
-    try:
-        yield Lake(spark, settings)
-    finally:
-        spark.stop()

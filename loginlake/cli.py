@@ -12,6 +12,7 @@ from gold.cli import gold, outcome
 from lakehouse import door
 from lakehouse.door import stop_on_signals
 from lakehouse.errors import BrokerFailed, UsageError
+from lakehouse.job import spark_job
 from loginlake import read
 from producer.cli import app as produce
 from serving.cli import serve
@@ -144,7 +145,7 @@ def refresh(
 ) -> None:
     """Bring silver up to bronze and gold up to silver, and publish the next snapshot."""
     pace = seconds(every) if every else None
-    with door.job("refresh") as lake:
+    with spark_job("refresh") as lake:
         from loginlake import pipeline
 
         if pace is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lakehouse.door import job
+from lakehouse.job import spark_job
 
 app = typer.Typer(add_completion=False)
 
@@ -12,7 +12,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def silver() -> None:
     """Append one silver row for every bronze row that silver lacks, in one commit."""
-    with job("silver") as lake:
+    with spark_job("silver") as lake:
         from silver.job import refine
 
         rows = refine(lake, lake.settings)

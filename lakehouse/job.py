@@ -1,0 +1,32 @@
+"""A job as a process: logs, settings and a Spark session around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lakehouse.spark import Lake
+
+
+@contextmanager
+def spark_job(name: str) -> Iterator[Lake]:
+    """The lake that the settings name, in a Spark session that ends with the block.
+
+    Raises:
+        MissingExtra: This install has no Spark.
+        JavaMissing: No Java that Spark runs on.
+        JarsMissing: The connectors' jars can't be had.
+    """
+    from lakehouse.logs import configure_logs
+    from lakehouse.settings import load_settings
+    from lakehouse.spark import Lake, spark_session
+
+    configure_logs()
+    settings = load_settings()
+    spark = spark_session(settings, job=name)
+    try:
+        yield Lake(spark, settings)
+    finally:
+        spark.stop()
