@@ -1,0 +1,22 @@
+"""Lists the skipped tests of a pytest report; exits 1 where a reason is not among the allowed ones."""
+
+import sys
+from pathlib import Path
+from xml.etree.ElementTree import parse  # noqa: S405 (our own pytest wrote the file)
+
+
+def main(report: str, allowed_reasons: str) -> int:
+    """Prints one line per skipped test; returns the exit code."""
+    allowed = set(Path(allowed_reasons).read_text().splitlines())
+    skips = [
+        (f"{case.get('classname')}::{case.get('name')}", skip.get("message", ""))
+        for case in parse(report).iter("testcase")  # noqa: S314
+        for skip in case.iter("skipped")
+    ]
+    print(f"{len(skips)} tests skipped")  # noqa: T201
+    for test, reason in skips:
+        print(f"{'allowed' if reason in allowed else 'NOT ALLOWED'}: {test}: {reason}")  # noqa: T201
+    return 0 if all(reason in allowed for _, reason in skips) else 1
+
+
+sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,97 @@
+# The one door. `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+JARS := $(VENV)/.jars
+DOCS_CHECK := $(BIN)/python -m loginlake.reference --check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check bench notebooks docs lock clean machine
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY) $(JARS)  ## Set up and show the whole flow, live until Ctrl-C (ONCE=1: end after the panel; FRESH=1: a new lake)
+	@$(BIN)/loginlake demo $(if $(filter 1,$(ONCE)),--once) $(if $(filter 1,$(FRESH)),--fresh)
+
+up: $(READY) $(JARS)  ## Run broker, bronze, refresh and the API until Ctrl-C
+	@$(BIN)/loginlake up
+
+test: $(READY) $(JARS)  ## Set up and run all tests
+	$(BIN)/pytest
+
+check: $(READY)  ## Format, lint, types, import rules, generated docs and locks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(DOCS_CHECK)
+	@rm -rf build/locks && mkdir -p build/locks && cp requirements/*.txt build/locks/
+	@$(call compile_locks,build/locks)
+	@diff -r requirements build/locks || { echo "The locks are stale. Run make lock" >&2; exit 1; }
+
+bench: $(READY) $(JARS)  ## Run the benchmarks, one after another
+	@for benchmark in benchmarks/*.py; do echo "$$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
+
+notebooks: $(READY) $(JARS)  ## Open the notebooks in JupyterLab
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/notebooks.txt
+	$(BIN)/jupyter lab notebooks
+
+docs: $(READY)  ## Generate the docs that come from code
+	$(BIN)/python -m loginlake.reference
+
+lock: $(READY)  ## Resolve requirements/ and the jars anew
+	$(call compile_locks,requirements)
+	$(BIN)/python -c "from lakehouse.jars import write_lock; from lakehouse.settings import load_settings; write_lock(load_settings())"
+
+clean:  ## Remove the environment and what tools left, but no data
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Set-up. The virtual environment comes from hash-locked files, by uv for speed; uv itself by pip.
+
+$(READY): requirements/uv.txt requirements/dev.txt pyproject.toml | machine
+	@echo "Setting up $(VENV): about a minute, once"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+$(JARS): conf/jars.lock.json $(READY)
+	@$(BIN)/loginlake jars
+	@touch $@
+
+# What set-up can't bring, said before it takes minutes. Java is looked for by the same code as later.
+define FIND_JAVA
+import sys
+from lakehouse.errors import JavaMissing
+from lakehouse.java import java_path
+try:
+    java_path()
+except JavaMissing as error:
+    sys.exit(str(error))
+endef
+export FIND_JAVA
+
+machine:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null \
+		|| { echo "$(PYTHON) is not Python 3.11 or later. Install it, or name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null \
+		|| { echo "$(PYTHON) has no module venv. Install it (such as Debian's python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -c "$$FIND_JAVA"
+
+# The locks in the folder $(1): all that development needs, then what each process needs, at the same versions.
+COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--no-annotate --no-header --python-version 3.11
+define compile_locks
+set -e; \
+$(COMPILE) pyproject.toml --extra spark --extra serving --extra producer --extra dev -o $(1)/dev.txt; \
+$(COMPILE) pyproject.toml --extra serving -c $(1)/dev.txt -o $(1)/serving.txt; \
+$(COMPILE) pyproject.toml --extra spark --extra serving -c $(1)/dev.txt -o $(1)/spark.txt; \
+$(COMPILE) pyproject.toml --extra producer -c $(1)/dev.txt -o $(1)/producer.txt; \
+$(COMPILE) pyproject.toml --extra spark --extra serving --extra producer --extra notebooks -c $(1)/dev.txt -o $(1)/notebooks.txt; \
+echo uv | $(COMPILE) - -c $(1)/dev.txt -o $(1)/uv.txt
+endef
