@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import pairwise, repeat
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -27,12 +27,28 @@ if TYPE_CHECKING:
     from lakehouse.settings import Settings
 
 FORMATS: Mapping[str, Format] = {decoder.name: decoder for decoder in (LOGIN, SSHD)}
+BY_HEADER = {name.encode(): decoder for name, decoder in FORMATS.items()}
 POSITION = ("topic", "partition", "offset")
+INSTANT = pa.timestamp("us", tz="UTC")
+# What decoding needs of a bronze row. Names of headers are bytes: nothing promises that they are text.
+RECORD_SCHEMA = pa.schema(
+    {
+        "value": pa.binary(),
+        "headers": pa.list_(pa.struct({"key": pa.binary(), "value": pa.binary()})),
+        "topic": pa.string(),
+        "partition": pa.int32(),
+        "offset": pa.int64(),
+        "appended_at": INSTANT,
+        "ingested_at": INSTANT,
+    }
+)
 EVENT_SCHEMA = EVENTS.arrow_schema()
-Headers = Mapping[str, bytes]
-NO_HEADERS: Headers = {}
+Headers = Mapping[bytes, bytes]
+# Kafka's own value for a record without a timestamp, in microseconds.
+NO_TIMESTAMP = -1_000
 ADDRESS_COLUMNS = ("country", "is_private")
 AGENT_COLUMNS = ("agent_family", "os_family", "is_bot")
+WINNER_COLUMNS = ("winner_topic", "winner_partition", "winner_offset")
 
 
 @dataclass(frozen=True)
@@ -62,39 +78,38 @@ def decode(records: pa.RecordBatch, rules: DecodeRules) -> pa.RecordBatch:
         records: Bronze rows with value, headers, topic, partition, offset, appended_at and ingested_at.
         rules: The settings that decoding depends on.
     """
+    records = records.select(RECORD_SCHEMA.names).cast(RECORD_SCHEMA)
     formats, rows = [], []
     for record, name in _records(records, rules):
-        decoder = FORMATS.get(name)
+        decoder = BY_HEADER.get(name)
         formats.append(decoder)
-        rows.append(_decoded(record, decoder, name, rules=rules))
+        rows.append(_decoded(record, decoder, rules) if decoder else _of_unknown_format(name))
     return _batch(rows, formats, records)
 
 
 def headers_of(headers: pa.ListArray) -> Iterator[Headers]:
     """The headers of each record by name; of a repeated name the last, and without those that have no value."""
-    keys, values = (headers.values.field(name).to_pylist() for name in ("key", "value"))
-    for (first, end), is_there in zip(
-        pairwise(headers.offsets.to_pylist()), headers.is_valid().to_pylist(), strict=True
-    ):
-        named = zip(keys[first:end], values[first:end], strict=True)
-        yield {key: value for key, value in named if value is not None} if is_there else NO_HEADERS
+    named = zip(*(part.to_pylist() for part in headers.flatten().flatten()), strict=True)
+    for count in pc.list_value_length(headers).fill_null(0).to_pylist():
+        yield {key: value for key, value in islice(named, count) if value is not None}
 
 
-def _records(records: pa.RecordBatch, rules: DecodeRules) -> Iterator[tuple[Record, str]]:
+def _records(records: pa.RecordBatch, rules: DecodeRules) -> Iterator[tuple[Record, bytes]]:
     """Each record with the name of its format."""
     columns = (records[name].to_pylist() for name in ("value", *POSITION))
-    default = rules.default_format.encode()
-    for value, topic, partition, offset, appended_at, headers in zip(
-        *columns, _micros(records["appended_at"]), headers_of(records["headers"]), strict=True
+    appended = records["appended_at"].cast(pa.int64()).fill_null(NO_TIMESTAMP).to_pylist()
+    default, future = rules.default_format.encode(), rules.future
+    for value, topic, partition, offset, at, headers in zip(
+        *columns, appended, headers_of(records["headers"]), strict=True
     ):
-        latest_at, year, occurrence = appended_at + rules.future, headers.get("year"), headers.get("occurrence")
-        record = Record(value or b"", topic, partition, offset, appended_at, latest_at, year, occurrence)
-        yield record, headers.get("format", default).decode(errors="replace")
+        year, occurrence = headers.get(b"year"), headers.get(b"occurrence")
+        yield (
+            Record(value or b"", topic, partition, offset, at, at + future, year, occurrence),
+            headers.get(b"format", default),
+        )
 
 
-def _decoded(record: Record, decoder: Format | None, name: str, *, rules: DecodeRules) -> Decoded:
-    if decoder is None:
-        return refused(Reason.UNKNOWN_FORMAT, f"{name!r} is none of {', '.join(FORMATS)}")
+def _decoded(record: Record, decoder: Format, rules: DecodeRules) -> Decoded:
     if not record.value:
         return refused(Reason.EMPTY_RECORD, "The record has no value")
     decoded = decoder.decode(record)
@@ -102,6 +117,10 @@ def _decoded(record: Record, decoder: Format | None, name: str, *, rules: Decode
     if at is not None and not record.appended_at - rules.past <= at <= record.latest_at:
         return refused(Reason.IMPLAUSIBLE_TIME, f"{_shown(at)} for a record of {_shown(record.appended_at)}")
     return decoded
+
+
+def _of_unknown_format(name: bytes) -> Decoded:
+    return refused(Reason.UNKNOWN_FORMAT, f"{name.decode(errors='replace')!r} is none of {', '.join(FORMATS)}")
 
 
 def _batch(rows: Sequence[Decoded], formats: Sequence[Format | None], records: pa.RecordBatch) -> pa.RecordBatch:
@@ -114,9 +133,8 @@ def _batch(rows: Sequence[Decoded], formats: Sequence[Format | None], records: p
     columns["event_on"] = _days(columns["event_at"], records["ingested_at"])
     columns["format"] = _typed("format", [decoder and decoder.name for decoder in formats])
     columns["decoder_version"] = _typed("decoder_version", [decoder and decoder.version for decoder in formats])
-    nothing = [None] * len(rows)
-    arrays = [columns[name] if name in columns else _typed(name, nothing) for name in EVENT_SCHEMA.names]
-    return pa.RecordBatch.from_arrays(arrays, schema=EVENT_SCHEMA)
+    columns |= {name: pa.nulls(len(rows), EVENT_SCHEMA.field(name).type) for name in WINNER_COLUMNS}
+    return pa.RecordBatch.from_pydict(columns, schema=EVENT_SCHEMA)
 
 
 def _enriched(
@@ -136,11 +154,6 @@ def _days(event_at: pa.Array, ingested_at: pa.Array) -> pa.Array:
 
 def _typed(name: str, values: Sequence[Any]) -> pa.Array:
     return pa.array(values, EVENT_SCHEMA.field(name).type)
-
-
-def _micros(instants: pa.Array) -> list[int]:
-    micros: list[int] = instants.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_pylist()
-    return micros
 
 
 def _shown(at: int) -> str:

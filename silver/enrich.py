@@ -30,6 +30,7 @@ NO_ADDRESS = Address(None, None)
 NO_AGENT = Agent(None, None, None)
 
 
+@lru_cache(maxsize=1 << 17)
 def address_of(src_ip: str | None) -> Address:
     """Country in which the address is registered (by iptocc, from the registries' files), and whether it is private.
 

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
+from typing import Annotated
+
+import msgspec
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
 DAY = 24 * HOUR
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 def to_micros(instant: datetime) -> int:
     """Microseconds since 1970 of a time-zone-aware instant, exactly."""
     since = instant - EPOCH
     return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
+
+
+def instant_of(text: str) -> int | None:
+    """Microseconds since 1970 of an RFC 3339 text with a time zone; None where it is no such instant."""
+    try:
+        return to_micros(msgspec.convert(text, Instant))
+    except msgspec.ValidationError:
+        return None
 
 
 def year_of(micros: int) -> int:

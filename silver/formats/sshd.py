@@ -11,9 +11,9 @@ import re
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from silver.formats.instants import to_micros, year_of
+from silver.formats.instants import instant_of, to_micros, year_of
 from silver.formats.reasons import Reason
-from silver.formats.record import Decoded, Format, Record, refused
+from silver.formats.record import DETAIL_CHARACTERS, Decoded, Format, Record, refused
 from silver.formats.sources import source_of
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -24,26 +24,23 @@ PROGRAMS = ("sshd", "sshd-session", "sshd-auth")
 COUNT = re.compile(rb"\d{1,18}")
 YEAR = re.compile(rb"\d{4}")
 
-# `Mar 27 13:06:56`, or RFC 3339 as newer syslog daemons write it.
+# `Mar 27 13:06:56`, or RFC 3339 as newer syslog daemons write it. Some lines name no program (`-- MARK --`).
 LINE = re.compile(
     r"(?:(?P<month>[A-Z][a-z]{2}) (?P<day>[ \d]\d) (?P<clock>\d\d:\d\d:\d\d)|(?P<instant>\d{4}-\d\d-\d\dT\S+))"
-    r" (?P<host>\S+) (?P<program>[^\s:\[]+)(?:\[\d+\])?: (?P<message>.*)",
+    r" (?P<host>\S+) (?:(?P<program>[^\s:\[]+)(?:\[\d+\])?: )?(?P<message>.*)",
     re.ASCII | re.DOTALL,
 )
 REPEATED = re.compile(r"message repeated (?P<times>[1-9]\d{0,8}) times: \[ (?P<message>.*)\]", re.ASCII | re.DOTALL)
 # A user name is what an attacker chose, spaces and " from " included: it reaches to the last source of the line.
-FROM = r" from (?P<source>\S+)(?: port (?P<port>\d{1,5}))?"
-ACCEPTED = re.compile(rf"Accepted (?P<method>\S+) for (?P<user>.*){FROM}(?: ssh2(?:: .*)?)?", re.DOTALL)
-FAILED = re.compile(
-    rf"Failed (?P<method>\S+) for (?P<unknown>invalid user )?(?P<user>.*){FROM}(?: ssh2(?:: .*)?)?", re.DOTALL
-)
-INVALID = re.compile(rf"Invalid user (?P<user>.*){FROM}", re.DOTALL)
-EXCEEDED = re.compile(
-    r"(?:error: )?maximum authentication attempts exceeded for (?:invalid user )?"
-    rf"(?P<user>.*){FROM}(?: ssh2)?(?: \[preauth\])?",
-    re.DOTALL,
-)
+FOR = r"for (?P<unknown>invalid user )?(?P<user>.*)"
+FROM = r" from (?P<source>\S+)(?: port (?P<port>\d{1,5}))?(?: ssh2(?:: .*)?)?(?: \[preauth\])?"
+ACCEPTED = re.compile(rf"Accepted (?P<method>\S+) for (?P<user>.*){FROM}", re.ASCII | re.DOTALL)
+FAILED = re.compile(rf"Failed (?P<method>\S+) {FOR}{FROM}", re.ASCII | re.DOTALL)
+INVALID = re.compile(rf"Invalid user (?P<user>.*){FROM}", re.ASCII | re.DOTALL)
+EXCEEDED = re.compile(rf"(?:error: )?maximum authentication attempts exceeded {FOR}{FROM}", re.ASCII | re.DOTALL)
 CLOSED = re.compile(r"pam_unix\(sshd:session\): session closed for user (?P<user>.*)", re.DOTALL)
+# What sshd writes, with port 65535, where the other side is gone before it was asked for its address.
+GONE = "UNKNOWN"
 
 
 class Said(NamedTuple):
@@ -68,27 +65,29 @@ def decode(record: Record) -> Decoded:
         return refused(Reason.EMPTY_RECORD, "The line is white space")
     parts = LINE.fullmatch(line)
     if parts is None:
-        return refused(Reason.NOT_SYSLOG, f"No stamp, host, program and message in {line!r}")
+        return refused(Reason.NOT_SYSLOG, f"No stamp, host and message in {line[:DETAIL_CHARACTERS]!r}")
     event_at = _event_at(parts, record)
     if isinstance(event_at, Decoded):
         return event_at
     if parts["program"] not in PROGRAMS:
-        return refused(Reason.OTHER_PROGRAM, f"A line of {parts['program']}", event_at=event_at)
-    return _decoded(parts, line, event_at, record=record)
+        return refused(Reason.OTHER_PROGRAM, f"A line of {parts['program'] or 'no program'}", event_at=event_at)
+    return _decoded(parts, event_at, record)
 
 
-def _decoded(parts: re.Match[str], line: str, event_at: int, *, record: Record) -> Decoded:
+def _decoded(parts: re.Match[str], event_at: int, record: Record) -> Decoded:
     repeated = REPEATED.fullmatch(parts["message"])
     said = said_by(repeated["message"] if repeated else parts["message"])
     if said is None:
         return refused(Reason.NOT_A_LOGIN, parts["message"], event_at=event_at)
     if record.occurrence is not None and not COUNT.fullmatch(record.occurrence):
         return refused(Reason.BAD_HEADER, f"occurrence is {record.occurrence!r}")
-    source = source_of(said.source)
-    if source is None or int(said.port or 0) > 65_535:
-        return refused(Reason.BAD_ADDRESS, f"The source is {said.source!r}, port {said.port}")
+    source, port = source_of(said.source), int(said.port) if said.port else None
+    if source is None:
+        return refused(Reason.BAD_ADDRESS, f"The source is {said.source!r}")
+    if port is not None and port > 65_535:
+        return refused(Reason.BAD_VALUE, f"The port is {port}")
     return Decoded(
-        event_id=_event_id(parts["host"], line, record),
+        event_id=_event_id(parts["host"], record),
         event_at=event_at,
         action=said.action,
         outcome=said.outcome,
@@ -97,7 +96,7 @@ def _decoded(parts: re.Match[str], line: str, event_at: int, *, record: Record) 
         username=said.user or None,
         src_ip=source.ip,
         src_host=source.host,
-        src_port=int(said.port) if said.port else None,
+        src_port=port,
         app="sshd",
         host=parts["host"],
         auth_method=said.method,
@@ -107,17 +106,22 @@ def _decoded(parts: re.Match[str], line: str, event_at: int, *, record: Record) 
 def said_by(message: str) -> Said | None:
     """What a message says; None where it is not about a login, logout, lockout or probe."""
     if found := ACCEPTED.fullmatch(message):
-        return Said("login", "success", None, *found.group("user", "source", "port", "method"))
+        return Said("login", "success", None, found["user"], *_source(found), found["method"])
     if found := FAILED.fullmatch(message):
         reason = "unknown_user" if found["unknown"] else "invalid_credentials"
-        return Said("login", "failure", reason, *found.group("user", "source", "port", "method"))
+        return Said("login", "failure", reason, found["user"], *_source(found), found["method"])
     if found := INVALID.fullmatch(message):
-        return Said("probe", None, "unknown_user", *found.group("user", "source", "port"))
+        return Said("probe", None, "unknown_user", found["user"], *_source(found))
     if found := EXCEEDED.fullmatch(message):
-        return Said("lockout", None, "too_many_attempts", *found.group("user", "source", "port"))
+        return Said("lockout", None, "too_many_attempts", found["user"], *_source(found))
     if found := CLOSED.fullmatch(message):
         return Said("logout", None, None, found["user"])
     return None
+
+
+def _source(found: re.Match[str]) -> tuple[str | None, str | None]:
+    """Source and port as the line has them; none where sshd could not tell."""
+    return (None, None) if found["source"] == GONE else (found["source"], found["port"])
 
 
 def _event_at(parts: re.Match[str], record: Record) -> int | Decoded:
@@ -132,11 +136,8 @@ def _event_at(parts: re.Match[str], record: Record) -> int | Decoded:
 
 
 def _instant(text: str) -> int | Decoded:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return refused(Reason.BAD_TIME, f"{text!r} is no instant")
-    return to_micros(at) if at.tzinfo else refused(Reason.BAD_TIME, f"{text!r} has no time zone")
+    at = instant_of(text)
+    return at if at is not None else refused(Reason.BAD_TIME, f"{text!r} is no instant with a time zone")
 
 
 def _closest_before(parts: re.Match[str], latest_at: int) -> int | Decoded:
@@ -162,11 +163,15 @@ def _stamp(parts: re.Match[str]) -> str:
     return f"{parts['month']} {parts['day']} {parts['clock']}"
 
 
-def _event_id(host: str, line: str, record: Record) -> str:
-    """From host, line and occurrence; without an occurrence from the position, so that no line is its duplicate."""
+def _event_id(host: str, record: Record) -> str:
+    """From host, line and occurrence; without an occurrence from the position, so that no line is its duplicate.
+
+    The line as it came: occurrences were counted among lines that are equal to the last byte.
+    """
     if record.occurrence is None:
         return f"{record.topic}:{record.partition}:{record.offset}"
-    return hashlib.sha256(f"{host}\0{line}\0{int(record.occurrence)}".encode()).hexdigest()
+    parts = (host.encode(), record.value, b"%d" % int(record.occurrence))
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 SSHD = Format(name="sshd", version=1, decode=decode)
