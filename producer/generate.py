@@ -16,15 +16,13 @@ import msgspec
 from producer.arrivals import spread, steady, weekly_activity
 from producer.attacks import Attack, endless
 from producer.events import DAY_SECONDS, SECOND, Event
-from producer.formats import FORMATS
 from producer.population import Population, a_population
-from producer.records import Record
-from producer.truth import Truth
+from producer.records import FORMATS, Record
+from producer.truth import DIRT, Truth
 from producer.usual import Usual
 
 LATE_SECONDS = (3_600, 3 * DAY_SECONDS)
 REMEMBERED = 500
-DIRT = ("duplicate", "late", "broken", "foreign")
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,8 @@ class Stream:
         self._format = FORMATS[plan.format]
         self._usual = Usual(population, plan.chance("usual"))
         self._rng = plan.chance("dirt")
+        # Apart, since formats differ in how they break: the events stay the same in each of them.
+        self._spoiling = plan.chance("spoiling")
         self._arrivals = arrivals
         self._attacks = attacks
         self._remembered: deque[Record] = deque(maxlen=REMEMBERED)
@@ -107,7 +107,7 @@ class Stream:
         if kind == "late":
             return self._remember(self._format.record(self._belated(event), event.at))
         ways = self._format.broken if kind == "broken" else self._format.foreign
-        spoil = self._rng.choice(list(ways.values()))
+        spoil = self._spoiling.choice(list(ways.values()))
         return Record(event.client.key, spoil(event), self._format.headers(event.at), None, event.at)
 
     def _belated(self, event: Event) -> Event:

@@ -50,7 +50,7 @@ def publish(
     Args:
         records: What to send, in this order.
         settings: Name the broker and the topic, which is created where it is missing.
-        ledger: Gets a JSON line per acknowledged record: event id or null, topic, partition, offset.
+        ledger: Gets a JSON line per acknowledged record, an `Entry`.
         progress: Called with the number sent, every thousand records or second, and at the end.
         timeout_seconds: How long the broker may take to acknowledge a record.
 
@@ -107,7 +107,7 @@ class Outbox:
     def send(self, record: Record) -> None:
         """Queues a record, waiting while the queue is full."""
         self.sent += 1
-        report = self._reported if self._ledger is None else partial(self._entered, record.event_id)
+        report = self._reported if self._ledger is None else partial(self._entered, record)
         while not self.is_cut_off:
             try:
                 self._produce(self._topic, record.value, record.key, headers=record.headers, on_delivery=report)
@@ -126,17 +126,19 @@ class Outbox:
 
     def flush(self) -> None:
         """Waits for all delivery reports; what has none by then is lost."""
-        silent = self._producer.flush(self._timeout_seconds + FULL_QUEUE_SECONDS)
+        ends = monotonic() + self._timeout_seconds + FULL_QUEUE_SECONDS
+        # In steps, so that a signal is heard in between.
+        while (silent := self._producer.flush(POLL_SECONDS)) and monotonic() < ends:
+            pass
         if silent:
             self.lost += silent
             self.fault = "no delivery report"
 
-    def _entered(self, event_id: bytes | None, error: KafkaError | None, message: Message) -> None:
+    def _entered(self, record: Record, error: KafkaError | None, message: Message) -> None:
         self._reported(error, message)
         if error is None and self._ledger is not None:
-            entry = Entry(
-                event_id.decode() if event_id else None, message.topic(), message.partition(), message.offset()
-            )
+            event_id, key = _text(record.event_id), _text(record.key)
+            entry = Entry(message.topic(), message.partition(), message.offset(), event_id=event_id, key=key)
             self._ledger.write(msgspec.json.encode(entry) + b"\n")
 
     def _reported(self, error: KafkaError | None, _message: Message) -> None:
@@ -150,12 +152,13 @@ class Outbox:
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A line of the ledger: where the broker put an event."""
+    """A line of the ledger: where the broker put a record, and what is known of it."""
 
-    event_id: str | None
     topic: str
     partition: int
     offset: int
+    event_id: str | None
+    key: str | None
 
 
 def _send_all(records: Iterable[Record], outbox: Outbox, *, progress: Progress) -> None:
@@ -168,6 +171,10 @@ def _send_all(records: Iterable[Record], outbox: Outbox, *, progress: Progress) 
             due, at_once = outbox.sent + POLL_RECORDS, monotonic() + POLL_SECONDS
             if outbox.is_cut_off:
                 return
+
+
+def _text(name: bytes | None) -> str | None:
+    return None if name is None else name.decode(errors="replace")
 
 
 def _unseen(_sent: int) -> None:

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
-import sys
+from calendar import isleap
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryFile
-from typing import BinaryIO
+from datetime import datetime, timedelta
+from io import FileIO
+from threading import Event
 
 import msgspec
 
-from lakehouse.errors import UsageError
 from producer.events import MONTHS
-from producer.formats import line_headers, login_headers
-from producer.records import Record
+from producer.lines import lines, rewindable
+from producer.records import LOGIN_HEADERS, Record, sshd_headers
+
+LEAP_YEAR = 2000
+# Lines of one second are not always written in order: Feb 1 00:00:00, then Jan 31 23:59:59 is no new year.
+DISORDER = timedelta(days=1)
 
 _MONTH_NUMBERS = {name.encode(): number for number, name in enumerate(MONTHS, start=1)}
-_STAMP = re.compile(rb"(" + b"|".join(_MONTH_NUMBERS) + rb") ([ \d]\d) (\d\d:\d\d:\d\d) ")
+_STAMP = re.compile(rb"(" + b"|".join(_MONTH_NUMBERS) + rb") ([ \d]\d) (\d\d):(\d\d):(\d\d) ")
+_USER = re.compile(rb" (?:for|user) (?:(?:invalid )?user )?(\S+)")
 
 
 class _Named(msgspec.Struct):
@@ -36,7 +36,9 @@ class _Named(msgspec.Struct):
 _named = msgspec.json.Decoder(_Named)
 
 
-def records_of(source: BinaryIO, log_format: str, *, year: int | None, written_at: datetime) -> Iterator[Record]:
+def records_of(
+    source: FileIO, log_format: str, *, year: int | None, written_at: datetime, stop: Event
+) -> Iterator[Record]:
     """A record per line of a log file of that format.
 
     Args:
@@ -44,89 +46,83 @@ def records_of(source: BinaryIO, log_format: str, *, year: int | None, written_a
         log_format: `login` or `sshd`.
         year: Of the first sshd line; None takes the one that puts the last line at or before `written_at`.
         written_at: When the file was last written.
+        stop: Ends the reading.
     """
     if log_format == "login":
-        return login_records(source)
+        return login_records(lines(source, stop))
     if year is None:
-        source = rewindable(source)
-        year = first_year(source, until=written_at)
-        source.seek(0)
-    return sshd_records(source, year=year)
+        source = rewindable(source, stop)
+        begins = source.tell()
+        year = first_year(lines(source, stop), until=written_at)
+        source.seek(begins)
+    return sshd_records(lines(source, stop), year=year)
 
 
-def login_records(lines: Iterable[bytes]) -> Iterator[Record]:
+def login_records(values: Iterable[bytes]) -> Iterator[Record]:
     """A record per line, keyed by user where one can be read."""
-    for line in lines:
-        value = line.removesuffix(b"\n")
+    for value in values:
         named = _names_in(value)
-        yield Record(_bytes(named.username), value, login_headers(0), _bytes(named.event_id))
+        yield Record(_bytes(named.username), value, LOGIN_HEADERS, _bytes(named.event_id))
 
 
-def sshd_records(lines: Iterable[bytes], *, year: int) -> Iterator[Record]:
-    """A record per line, with its year and which of its equals it is.
+def sshd_records(values: Iterable[bytes], *, year: int) -> Iterator[Record]:
+    """A record per line, with its year and how many equal lines came before it.
+
+    It is keyed by the user whom the line seems to name: only the order of records hangs on it.
 
     Args:
-        lines: Of one file, in its order.
+        values: The lines of one file, in its order.
         year: Of the first line; it grows by one wherever the month goes back.
     """
     seen: Counter[bytes] = Counter()
-    month = 0
-    for line in lines:
-        value = line.removesuffix(b"\n")
-        stamp = _stamp(value)
-        written_in = stamp[0] if stamp else month
-        year += written_in < month
-        month = written_in
-        fingerprint = hashlib.blake2b(value, digest_size=16).digest()
+    for value, years_on in _with_years_on(values):
+        # White space at the end is no part of what a line says: silver drops it.
+        fingerprint = hashlib.blake2b(value.rstrip(), digest_size=16).digest()
+        user = _USER.search(value)
+        yield Record(user[1] if user else None, value, sshd_headers(year + years_on, seen[fingerprint]))
         seen[fingerprint] += 1
-        yield Record(None, value, line_headers("sshd", year, occurrence=seen[fingerprint]))
 
 
-def first_year(lines: Iterable[bytes], *, until: datetime) -> int:
+def first_year(values: Iterable[bytes], *, until: datetime) -> int:
     """The year of the first line that puts the last one at or before an instant.
 
+    Stamps have no time zone: they are held against the instant in the zone of this machine, where such files are
+    written most.
+
     Args:
-        lines: Of one file, in its order.
+        values: The lines of one file, in its order.
         until: When the file was last written, or now; with a time zone.
     """
-    new_years, last = 0, (0, 0, b"")
-    for line in lines:
-        stamp = _stamp(line) or last
-        new_years += stamp[0] < last[0]
-        last = stamp
-    now = until.astimezone(UTC)
-    is_this_year = last <= (now.month, now.day, f"{now:%H:%M:%S}".encode())
-    return now.year - new_years - (not is_this_year)
+    now = until.astimezone().replace(tzinfo=None)
+    last, years_on = now.replace(year=LEAP_YEAR), 0
+    for value, so_far in _with_years_on(values):
+        last, years_on = _stamp(value) or last, so_far
+    year = now.year - (last > now.replace(year=LEAP_YEAR))
+    while (last.month, last.day) == (2, 29) and not isleap(year):
+        year -= 1
+    return year - years_on
 
 
-@contextmanager
-def opened(file: str) -> Iterator[tuple[BinaryIO, datetime]]:
-    """The file's bytes and when it was last written; `-` is standard input and now.
+def _with_years_on(values: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
+    """Each line, and how many years began before it in its file: one wherever the month goes back."""
+    years_on, last = 0, datetime.min  # noqa: DTZ901 (stamps have no zone)
+    for value in values:
+        at = _stamp(value) or last
+        years_on += at.month < last.month and last - at > DISORDER
+        last = at
+        yield value, years_on
 
-    Raises:
-        UsageError: There is no such file, or it can't be read.
-    """
-    if file == "-":
-        yield sys.stdin.buffer, datetime.now(UTC)
-        return
+
+def _stamp(line: bytes) -> datetime | None:
+    """When a syslog line was written, as if in a leap year; None where it does not say."""
+    found = _STAMP.match(line)
+    if found is None:
+        return None
+    month, (day, hour, minute, second) = _MONTH_NUMBERS[found[1]], map(int, found.groups()[1:])
     try:
-        source = Path(file).open("rb")  # noqa: SIM115 (closed below, where it could be opened)
-    except OSError as error:
-        raise UsageError(
-            f"{file} can't be read ({error.strerror})", mend="Name a file, or - for standard input"
-        ) from error
-    with source:
-        yield source, datetime.fromtimestamp(os.fstat(source.fileno()).st_mtime, UTC)
-
-
-def rewindable(source: BinaryIO) -> BinaryIO:
-    """The same bytes, to be read twice: a pipe is read to its end into a file without a name."""
-    if source.seekable():
-        return source
-    copy = TemporaryFile()  # noqa: SIM115 (lives as long as its records are read)
-    shutil.copyfileobj(source, copy)
-    copy.seek(0)
-    return copy
+        return datetime(LEAP_YEAR, month, day, hour, minute, second)  # noqa: DTZ001 (stamps have no zone)
+    except ValueError:
+        return None
 
 
 def _names_in(value: bytes) -> _Named:
@@ -139,11 +135,3 @@ def _names_in(value: bytes) -> _Named:
 
 def _bytes(text: str | None) -> bytes | None:
     return text.encode() if text else None
-
-
-def _stamp(line: bytes) -> tuple[int, int, bytes] | None:
-    """Month, day and time of day of a syslog line; None where it has none."""
-    found = _STAMP.match(line)
-    if found is None:
-        return None
-    return _MONTH_NUMBERS[found[1]], int(found[2]), found[3]

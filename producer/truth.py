@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ import msgspec
 from producer.attacks import Attack, Hit
 from producer.events import instant_of
 
-KINDS = ("attack", "late", "duplicate", "broken", "foreign")
+DIRT = ("duplicate", "late", "broken", "foreign")
 
 
 @dataclass
@@ -47,8 +48,16 @@ class Truth:
         }
         return msgspec.json.format(msgspec.json.encode(noted), indent=2) + b"\n"
 
+    def __str__(self) -> str:
+        """What was planted, in a few words."""
+        scenarios = Counter(attack.scenario for attack, _ in self.sent.values())
+        dirt = {kind: self.counts[kind] for kind in DIRT}
+        return (
+            f"{sum(scenarios.values())} attacks planted{_listed(scenarios)}, {sum(dirt.values())} dirty{_listed(dirt)}"
+        )
+
     def _counted(self) -> dict[str, int]:
-        kinds = {"usual": self.usual} | {kind: self.counts[kind] for kind in KINDS}
+        kinds = {"usual": self.usual} | {kind: self.counts[kind] for kind in ("attack", *DIRT)}
         return {"records": sum(kinds.values()), **kinds}
 
 
@@ -67,6 +76,11 @@ def _noted(attack: Attack, event_ids: list[str]) -> dict[str, Any]:
         "is_complete": len(event_ids) == len(attack.events),
         "event_ids": event_ids,
     }
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    named = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()) if count)
+    return f" ({named})" if named else ""
 
 
 def _hit(hit: Hit) -> dict[str, str]:
