@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import structlog
+from pyspark import inheritable_thread_target
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
@@ -24,6 +27,10 @@ from lakehouse.tables.model import Metric
 from lakehouse.tables.silver import EVENTS
 
 log = structlog.get_logger()
+
+# What a rule is judged for, and what names its detections in a MERGE.
+JUDGED = ["entity", "fired_on"]
+JUDGED_KEY = [*DETECTIONS.key, "fired_on"]
 
 
 def publish(
@@ -99,8 +106,8 @@ def next_snapshot(lake: Lake, last: Snapshot | None, changed: DataFrame, *, at: 
         at=at,
         versions={table.full_name: lake.version(table) for table in SNAPSHOT_TABLES},
         offsets=covered.offsets,
-        last_event_at=_later(last and last.last_event_at, new["event_at"]),
-        last_append_at=_later(last and last.last_append_at, new["appended_at"]),
+        last_event_at=_later(last.last_event_at if last else None, new["event_at"]),
+        last_append_at=_later(last.last_append_at if last else None, new["appended_at"]),
         enrichment=covered.enrichment,
     )
 
@@ -116,17 +123,26 @@ def rebuild(lake: Lake, events: DataFrame, rule: BruteForceIp) -> None:
 
 def recompute(lake: Lake, changed: DataFrame, events: DataFrame, *, rule: BruteForceIp) -> None:
     """Computes anew what the changed rows touch, and only that; the same result when run twice."""
-    accepted = changed.where(F.col("verdict") == "accepted")
+    accepted = changed.where(F.col("verdict") == "accepted").persist()
     pairs = touched_pairs(accepted).persist()
     addresses = touched_addresses(accepted).persist()
     try:
-        for days in commits_of_days(pairs, "window_on"):
-            recompute_activity(lake, pairs.where(F.col("window_on").isin(days)), events, days=days)
-        for days in commits_of_days(addresses, "fired_on"):
-            recompute_detections(lake, addresses.where(F.col("fired_on").isin(days)), events, days=days, rule=rule)
+        # Most of a small MERGE is planning, so tables that do not read each other are written at the same time.
+        at_once(
+            lambda: recompute_activity(lake, pairs, events),
+            lambda: recompute_detections(lake, addresses, events, rule=rule),
+        )
     finally:
-        pairs.unpersist()
-        addresses.unpersist()
+        for kept in (addresses, pairs, accepted):
+            kept.unpersist()
+
+
+def at_once(*tasks: Callable[[], None]) -> None:
+    """Runs the tasks at the same time, each in the scheduler pool of the caller; all end before a failure is raised."""
+    with ThreadPoolExecutor(len(tasks)) as threads:
+        running = [threads.submit(inheritable_thread_target(task)) for task in tasks]
+    for task in running:
+        task.result()
 
 
 def touched_pairs(accepted: DataFrame) -> DataFrame:
@@ -143,14 +159,15 @@ def touched_addresses(accepted: DataFrame) -> DataFrame:
     return failures.select(F.col("src_ip").alias("entity"), F.explode(reach).alias("fired_on")).distinct()
 
 
-def recompute_activity(lake: Lake, pairs: DataFrame, events: DataFrame, *, days: list[date]) -> None:
-    """The base and the stored metrics, for the touched keys of these days."""
-    hourly = events.where(F.col("event_on").isin(days)).withColumn("window_at", F.date_trunc("hour", "event_at"))
-    source = matching(hourly, pairs, PAIR_ACTIVITY.key).drop("window_at")
-    lake.replace_keys(PAIR_ACTIVITY, touched=pairs, rows=pair_activity_hourly(source), days=days)
-    base = lake.read(PAIR_ACTIVITY).where(F.col("window_on").isin(days))
-    for metric in STORED_METRICS:
-        recompute_metric(lake, metric, pairs, base=base, days=days)
+def recompute_activity(lake: Lake, pairs: DataFrame, events: DataFrame) -> None:
+    """The base and the stored metrics, for the touched keys."""
+    for days in commits_of_days(pairs, "window_on"):
+        of_days = pairs.where(F.col("window_on").isin(days))
+        hourly = events.where(F.col("event_on").isin(days)).withColumn("window_at", F.date_trunc("hour", "event_at"))
+        source = matching(hourly, of_days, PAIR_ACTIVITY.key).drop("window_at")
+        lake.replace_keys(PAIR_ACTIVITY, touched=of_days, rows=pair_activity_hourly(source), days=days)
+        base = lake.read(PAIR_ACTIVITY).where(F.col("window_on").isin(days))
+        at_once(*(partial(recompute_metric, lake, metric, of_days, base=base, days=days) for metric in STORED_METRICS))
 
 
 def recompute_metric(lake: Lake, metric: Metric, pairs: DataFrame, *, base: DataFrame, days: list[date]) -> None:
@@ -162,24 +179,22 @@ def recompute_metric(lake: Lake, metric: Metric, pairs: DataFrame, *, base: Data
     lake.replace_keys(metric.table, touched=touched, rows=stored_rows(metric, source), days=days)
 
 
-def recompute_detections(
-    lake: Lake, addresses: DataFrame, events: DataFrame, *, days: list[date], rule: BruteForceIp
-) -> None:
-    """The detections that first fire on these days, for the touched addresses."""
-    read_days = sorted({day + timedelta(days=near) for day in days for near in range(-REACH_DAYS, REACH_DAYS + 1)})
-    ips = addresses.select(F.col("entity").alias("src_ip")).distinct()
-    source = events.where(F.col("event_on").isin(read_days)).join(ips, "src_ip", "left_semi")
-    judged = ["entity", "fired_on"]
-    found = detections(source, rule).join(addresses, judged, "left_semi").persist()
-    known = lake.read(DETECTIONS).where(F.col("fired_on").isin(days)).join(addresses, judged, "left_semi")
-    key = (*DETECTIONS.key, "fired_on")
-    touched = known.select(*key).union(found.select(*key)).distinct().persist()
-    try:
-        if not touched.isEmpty():
-            lake.replace_keys(DETECTIONS, touched=touched, rows=found, days=days)
-    finally:
-        found.unpersist()
-        touched.unpersist()
+def recompute_detections(lake: Lake, addresses: DataFrame, events: DataFrame, *, rule: BruteForceIp) -> None:
+    """The detections of the touched addresses and days."""
+    for days in commits_of_days(addresses, "fired_on"):
+        of_days = addresses.where(F.col("fired_on").isin(days))
+        read_days = sorted({day + timedelta(days=near) for day in days for near in range(-REACH_DAYS, REACH_DAYS + 1)})
+        ips = of_days.select(F.col("entity").alias("src_ip")).distinct()
+        source = events.where(F.col("event_on").isin(read_days)).join(ips, "src_ip", "left_semi")
+        found = detections(source, rule).join(of_days, JUDGED, "left_semi").persist()
+        known = lake.read(DETECTIONS).where(F.col("fired_on").isin(days)).join(of_days, JUDGED, "left_semi")
+        touched = known.select(*JUDGED_KEY).union(found.select(*JUDGED_KEY)).distinct().persist()
+        try:
+            if not touched.isEmpty():
+                lake.replace_keys(DETECTIONS, touched=touched, rows=found, days=days)
+        finally:
+            found.unpersist()
+            touched.unpersist()
 
 
 def stored_rows(metric: Metric, base: DataFrame) -> DataFrame:
