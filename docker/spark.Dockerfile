@@ -1,0 +1,19 @@
+# Bronze, silver, gold and refresh: Spark with Delta, and the jars, fetched while building.
+FROM python:3.11-slim-bookworm
+
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends openjdk-17-jre-headless \
+    && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /app
+COPY requirements/spark.txt requirements/
+RUN pip install --no-cache-dir --require-hashes -r requirements/spark.txt
+# Installed, since Spark's Python workers do not look where the driver was started.
+COPY . .
+RUN pip install --no-cache-dir --no-deps .
+
+# The volumes take their owner from these folders.
+RUN useradd --uid 10001 --create-home loginlake && install --directory --owner loginlake /lake /state
+USER loginlake
+RUN loginlake jars
+CMD ["loginlake", "--help"]

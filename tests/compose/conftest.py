@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+CLONE = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def services() -> dict[str, dict[str, Any]]:
+    """The services of the compose file by name."""
+    return YAML(typ="safe").load(CLONE / "docker-compose.yml")["services"]

@@ -1,0 +1,132 @@
+"""The services of the compose file, started as processes on this machine.
+
+Their commands, environment and health checks are the file's own; only host names, ports and paths are changed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from lakehouse.settings import Settings
+from loginlake.broker import embedded_broker
+
+HEALTHY_SECONDS = 120
+# A first refresh may find bronze empty, and the next one starts a minute later.
+PUBLISHED_SECONDS = 240
+STOP_SECONDS = 180
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+class Machine:
+    """Runs services of a compose file here: what names the compose network is renamed.
+
+    Its log files stand for `docker compose logs`.
+    """
+
+    def __init__(self, services: dict[str, Any], folder: Path) -> None:
+        self.services = services
+        self.folder = folder
+        self.kafka = f"127.0.0.1:{free_port()}"
+        self.api = f"127.0.0.1:{free_port()}"
+        port = self.api.rpartition(":")[2]
+        self.places = {
+            "kafka:9092": self.kafka,
+            "/lake": str(folder / "lake"),
+            "/state": str(folder / "state"),
+            "127.0.0.1:8000": self.api,
+            "0.0.0.0": "127.0.0.1",  # noqa: S104 (replaced, not bound)
+            "8000": port,
+        }
+        for place in ("lake", "state"):
+            (folder / place).mkdir()
+
+    def here(self, text: object) -> str:
+        """The text with the names of this machine."""
+        words = str(text)
+        for there, here in self.places.items():
+            if there in words:
+                return words.replace(there, here)
+        return words
+
+    def command(self, words: list[str]) -> list[str]:
+        """The command, with the programs of this environment."""
+        programs = {"python": sys.executable, "loginlake": str(Path(sys.executable).with_name("loginlake"))}
+        return [programs[words[0]], *(self.here(word) for word in words[1:])]
+
+    def environment(self, name: str) -> dict[str, str]:
+        ours = {variable: self.here(value) for variable, value in self.services[name]["environment"].items()}
+        return {name: value for name, value in os.environ.items() if not name.startswith("LOGINLAKE_")} | ours
+
+    @contextmanager
+    def running(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
+        """The service, stopped as `docker compose stop` does it, which must be a clean end."""
+        with (self.folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                self.command(self.services[name]["command"]),
+                env=self.environment(name),
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+            )
+            try:
+                yield process
+                assert process.poll() is None, self.log(name)
+            finally:
+                process.send_signal(signal.SIGTERM)
+                ended = process.wait(STOP_SECONDS)
+        assert ended == 0, self.log(name)
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+    def is_healthy(self, name: str) -> bool:
+        """What the health check of the service says."""
+        kind, *words = self.services[name]["healthcheck"]["test"]
+        assert kind == "CMD"
+        checked = subprocess.run(self.command(words), env=self.environment(name), capture_output=True, check=False)
+        return checked.returncode == 0
+
+
+def wait_until(holds: Callable[[], bool], seconds: float, *, alive: list[subprocess.Popen[bytes]]) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert all(process.poll() is None for process in alive)
+        assert time.monotonic() < deadline
+        time.sleep(1)
+
+
+@pytest.mark.flow
+def test_the_services_together_answer_with_events_of_a_snapshot(services, tmp_path: Path) -> None:
+    machine = Machine(services, tmp_path)
+    broker = Settings(kafka=machine.kafka, state=tmp_path / "broker-state", _env_file=None)
+
+    with embedded_broker(broker), machine.running("serving") as serving, machine.running("bronze") as bronze:
+        wait_until(lambda: machine.is_healthy("serving"), HEALTHY_SECONDS, alive=[serving])
+        wait_until(lambda: machine.is_healthy("bronze"), HEALTHY_SECONDS, alive=[bronze])
+        with (
+            machine.running("producer") as producer,
+            machine.running("refresh") as refresh,
+            httpx.Client(base_url=f"http://{machine.api}") as api,
+        ):
+            alive = [serving, bronze, producer, refresh]
+            wait_until(lambda: api.get("/readyz").status_code == 200, PUBLISHED_SECONDS, alive=alive)
+            activity = api.get("/v1/metrics/ip_activity", params={"every": "day", "order_by": "-attempts"}).json()
+
+    assert activity["data"][0]["attempts"] >= 1
+    assert activity["meta"]["freshness"]["snapshot"] >= 1
