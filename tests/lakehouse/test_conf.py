@@ -1,0 +1,48 @@
+"""Where the files of `conf/` lie, and that they are what they should be."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from lakehouse.conf import CLONED, conf_folder
+from lakehouse.errors import UsageError
+from lakehouse.settings import Settings
+
+
+def test_in_a_clone_it_is_conf() -> None:
+    assert conf_folder(Settings(_env_file=None)) == CLONED
+
+
+def test_another_folder_can_be_named(tmp_path: Path) -> None:
+    assert conf_folder(Settings(conf=tmp_path, _env_file=None)) == tmp_path
+
+
+def test_a_name_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"LOGINLAKE_CONF names .*nowhere, which is no folder"):
+        conf_folder(Settings(conf=tmp_path / "nowhere", _env_file=None))
+
+
+def test_all_jars_that_are_asked_for_are_locked_by_sha256() -> None:
+    wanted = tomllib.loads((CLONED / "jars.toml").read_text())
+    locked = json.loads((CLONED / "jars.lock.json").read_text())
+
+    assert set(locked) == set(wanted) == {"spark", "broker"}
+    for group, table in wanted.items():
+        assert set(table["coordinates"]) <= set(locked[group])
+        assert [sha for sha in locked[group].values() if not re.fullmatch("[0-9a-f]{64}", sha)] == []
+
+
+def test_jars_have_the_versions_of_the_installed_packages() -> None:
+    spark = tomllib.loads((CLONED / "jars.toml").read_text())["spark"]["coordinates"]
+    versions = {coordinate.split(":")[1]: coordinate.split(":")[2] for coordinate in spark}
+
+    assert versions == {
+        "delta-spark_4.2_2.13": version("delta-spark"),
+        "spark-sql-kafka-0-10_2.13": version("pyspark"),
+    }

@@ -1,0 +1,62 @@
+"""Jars: taken from the cache when they are as locked, and never when they are not."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from lakehouse.errors import JarsMissing
+from lakehouse.jars import jar_paths
+from lakehouse.settings import Settings
+
+COORDINATE = "example.lake:tool:1.0"
+CONTENT = b"the jar as it was published"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A lock of one jar, whose sha256 is that of `CONTENT`."""
+    lock = tmp_path / "conf" / "jars.lock.json"
+    lock.parent.mkdir()
+    lock.write_text(json.dumps({"spark": {COORDINATE: sha256(CONTENT).hexdigest()}}))
+    return Settings(conf=lock.parent, _env_file=None)
+
+
+@pytest.fixture(autouse=True)
+def jar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the jar lies in a cache of the test's own; nothing can be fetched into it."""
+    monkeypatch.setenv("M2_REPO", str(tmp_path / "cache"))
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "cache" / "example" / "lake" / "tool" / "1.0" / "tool-1.0.jar"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def test_a_jar_as_locked_is_taken_from_the_cache(settings: Settings, jar: Path) -> None:
+    jar.write_bytes(CONTENT)
+    fetched: list[str] = []
+
+    assert jar_paths(settings, "spark", progress=fetched.append) == [jar]
+    assert fetched == []
+
+
+def test_a_tampered_jar_is_thrown_away_and_not_replaced_by_anything_else(settings: Settings, jar: Path) -> None:
+    jar.write_bytes(CONTENT + b" and something more")
+    fetched: list[str] = []
+
+    with pytest.raises(JarsMissing, match=f"The jar of {COORDINATE} can't be fetched"):
+        jar_paths(settings, "spark", progress=fetched.append)
+    assert not jar.exists()
+    assert fetched == [COORDINATE]
+
+
+def test_without_a_network_a_missing_jar_is_named_with_the_mend(settings: Settings) -> None:
+    with pytest.raises(JarsMissing, match="Check the network and start again") as missing:
+        jar_paths(settings, "spark")
+    assert missing.value.parts == {"coordinate": COORDINATE}

@@ -1,0 +1,78 @@
+"""Settings: where they come from, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lakehouse.errors import UsageError
+from lakehouse.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"LOGINLAKE_{name.upper()}", raising=False)
+
+
+def test_defaults_are_one_machine() -> None:
+    settings = load_settings()
+
+    assert (settings.root, settings.kafka, settings.host, settings.port) == (
+        "./data/lake",
+        "127.0.0.1:9092",
+        "127.0.0.1",
+        8000,
+    )
+
+
+def test_a_flag_beats_the_environment_which_beats_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LOGINLAKE_TOPIC=file\nLOGINLAKE_ROOT=file\nLOGINLAKE_KAFKA=file:1\n")
+    monkeypatch.setenv("LOGINLAKE_TOPIC", "environment")
+    monkeypatch.setenv("LOGINLAKE_ROOT", "environment")
+
+    settings = load_settings(topic="flag", port=None)
+    assert (settings.topic, settings.root, settings.kafka) == ("flag", "environment", "file:1")
+
+
+def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGINLAKE_PORT", "many")
+    monkeypatch.setenv("LOGINLAKE_TOPIC", "a b")
+
+    with pytest.raises(UsageError, match=r"LOGINLAKE_TOPIC.*LOGINLAKE_PORT") as refused:
+        load_settings()
+    assert "\n" not in str(refused.value)
+
+
+def test_a_kafka_option_that_is_not_allowed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGINLAKE_KAFKA_OPTIONS", '{"plugin.library.paths": "x"}')
+
+    with pytest.raises(UsageError, match=r"unknown plugin\.library\.paths; allowed are sasl\.mechanism"):
+        load_settings()
+
+
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGINLAKE_KAFKA_OPTIONS", '{"sasl.password": "hidden-word"}')
+
+    settings = load_settings()
+    assert settings.kafka_options["sasl.password"].get_secret_value() == "hidden-word"
+    assert "hidden-word" not in repr(settings)
+
+
+def test_kafka_is_given_where_it_was_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not load_settings().kafka_is_given
+
+    monkeypatch.setenv("LOGINLAKE_KAFKA", "127.0.0.1:9092")
+    assert load_settings().kafka_is_given
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().root = "elsewhere"
+
+
+@pytest.mark.parametrize("root", ["s3://bucket/lake", "s3://bucket/lake/"])
+def test_a_table_lies_below_the_root_by_layer_and_name(root: str) -> None:
+    assert load_settings(root=root).table_uri("silver", "events") == "s3://bucket/lake/silver/events"

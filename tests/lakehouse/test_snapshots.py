@@ -1,0 +1,105 @@
+"""Snapshots: their rows, their instants, and which one answers a question."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from lakehouse.errors import InFuture, SnapshotMissing
+from lakehouse.snapshots import Snapshot, next_instant, resolve_snapshot, snapshot_from_row
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def a_snapshot(snapshot_id: int = 1, **values: Any) -> Snapshot:
+    given: dict[str, Any] = {
+        "id": snapshot_id,
+        "at": NOON + snapshot_id * HOUR,
+        "versions": {"silver.events": snapshot_id},
+        "offsets": {("logs", 0): 10 * snapshot_id},
+        "last_event_at": NOON,
+        "last_append_at": NOON,
+        "enrichment": {"iptocc": "1"},
+    }
+    return Snapshot(**given | values)
+
+
+def resolved(**asked: Any) -> int:
+    published = [a_snapshot(3), a_snapshot(4), a_snapshot(5)]
+    return resolve_snapshot(published, clock=NOON + 9 * HOUR, **asked).id
+
+
+@pytest.mark.parametrize("values", [{}, {"last_event_at": None, "last_append_at": None, "offsets": {}}])
+def test_a_snapshot_is_read_as_it_was_written(values: dict[str, Any]) -> None:
+    snapshot = a_snapshot(**values)
+
+    assert snapshot_from_row(snapshot.row()) == snapshot
+
+
+def test_the_commit_carries_the_row_as_json() -> None:
+    row = json.loads(a_snapshot().user_metadata())["snapshot"]
+
+    assert row["at"] == "2026-03-02T13:00:00+00:00"
+    assert json.loads(row["offsets"]) == {"logs": {"0": 10}}
+    assert json.loads(row["versions"]) == {"silver.events": 1}
+
+
+@pytest.mark.parametrize(
+    ("event_at", "append_at", "now"),
+    [(NOON, NOON + HOUR, NOON), (NOON + HOUR, NOON, NOON), (None, NOON, None), (NOON, None, None)],
+)
+def test_now_is_the_last_event_but_not_after_the_last_append(
+    event_at: datetime | None, append_at: datetime | None, now: datetime | None
+) -> None:
+    assert a_snapshot(last_event_at=event_at, last_append_at=append_at).now == now
+
+
+def test_the_first_instant_is_the_clocks() -> None:
+    assert next_instant(None, clock=NOON) == NOON
+
+
+@pytest.mark.parametrize("clock", [NOON, NOON + HOUR])
+def test_an_instant_is_always_after_the_one_before(clock: datetime) -> None:
+    assert next_instant(a_snapshot(1), clock=clock) == NOON + HOUR + timedelta(microseconds=1)
+
+
+def test_an_instant_follows_the_clock_where_that_is_later() -> None:
+    assert next_instant(a_snapshot(1), clock=NOON + 2 * HOUR) == NOON + 2 * HOUR
+
+
+def test_without_a_question_the_last_answers() -> None:
+    assert resolved() == 5
+
+
+def test_an_id_is_answered_by_its_snapshot() -> None:
+    assert resolved(snapshot_id=4) == 4
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(3, 3), (3.5, 3), (4, 4), (8, 5)])
+def test_an_instant_is_answered_by_the_last_snapshot_published_by_then(hours: float, expected: int) -> None:
+    assert resolved(as_of=NOON + hours * HOUR) == expected
+
+
+@pytest.mark.parametrize("snapshot_id", [0, 2, 6])
+def test_an_unknown_id_is_refused_with_those_that_are(snapshot_id: int) -> None:
+    with pytest.raises(SnapshotMissing, match="Ask for one from 3 to 5"):
+        resolved(snapshot_id=snapshot_id)
+
+
+def test_an_instant_before_the_first_is_refused_with_the_first() -> None:
+    with pytest.raises(SnapshotMissing, match=r"The oldest snapshot is 3, of 2026-03-02T15:00:00\+00:00"):
+        resolved(as_of=NOON)
+
+
+def test_an_instant_to_come_is_refused() -> None:
+    with pytest.raises(InFuture, match="is in the future"):
+        resolved(as_of=NOON + 10 * HOUR)
+
+
+def test_before_the_first_snapshot_the_mend_is_to_refresh() -> None:
+    with pytest.raises(SnapshotMissing, match="loginlake refresh"):
+        resolve_snapshot([], clock=NOON)

@@ -1,0 +1,250 @@
+"""`loginlake doctor`: each thing that can be wrong on a machine is found, with its mend."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import NewTopic
+
+from lakehouse.conf import CLONED
+from lakehouse.kafka import admin_client, ensure_topic
+from lakehouse.settings import Settings
+from loginlake.broker import embedded_broker
+from loginlake.doctor import (
+    State,
+    check_api,
+    check_disks,
+    check_jars,
+    check_java,
+    check_kafka,
+    check_package,
+    check_python,
+    diagnose,
+)
+from tests.loginlake.processes import Loginlake
+
+
+def settings_with(tmp_path: Path, **values: object) -> Settings:
+    values = {"root": str(tmp_path / "lake"), "state": tmp_path / "state", **values}
+    return Settings(_env_file=None, **values)
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    """A copy of `conf/` that a test may change."""
+    return Path(shutil.copytree(CLONED, tmp_path / "conf"))
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """Something that listens and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        yield taken
+
+
+def port_of(listener: socket.socket) -> int:
+    return listener.getsockname()[1]
+
+
+def test_the_python_of_these_tests_is_new_enough() -> None:
+    assert check_python().state is State.OK
+
+
+def test_a_missing_java_fails_with_its_mend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+
+    finding = check_java()
+    assert (finding.state, finding.what) == (State.FAIL, "There is no Java")
+    assert "Install Java 17 or 21" in finding.mend
+
+
+@pytest.mark.parametrize("name", ["pyspark", "delta-spark"])
+def test_a_package_of_the_version_of_its_jar_is_fine(tmp_path: Path, name: str) -> None:
+    finding = check_package(settings_with(tmp_path), name)
+
+    assert (finding.state, finding.what) == (State.OK, version(name))
+
+
+def test_a_package_of_another_version_than_its_jar_fails(tmp_path: Path, conf: Path) -> None:
+    toml = conf / "jars.toml"
+    toml.write_text(toml.read_text().replace("delta-spark_4.2_2.13:4.4.0", "delta-spark_4.2_2.13:4.9.9"))
+
+    finding = check_package(settings_with(tmp_path, conf=conf), "delta-spark")
+    assert finding.state is State.FAIL
+    assert "4.9.9" in finding.what
+
+
+def test_jars_that_are_not_as_locked_will_be_fetched(tmp_path: Path, conf: Path) -> None:
+    lock = conf / "jars.lock.json"
+    locked = json.loads(lock.read_text())
+    coordinate = min(locked["spark"])
+    locked["spark"][coordinate] = "0" * 64
+    lock.write_text(json.dumps(locked))
+
+    finding = check_jars(settings_with(tmp_path, conf=conf), "spark")
+    assert finding.state is State.WARN
+    assert finding.what.startswith(f"1 of {len(locked['spark'])} are missing or differ")
+    assert coordinate in finding.what
+    assert "loginlake jars" in finding.mend
+
+
+def test_a_free_broker_port_is_fine(tmp_path: Path, free_port: int) -> None:
+    (finding,) = check_kafka(settings_with(tmp_path, kafka=f"127.0.0.1:{free_port}"))
+
+    assert (finding.state, finding.what) == (State.OK, f"127.0.0.1:{free_port} is free for `loginlake broker`")
+
+
+def test_a_broker_port_that_something_else_has_taken_fails(tmp_path: Path, listener: socket.socket) -> None:
+    (finding,) = check_kafka(settings_with(tmp_path, kafka=f"127.0.0.1:{port_of(listener)}"))
+
+    assert finding.state is State.FAIL
+    assert "does not answer as a broker" in finding.what
+    assert "LOGINLAKE_KAFKA" in finding.mend
+
+
+def test_a_broker_elsewhere_that_does_not_answer_fails(tmp_path: Path) -> None:
+    (finding,) = check_kafka(settings_with(tmp_path, kafka="kafka.invalid:9092"))
+
+    assert (finding.state, finding.what) == (State.FAIL, "no broker answers at kafka.invalid:9092")
+
+
+def test_a_free_api_port_is_fine(tmp_path: Path, free_port: int) -> None:
+    assert check_api(settings_with(tmp_path, port=free_port)).state is State.OK
+
+
+def test_an_api_port_that_does_not_speak_http_fails(tmp_path: Path, listener: socket.socket) -> None:
+    finding = check_api(settings_with(tmp_path, port=port_of(listener)))
+
+    assert finding.state is State.FAIL
+    assert "LOGINLAKE_PORT" in finding.mend
+
+
+class OtherSite(BaseHTTPRequestHandler):
+    body = b"<html>another site</html>"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+class OurApi(OtherSite):
+    body = b'{"status":"alive"}'
+
+
+@pytest.mark.parametrize(("handler", "expected"), [(OurApi, State.OK), (OtherSite, State.FAIL)])
+def test_an_api_port_is_fine_where_our_api_answers(tmp_path: Path, handler: type[OtherSite], expected: State) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        answering = threading.Thread(target=server.serve_forever)
+        answering.start()
+        try:
+            finding = check_api(settings_with(tmp_path, port=server.server_port))
+        finally:
+            server.shutdown()
+            answering.join()
+
+    assert finding.state is expected
+
+
+def test_a_folder_that_is_yet_to_be_made_is_judged_by_its_parent(tmp_path: Path) -> None:
+    findings = check_disks(settings_with(tmp_path, root=str(tmp_path / "a" / "b")))
+
+    assert [(finding.check, finding.state) for finding in findings] == [
+        ("lake disk", State.OK),
+        ("state disk", State.OK),
+    ]
+
+
+def test_a_lake_that_is_no_folder_fails(tmp_path: Path) -> None:
+    file = tmp_path / "lake"
+    file.write_text("")
+
+    lake, _ = check_disks(settings_with(tmp_path))
+    assert (lake.state, lake.what) == (State.FAIL, f"{file} can't be written")
+
+
+def test_a_folder_that_nobody_may_write_fails(tmp_path: Path) -> None:
+    lake, _ = check_disks(settings_with(tmp_path, root="/proc/lake"))
+
+    assert (lake.state, lake.what) == (State.FAIL, "/proc can't be written")
+
+
+def test_too_little_room_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loginlake.doctor.LEAST_FREE", 10**18)
+
+    assert [finding.state for finding in check_disks(settings_with(tmp_path))] == [State.FAIL, State.FAIL]
+
+
+def test_a_lake_on_s3_has_no_disk_here(tmp_path: Path) -> None:
+    (state,) = check_disks(settings_with(tmp_path, root="s3://lake"))
+
+    assert state.check == "state disk"
+
+
+def test_wrong_settings_are_a_finding_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOGINLAKE_PORT", "0")
+
+    *_, last = diagnose()
+    assert (last.check, last.state) == ("settings", State.FAIL)
+    assert "LOGINLAKE_PORT" in last.what
+
+
+def test_doctor_prints_every_check_and_exits_0_where_nothing_fails(loginlake: Loginlake, free_port: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        api_port = port_of(other)
+    where = ["--kafka", f"127.0.0.1:{free_port}", "--port", str(api_port)]
+
+    ended = loginlake("doctor", *where)
+    findings = json.loads(loginlake("doctor", *where, "--json").stdout)
+
+    checks = ["python", "java", "settings", "pyspark", "delta-spark", "spark jars", "broker jars", "kafka", "api"]
+    assert [finding["check"] for finding in findings] == [*checks, "lake disk", "state disk"]
+    assert ended.returncode == 0
+    assert [check for check in checks if check not in ended.stdout] == []
+
+
+def test_doctor_exits_1_where_something_fails(loginlake: Loginlake, listener: socket.socket) -> None:
+    ended = loginlake("doctor", "--kafka", f"127.0.0.1:{port_of(listener)}")
+
+    assert ended.returncode == 1
+    assert "LOGINLAKE_KAFKA" in ended.stdout
+
+
+def test_doctor_works_without_any_extra(loginlake: Loginlake, free_port: int) -> None:
+    bare = loginlake.without("pyspark", "delta", "jgo", "confluent_kafka", "polars", "deltalake", "fastapi", "uvicorn")
+
+    findings = json.loads(bare("doctor", "--port", str(free_port), "--json").stdout)
+    states = {finding["check"]: finding["state"] for finding in findings}
+    assert states["kafka"] == states["spark jars"] == states["broker jars"] == "warn"
+
+
+@pytest.mark.flow
+def test_a_topic_whose_records_have_their_senders_time_is_a_warning(tmp_path: Path, free_port: int) -> None:
+    settings = settings_with(tmp_path, kafka=f"127.0.0.1:{free_port}", topic="ours")
+    theirs = settings.model_copy(update={"topic": "theirs"})
+    with embedded_broker(settings):
+        _, before = check_kafka(settings)
+        ensure_topic(settings)
+        admin_client(settings).create_topics([NewTopic("theirs", 1)])["theirs"].result(30)
+        _, ours = check_kafka(settings)
+        _, others = check_kafka(theirs)
+
+    assert (before.state, before.what) == (State.OK, "ours is not there yet; the first producer creates it")
+    assert ours.state is State.OK
+    assert others.state is State.WARN
+    assert "CreateTime" in others.what
+    assert "LogAppendTime" in others.mend
