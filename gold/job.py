@@ -129,6 +129,7 @@ def recompute(lake: Lake, changed: DataFrame, events: DataFrame, *, rule: BruteF
     try:
         # Most of a small MERGE is planning, so tables that do not read each other are written at the same time.
         at_once(
+            lake,
             lambda: recompute_activity(lake, pairs, events),
             lambda: recompute_detections(lake, addresses, events, rule=rule),
         )
@@ -137,10 +138,10 @@ def recompute(lake: Lake, changed: DataFrame, events: DataFrame, *, rule: BruteF
             kept.unpersist()
 
 
-def at_once(*tasks: Callable[[], None]) -> None:
+def at_once(lake: Lake, *tasks: Callable[[], None]) -> None:
     """Runs the tasks at the same time, each in the scheduler pool of the caller; all end before a failure is raised."""
     with ThreadPoolExecutor(len(tasks)) as threads:
-        running = [threads.submit(inheritable_thread_target(task)) for task in tasks]
+        running = [threads.submit(inheritable_thread_target(lake.spark)(task)) for task in tasks]
     for task in running:
         task.result()
 
@@ -167,7 +168,8 @@ def recompute_activity(lake: Lake, pairs: DataFrame, events: DataFrame) -> None:
         source = matching(hourly, of_days, PAIR_ACTIVITY.key).drop("window_at")
         lake.replace_keys(PAIR_ACTIVITY, touched=of_days, rows=pair_activity_hourly(source), days=days)
         base = lake.read(PAIR_ACTIVITY).where(F.col("window_on").isin(days))
-        at_once(*(partial(recompute_metric, lake, metric, of_days, base=base, days=days) for metric in STORED_METRICS))
+        metrics = (partial(recompute_metric, lake, metric, of_days, base=base, days=days) for metric in STORED_METRICS)
+        at_once(lake, *metrics)
 
 
 def recompute_metric(lake: Lake, metric: Metric, pairs: DataFrame, *, base: DataFrame, days: list[date]) -> None:

@@ -55,6 +55,16 @@ class StreamFailed(LakehouseError):
     """The bronze stream stopped by itself."""
 
 
+class ProcessFailed(LakehouseError):
+    """A process that we started ended as it should not."""
+
+
+class VerifyFailed(LakehouseError):
+    """The lake does not hold what it promises."""
+
+    exit_code = 3
+
+
 class Undelivered(LakehouseError):
     """Some records were not acknowledged by the broker."""
 

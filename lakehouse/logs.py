@@ -1,16 +1,17 @@
-"""Logs: events with fields, pretty on a terminal, JSON lines elsewhere, always on standard error."""
+"""Logs: events with fields, pretty on a terminal, JSON lines elsewhere, on standard error unless told otherwise."""
 
 from __future__ import annotations
 
 import sys
+from typing import TextIO
 
 import structlog
 
 
-def configure_logs() -> None:
+def configure_logs(output: TextIO | None = None) -> None:
     """Sets up structlog once for this process; called at each door."""
-    on_terminal = sys.stderr.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer()
+    output = output or sys.stderr
+    renderer = structlog.dev.ConsoleRenderer() if output.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -19,6 +20,6 @@ def configure_logs() -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(output),
         cache_logger_on_first_use=True,
     )

@@ -20,11 +20,11 @@ from lakehouse.errors import BrokerFailed, PortTaken
 from lakehouse.jars import jar_paths
 from lakehouse.java import java_path
 from lakehouse.settings import Settings
+from loginlake.children import child
 
 log = structlog.get_logger()
 
 START_SECONDS = 60.0
-STOP_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,10 @@ def embedded_broker(settings: Settings) -> Iterator[Broker]:
     java = [str(java_path()), "-Xmx512m", "-Xms128m", *_class_path(settings)]
     properties = _write_properties(folder, host=host, port=port, controller_port=_controller_port(folder))
     _format_storage(java, folder, properties)
-    process = _start(java, folder, properties)
-    try:
+    with child([*java, "kafka.Kafka", str(properties)], output=folder / "broker.out") as process:
         _await_listening(process, host, port=port, folder=folder)
         log.info("broker_started", servers=settings.kafka, pid=process.pid)
         yield Broker(settings.kafka, process)
-    finally:
-        _stop(process)
 
 
 def _class_path(settings: Settings) -> list[str]:
@@ -142,18 +139,6 @@ def _format_storage(java: list[str], folder: Path, properties: Path) -> None:
         )
 
 
-def _start(java: list[str], folder: Path, properties: Path) -> subprocess.Popen[bytes]:
-    """Starts the JVM in a session of its own, so that Ctrl-C reaches us first and the broker last."""
-    with (folder / "broker.out").open("ab") as output:
-        return subprocess.Popen(
-            [*java, "kafka.Kafka", str(properties)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-
-
 def _await_listening(process: subprocess.Popen[bytes], host: str, *, port: int, folder: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
@@ -166,13 +151,3 @@ def _await_listening(process: subprocess.Popen[bytes], host: str, *, port: int, 
         f"The broker did not start listening on {host}:{port} (exit code {process.poll()})",
         mend=f"See why in {folder / 'broker.out'}",
     )
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        log.warning("broker_killed", seconds=STOP_SECONDS, pid=process.pid)
-        process.kill()
-        process.wait()

@@ -85,22 +85,18 @@ def demo(
     fresh: Annotated[bool, typer.Option("--fresh", help="Move the lake and the broker's data aside first.")] = False,
 ) -> None:
     """Show the whole flow on generated events, then go on live until Ctrl-C."""
-    from lakehouse.logs import configure_logs
     from lakehouse.settings import load_settings
     from loginlake import demo
 
-    configure_logs()
     demo.demo(load_settings(), once=once, fresh=fresh)
 
 
 @app.command()
 def up() -> None:
     """Run everything until Ctrl-C: broker (unless --kafka names one), bronze, refresh and the API."""
-    from lakehouse.logs import configure_logs
     from lakehouse.settings import load_settings
     from loginlake import demo
 
-    configure_logs()
     demo.up(load_settings())
 
 

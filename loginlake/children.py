@@ -1,0 +1,66 @@
+"""Processes that we start: their output in a log file, their end with ours."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import structlog
+
+from lakehouse.errors import ProcessFailed
+
+log = structlog.get_logger()
+
+STOP_SECONDS = 30.0
+
+
+@contextmanager
+def child(command: list[str], *, output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The running process for the block; at its end it gets SIGTERM, and is killed if it does not heed that.
+
+    It runs in a session of its own, so that Ctrl-C reaches us alone and we end each process in its turn.
+
+    Args:
+        command: The program and its arguments.
+        output: Receives what it prints, after what is there already.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("ab") as file:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
+    try:
+        yield process
+    finally:
+        _stop(process)
+
+
+def run_child(command: list[str], *, output: Path) -> None:
+    """Runs the process to its end.
+
+    Raises:
+        ProcessFailed: It ended with another exit code than 0.
+    """
+    with child(command, output=output) as process:
+        process.wait()
+    if process.returncode != 0:
+        raise child_failed(process, output)
+
+
+def child_failed(process: subprocess.Popen[bytes], output: Path) -> ProcessFailed:
+    """The error of a process that ended as it should not."""
+    _program, *arguments = cast("list[str]", process.args)
+    return ProcessFailed(
+        f"`{' '.join(arguments)}` ended with exit code {process.returncode}", mend=f"See why in {output}", output=output
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        log.warning("child_killed", seconds=STOP_SECONDS, pid=process.pid)
+        process.kill()
+        process.wait()

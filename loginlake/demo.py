@@ -1,0 +1,252 @@
+"""`loginlake demo` and `loginlake up`: all parts on one machine, with their ends tied together."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from subprocess import Popen
+from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from rich.console import Console
+
+from lakehouse.door import stop_on_signals
+from lakehouse.errors import UsageError, VerifyFailed
+from lakehouse.logs import configure_logs
+from lakehouse.settings import Settings
+from lakehouse.snapshots import Snapshot
+from loginlake.broker import embedded_broker
+from loginlake.children import child, child_failed, run_child
+from loginlake.panel import print_next, print_panel
+from loginlake.verify import verify
+from serving.server import listening_socket, refuse_open_door
+from serving.store import Store
+
+if TYPE_CHECKING:
+    from lakehouse.spark import Lake
+
+# Events of the two rounds: a week, then what came since.
+ROUNDS = (20_000, 5_000)
+LIVE_RATE = 20
+LIVE_SECONDS = 15.0
+READY_SECONDS = 60.0
+PLAIN_WIDTH = 120
+
+
+def demo(settings: Settings, *, once: bool, fresh: bool) -> None:
+    """Produces, ingests, refines and publishes twice, proves it, shows it, and goes on live until Ctrl-C.
+
+    Args:
+        settings: Where the lake and the broker's data lie; what is there is continued.
+        once: Ends after the panel.
+        fresh: Moves the lake and the broker's data aside first.
+
+    Raises:
+        VerifyFailed: The lake does not hold what it promises.
+        LakehouseError: A part can't be started, or failed.
+    """
+    console = a_console()
+    if fresh:
+        move_aside(settings, console)
+    with running_parts(settings, console) as lake:
+        attacks = [attack for events in ROUNDS for attack in one_round(lake, settings, console, events=events)]
+        store = Store(settings)
+        with step(console, "Verifying"):
+            report = verify(settings, store)
+        with running_api(settings, console) as api:
+            print_panel(console, store, report, attacks=attacks, rules=("brute_force_ip",))
+            console.print("verify: ok" if report.ok else "verify: the claims of the lake do not hold")
+            if not report.ok:
+                raise VerifyFailed(
+                    "The lake does not hold what it promises", mend="Run `loginlake verify` for all of it"
+                )
+            print_next(console, settings, store.snapshot(), is_live=not once)
+            if not once:
+                go_on_live(lake, settings, console, api=api)
+
+
+def up(settings: Settings) -> None:
+    """Runs broker (unless Kafka is given), bronze, refresh and API until Ctrl-C or SIGTERM.
+
+    Raises:
+        LakehouseError: A part can't be started, or failed.
+    """
+    console = a_console()
+    with running_parts(settings, console) as lake, running_api(settings, console) as api:
+        console.print(f"Kafka listens on {settings.kafka}, the API on {url_of(settings)}")
+        go_on(lake, settings, console, api=api)
+
+
+@contextmanager
+def running_parts(settings: Settings, console: Console) -> Iterator[Lake]:
+    """The broker, unless one is given, and Spark, for the block."""
+    from lakehouse.spark import Lake, spark_session
+
+    refuse_open_door(settings)
+    listening_socket(settings).close()  # a taken port is said now, not when all else runs
+    log_folder(settings).mkdir(parents=True, exist_ok=True)
+    with ExitStack() as parts:
+        configure_logs(parts.enter_context((log_folder(settings) / "loginlake.log").open("a")))
+        if not settings.kafka_is_given:
+            with step(console, "Starting Kafka"):
+                parts.enter_context(embedded_broker(settings))
+        with step(console, "Starting Spark"):
+            spark = spark_session(settings, job="up")
+            parts.callback(spark.stop)
+        yield Lake(spark, settings)
+        console.print("Stopping")
+
+
+def one_round(lake: Lake, settings: Settings, console: Console, *, events: int) -> list[dict[str, Any]]:
+    """Produces events, ingests them and publishes a snapshot; gives the attacks that were planted."""
+    from bronze.stream import ingest_once
+    from loginlake.pipeline import refresh
+
+    # Another seed each time, so that a second demo adds events of its own.
+    seed = len(Store(settings).snapshots()) + 1
+    truth = log_folder(settings) / f"truth-{seed}.json"
+    with step(console, f"Producing {events:,} events"):
+        run_child(
+            ours("producer", "generate", "--events", str(events), "--seed", str(seed), "--truth", str(truth)),
+            output=log_folder(settings) / "producer.log",
+        )
+    with step(console, "Bronze: streaming them in"):
+        ingest_once(lake, settings)
+    with step(console, "Silver and gold: refining, aggregating, publishing"):
+        refresh(lake, settings)
+    attacks: list[dict[str, Any]] = json.loads(truth.read_bytes())["attacks"]
+    return attacks
+
+
+def go_on_live(lake: Lake, settings: Settings, console: Console, *, api: Popen[bytes]) -> None:
+    """A steady stream of events, refreshed as fast as it goes but at most every 15 s, until Ctrl-C."""
+    if "refresh_every" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"refresh_every": LIVE_SECONDS})
+    seed = len(Store(settings).snapshots()) + 1
+    producer = ours("producer", "generate", "--rate", str(LIVE_RATE), "--seed", str(seed))
+    console.print(f"Live: {LIVE_RATE} events a second; Ctrl-C stops everything")
+    with child(producer, output=log_folder(settings) / "producer.log") as producing:
+        go_on(lake, settings, console, api=api, others=(producing,))
+
+
+def go_on(
+    lake: Lake, settings: Settings, console: Console, *, api: Popen[bytes], others: tuple[Popen[bytes], ...] = ()
+) -> None:
+    """Bronze and refresh, until a signal comes or a process ends by itself.
+
+    Raises:
+        ProcessFailed: A process ended by itself.
+        LakehouseError: The stream or a refresh failed.
+    """
+    from loginlake.pipeline import run_until
+
+    with stop_on_signals() as stop, stop_when_ended((api, *others), stop) as ended:
+        run_until(stop, lake, settings, published=lambda snapshot: console.print(said_of(snapshot)))
+    if ended:
+        raise child_failed(ended[0], log_folder(settings))
+
+
+@contextmanager
+def stop_when_ended(processes: tuple[Popen[bytes], ...], stop: threading.Event) -> Iterator[list[Popen[bytes]]]:
+    """Sets `stop` when one of the processes ends; the list then holds it."""
+    ended: list[Popen[bytes]] = []
+
+    def watch() -> None:
+        while not stop.wait(0.5):
+            ended.extend(process for process in processes if process.poll() is not None)
+            if ended:
+                stop.set()
+
+    watcher = threading.Thread(target=watch, name="watch-children")
+    watcher.start()
+    try:
+        yield ended
+    finally:
+        stop.set()
+        watcher.join()
+
+
+@contextmanager
+def running_api(settings: Settings, console: Console) -> Iterator[Popen[bytes]]:
+    """The API as a process, ready to answer, for the block.
+
+    Raises:
+        ProcessFailed: It does not come up.
+    """
+    output = log_folder(settings) / "serving.log"
+    with child(ours("serving"), output=output) as process:
+        with step(console, "Starting the API"):
+            deadline = time.monotonic() + READY_SECONDS
+            while not _answers(f"{url_of(settings)}/livez"):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise child_failed(process, output)
+                time.sleep(0.1)
+        yield process
+
+
+def move_aside(settings: Settings, console: Console) -> None:
+    """Renames the lake and the broker's data, so that new ones are begun and nothing is lost.
+
+    Raises:
+        UsageError: The lake does not lie on this machine.
+    """
+    if "://" in settings.root:
+        raise UsageError(f"The lake at {settings.root} can't be moved aside", mend="Name another with LOGINLAKE_ROOT")
+    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    for folder in (Path(settings.root), settings.state / "broker"):
+        if folder.exists():
+            aside = folder.with_name(f"{folder.name}.{stamp}")
+            folder.rename(aside)
+            console.print(f"Moved {folder} to {aside}")
+
+
+@contextmanager
+def step(console: Console, what: str) -> Iterator[None]:
+    """Shows that something goes on, and then how long it took."""
+    started = time.monotonic()
+    if not console.is_terminal:
+        console.print(f"{what} …")
+    with console.status(what):
+        yield
+    console.print(f"{what}: {time.monotonic() - started:.1f} s")
+
+
+def said_of(snapshot: Snapshot) -> str:
+    """One line about a published snapshot."""
+    events = sum(snapshot.offsets.values())
+    return f"Snapshot {snapshot.id} at {snapshot.at:%H:%M:%S} UTC covers {events:,} records"
+
+
+def a_console() -> Console:
+    """Standard output: rich on a terminal, plain lines of a fixed width elsewhere."""
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+
+
+def ours(module: str, *arguments: str) -> list[str]:
+    """The command line of one of our modules, in this Python; settings reach it by the environment."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+def url_of(settings: Settings) -> str:
+    """Where the API answers."""
+    return f"http://{settings.host}:{settings.port}"
+
+
+def log_folder(settings: Settings) -> Path:
+    """Where the processes write what they have to say."""
+    return settings.state / "logs"
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=2.0) as answer:  # noqa: S310 (our own address)
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
