@@ -76,7 +76,8 @@ class Stream:
 
     def __iter__(self) -> Iterator[Record]:
         """Each record once; attacks lie among the rest by their instants."""
-        truth, random, dirt, record = self.truth, self._rng.random, self._dirt, self._format.record
+        truth, random, dirt, remember = self.truth, self._rng.random, self._dirt, self._remembered.append
+        record = self._format.record
         planted = in_order(self._attacks)
         upcoming = next(planted, None)
         for instants in self._arrivals:
@@ -89,7 +90,9 @@ class Stream:
                     yield self._dirty(event)
                 else:
                     truth.usual += 1
-                    yield record(event, at)
+                    made = record(event, at)
+                    remember(made)
+                    yield made
         while upcoming is not None:
             yield self._planted(*upcoming)
             upcoming = next(planted, None)
@@ -115,7 +118,7 @@ class Stream:
         return msgspec.structs.replace(event, at=event.at - self._rng.randint(*LATE_SECONDS) * SECOND)
 
     def _remember(self, record: Record) -> Record:
-        """Keeps a record to send it again; only some are, since it costs as much as making one."""
+        """Keeps a record for a while, to send it again."""
         self._remembered.append(record)
         return record
 
