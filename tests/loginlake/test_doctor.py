@@ -239,7 +239,8 @@ def test_a_topic_whose_records_have_their_senders_time_is_a_warning(tmp_path: Pa
     with embedded_broker(settings):
         _, before = check_kafka(settings)
         ensure_topic(settings)
-        admin_client(settings).create_topics([NewTopic("theirs", 1)])["theirs"].result(30)
+        admin = admin_client(settings)
+        admin.create_topics([NewTopic("theirs", 1)])["theirs"].result(30)
         _, ours = check_kafka(settings)
         _, others = check_kafka(theirs)
 
