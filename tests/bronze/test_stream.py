@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import shutil
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import NewPartitions, NewTopic
+
+from bronze.stream import ingest_once, last_ingest, running_stream
+from lakehouse import kafka
+from lakehouse.errors import BrokerFailed, ClockWentBack, LockHeld, TopicChanged
+from lakehouse.settings import Settings
+from lakehouse.spark import Lake
+from lakehouse.tables.bronze import RAW_LOGS
+
+pytestmark = pytest.mark.spark
+
+PATIENCE_SECONDS = 60
+
+
+def send(settings: Settings, *values: bytes | None, partition: int = 0, **more: Any) -> None:
+    producer = Producer(kafka.client_options(settings))
+    for value in values:
+        producer.produce(settings.topic, value, partition=partition, **more)
+    assert producer.flush(PATIENCE_SECONDS) == 0
+
+
+def a_topic(lake: Lake) -> Settings:
+    kafka.ensure_topic(lake.settings)
+    return lake.settings
+
+
+def offsets(lake: Lake) -> list[tuple[int, int]]:
+    return [(row["partition"], row["offset"]) for row in rows(lake)]
+
+
+def rows(lake: Lake) -> list[dict[str, Any]]:
+    return lake.read(RAW_LOGS).orderBy("partition", "offset").toArrow().to_pylist()
+
+
+def test_bronze_keeps_all_that_kafka_gave(fed_lake: Lake) -> None:
+    settings = a_topic(fed_lake)
+    send(settings, b"\xff\x00{", key=b"\xfe", headers=[("format", b"login"), ("odd", None), ("odd", b"\xff")])
+
+    before = datetime.now(UTC)
+    ingest_once(fed_lake, settings)
+
+    (row,) = rows(fed_lake)
+    assert (row["key"], row["value"]) == (b"\xfe", b"\xff\x00{")
+    assert row["headers"] == [
+        {"key": "format", "value": b"login"},
+        {"key": "odd", "value": None},
+        {"key": "odd", "value": b"\xff"},
+    ]
+    assert (row["topic"], row["partition"], row["offset"]) == (settings.topic, 0, 0)
+    assert before - timedelta(minutes=1) < row["appended_at"] < datetime.now(UTC)
+    assert row["timestamp_type"] == 1
+    assert before <= row["ingested_at"] <= datetime.now(UTC)
+    assert row["ingested_on"] == row["ingested_at"].date()
+
+
+def test_records_without_a_value_or_with_a_thousand_headers_are_records(fed_lake: Lake) -> None:
+    settings = a_topic(fed_lake)
+    send(settings, None, b"")
+    send(settings, b"{}", headers=[(f"h{number}", b"") for number in range(1000)])
+
+    ingest_once(fed_lake, settings)
+
+    assert [row["value"] for row in rows(fed_lake)] == [None, b"", b"{}"]
+    assert [len(row["headers"] or []) for row in rows(fed_lake)] == [0, 0, 1000]
+
+
+def test_each_run_goes_on_after_the_last_row_whatever_became_of_the_state_folder(fed_lake: Lake) -> None:
+    settings = a_topic(fed_lake)
+    send(settings, b"1", b"2")
+    ingest_once(fed_lake, settings)
+    older_state = settings.state.with_name("older")
+    shutil.copytree(settings.state, older_state)
+    send(settings, b"3", partition=1)
+    ingest_once(fed_lake, settings)
+
+    shutil.rmtree(settings.state)
+    ingest_once(fed_lake, settings)
+    assert offsets(fed_lake) == [(0, 0), (0, 1), (1, 0)]
+
+    shutil.rmtree(settings.state, ignore_errors=True)
+    older_state.rename(settings.state)
+    send(settings, b"4")
+    ingest_once(fed_lake, settings)
+    assert offsets(fed_lake) == [(0, 0), (0, 1), (0, 2), (1, 0)]
+
+
+def test_each_batch_is_later_than_the_last(fed_lake: Lake) -> None:
+    settings = a_topic(fed_lake)
+    send(settings, b"1")
+    ingest_once(fed_lake, settings)
+    first = last_ingest(fed_lake)
+    send(settings, b"2")
+    ingest_once(fed_lake, settings)
+
+    assert [row["ingested_at"] for row in rows(fed_lake)] == [first, last_ingest(fed_lake)]
+    assert first < last_ingest(fed_lake)
+
+
+def test_a_partition_that_was_added_is_read_from_its_beginning(fed_lake: Lake) -> None:
+    settings = a_topic(fed_lake)
+    send(settings, b"1")
+    ingest_once(fed_lake, settings)
+    admin = kafka.admin_client(settings)  # the answer comes only while it lives
+    admin.create_partitions([NewPartitions(settings.topic, 3)])[settings.topic].result(10)
+    _await_partitions(settings, 3)
+    send(settings, b"2", b"3", partition=2)
+
+    ingest_once(fed_lake, settings)
+
+    assert offsets(fed_lake) == [(0, 0), (2, 0), (2, 1)]
+
+
+def test_records_of_aborted_transactions_are_left_out(fed_lake: Lake) -> None:
+    settings = a_topic(fed_lake)
+    producer = Producer(kafka.client_options(settings, **{"transactional.id": settings.topic}))
+    producer.init_transactions(PATIENCE_SECONDS)
+    for value, end in ((b"lost", producer.abort_transaction), (b"kept", producer.commit_transaction)):
+        producer.begin_transaction()
+        producer.produce(settings.topic, value, partition=0)
+        producer.flush(PATIENCE_SECONDS)
+        end(PATIENCE_SECONDS)
+
+    ingest_once(fed_lake, settings)
+    assert [row["value"] for row in rows(fed_lake)] == [b"kept"]
+
+    send(settings, b"after")
+    ingest_once(fed_lake, settings)
+    assert [row["value"] for row in rows(fed_lake)] == [b"kept", b"after"]
+
+
+def test_a_recreated_topic_stops_the_job_and_both_ids_are_named(fed_lake: Lake) -> None:
+    settings = a_topic(fed_lake)
+    send(settings, b"1")
+    ingest_once(fed_lake, settings)
+    noted = kafka.topic_id(settings)
+    admin = kafka.admin_client(settings)
+    admin.delete_topics([settings.topic])[settings.topic].result(10)
+    _create_again(settings)
+    send(settings, b"1", b"2")
+
+    with pytest.raises(TopicChanged, match=r"start a new lake") as stopped:
+        ingest_once(fed_lake, settings)
+
+    assert stopped.value.parts == {"noted": noted, "current": kafka.topic_id(settings)}
+    assert offsets(fed_lake) == [(0, 0)]
+
+
+def test_records_that_the_broker_dropped_before_they_were_read_stop_the_job(fed_lake: Lake) -> None:
+    settings = a_topic(fed_lake)
+    send(settings, b"1")
+    ingest_once(fed_lake, settings)
+    send(settings, b"2", b"3", b"4")
+    admin = kafka.admin_client(settings)  # the answer comes only while it lives
+    dropped = TopicPartition(settings.topic, 0, 3)
+    admin.delete_records([dropped])[dropped].result(10)
+
+    with pytest.raises(TopicChanged, match=rf"dropped offsets 1 to 2 of {settings.topic}:0"):
+        ingest_once(fed_lake, settings)
+
+
+def test_a_clock_that_is_not_past_the_last_batch_stops_the_job(fed_lake: Lake) -> None:
+    settings = a_topic(fed_lake)
+    send(settings, b"1")
+    ingest_once(fed_lake, settings)
+    send(settings, b"2")
+    last = last_ingest(fed_lake)
+
+    with (
+        pytest.raises(ClockWentBack, match="Set the clock right"),
+        running_stream(fed_lake, settings, once=True, clock=lambda: last) as query,
+    ):
+        query.awaitTermination()
+
+    assert offsets(fed_lake) == [(0, 0)]
+
+
+def test_a_clock_that_goes_back_while_the_stream_runs_stops_it(fed_lake: Lake) -> None:
+    settings = a_topic(fed_lake)
+    send(settings, b"1")
+    ingest_once(fed_lake, settings)
+    send(settings, b"2")
+    ticks = iter([datetime.now(UTC), last_ingest(fed_lake) - timedelta(hours=1)])
+
+    with (
+        pytest.raises(ClockWentBack, match="Set the clock right"),
+        running_stream(fed_lake, settings, once=True, clock=lambda: next(ticks)) as query,
+    ):
+        query.awaitTermination()
+
+    assert offsets(fed_lake) == [(0, 0)]
+
+
+def test_a_running_stream_reads_what_comes_and_refuses_a_second_writer(fed_lake: Lake) -> None:
+    settings = a_topic(fed_lake).model_copy(update={"bronze_every": 0.2})
+    send(settings, b"1")
+
+    with running_stream(fed_lake, settings, once=False) as query:
+        with pytest.raises(LockHeld, match="lock of bronze"):
+            ingest_once(fed_lake, settings)
+        send(settings, b"2", partition=1)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while len(offsets(fed_lake)) < 2 and time.monotonic() < deadline:
+            assert query.exception() is None
+            time.sleep(0.2)
+
+    assert offsets(fed_lake) == [(0, 0), (1, 0)]
+
+
+def test_without_a_broker_the_error_names_the_mend(lake: Lake) -> None:
+    settings = lake.settings.model_copy(update={"kafka": "127.0.0.1:9"})
+
+    with pytest.raises(BrokerFailed, match="loginlake broker"):
+        ingest_once(lake, settings)
+
+
+def _await_partitions(settings: Settings, count: int) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while len(kafka.partition_bounds(settings)) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _create_again(settings: Settings) -> None:
+    """The broker deletes a topic some time after it says so."""
+    admin = kafka.admin_client(settings)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while settings.topic in admin.list_topics(timeout=10).topics:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    admin.create_topics([NewTopic(settings.topic, num_partitions=2)])[settings.topic].result(10)
