@@ -175,7 +175,7 @@ def _delivered(records: Iterable[Record], *, count: int | None, ledger: BinaryIO
     settings = load_settings()
     with shown(count) as progress:
         sent = publish(records, settings, ledger=ledger, progress=progress, timeout_seconds=timeout)
-    return f"{sent:,} records delivered to topic {settings.topic} at {settings.kafka}"
+    return f"{sent:,} record{'' if sent == 1 else 's'} delivered to topic {settings.topic} at {settings.kafka}"
 
 
 @contextmanager

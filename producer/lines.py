@@ -50,15 +50,17 @@ def lines(source: FileIO, stop: Event) -> Iterator[bytes]:
         yield rest.removesuffix(b"\r")
 
 
-def rewindable(source: FileIO, stop: Event) -> FileIO:
+@contextmanager
+def rewindable(source: FileIO, stop: Event) -> Iterator[FileIO]:
     """The same bytes, to be read twice: a pipe is read to its end, into a file without a name."""
     if source.seekable():
-        return source
-    copy = TemporaryFile(buffering=0)  # noqa: SIM115 (lives as long as its lines are read)
-    for chunk in _chunks(source, stop):
-        copy.write(chunk)
-    copy.seek(0)
-    return copy
+        yield source
+        return
+    with TemporaryFile(buffering=0) as copy:
+        for chunk in _chunks(source, stop):
+            copy.write(chunk)
+        copy.seek(0)
+        yield copy
 
 
 def _chunks(source: FileIO, stop: Event) -> Iterator[bytes]:

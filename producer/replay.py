@@ -49,13 +49,15 @@ def records_of(
         stop: Ends the reading.
     """
     if log_format == "login":
-        return login_records(lines(source, stop))
-    if year is None:
-        source = rewindable(source, stop)
-        begins = source.tell()
-        year = first_year(lines(source, stop), until=written_at)
-        source.seek(begins)
-    return sshd_records(lines(source, stop), year=year)
+        yield from login_records(lines(source, stop))
+    elif year is not None:
+        yield from sshd_records(lines(source, stop), year=year)
+    else:
+        with rewindable(source, stop) as twice:
+            begins = twice.tell()
+            year = first_year(lines(twice, stop), until=written_at)
+            twice.seek(begins)
+            yield from sshd_records(lines(twice, stop), year=year)
 
 
 def login_records(values: Iterable[bytes]) -> Iterator[Record]:

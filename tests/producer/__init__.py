@@ -1,0 +1,1 @@
+"""The producer, through what it sends."""

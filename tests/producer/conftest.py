@@ -1,0 +1,50 @@
+"""A Kafka broker inside this process: librdkafka's own mock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
+from lakehouse.kafka import client_options
+from lakehouse.settings import Settings, load_settings
+
+PARTITIONS = 4
+
+
+class MockKafka:
+    """A broker until it is closed. It can't create topics when asked to, but has those that a client asked for."""
+
+    def __init__(self) -> None:
+        self._owner: Producer | None = Producer({"test.mock.num.brokers": 1, "log_level": 0})
+        (broker,) = self._owner.list_topics(topic="logs", timeout=10).brokers.values()
+        self.settings = load_settings(kafka=f"{broker.host}:{broker.port}", topic="logs")
+
+    def close(self) -> None:
+        self._owner = None
+
+    def messages(self, count: int) -> list[Message]:
+        """So many messages, per partition in their order; fewer after ten seconds without any."""
+        return read(self.settings, count)
+
+
+def read(settings: Settings, count: int) -> list[Message]:
+    options = {"group.id": "test", "enable.auto.commit": False, "auto.offset.reset": "error", "log_level": 0}
+    consumer = Consumer(client_options(settings, **options))
+    consumer.assign([TopicPartition(settings.topic, partition, 0) for partition in range(PARTITIONS)])
+    messages: list[Message] = []
+    try:
+        while len(messages) < count and (more := consumer.consume(count - len(messages), timeout=10.0)):
+            assert [message.error() for message in more if message.error()] == []
+            messages += more
+    finally:
+        consumer.close()
+    return messages
+
+
+@pytest.fixture
+def kafka() -> Iterator[MockKafka]:
+    mock = MockKafka()
+    yield mock
+    mock.close()

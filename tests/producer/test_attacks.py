@@ -1,0 +1,178 @@
+"""What is planted, and what the truth file says of it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import iptocc
+import msgspec
+import pytest
+
+from lakehouse.conf import CLONED
+from producer.generate import batch
+from producer.places import ATTACKER_BLOCKS, COUNTRIES, Country, an_address
+from producer.truth import DIRT
+from tests.producer.test_generate import END, a_batch, a_plan
+
+SCENARIOS = {
+    "brute_force",
+    "password_spray",
+    "credential_stuffing",
+    "impossible_travel",
+    "enumeration",
+    "success_after_attack",
+}
+
+
+class Planted:
+    """A demo's batch, by event id, and its truth file."""
+
+    def __init__(self) -> None:
+        stream, records = a_batch(20_000, users=1000)
+        self.truth: dict[str, Any] = msgspec.json.decode(stream.truth.to_json())
+        self.events: dict[str, dict[str, Any]] = {
+            made.event_id.decode(): msgspec.json.decode(made.value) for made in records if made.event_id and made.value
+        }
+
+    def attacks(self, scenario: str) -> list[dict[str, Any]]:
+        return [attack for attack in self.truth["attacks"] if attack["scenario"] == scenario]
+
+    def events_of(self, attack: dict[str, Any]) -> list[dict[str, Any]]:
+        return [self.events[event_id] for event_id in attack["event_ids"]]
+
+
+@pytest.fixture(scope="module")
+def planted() -> Planted:
+    return Planted()
+
+
+def seconds_of(event: dict[str, Any]) -> float:
+    return datetime.fromisoformat(event["event_at"]).timestamp()
+
+
+def test_a_demo_plants_every_scenario(planted: Planted) -> None:
+    scenarios = Counter(attack["scenario"] for attack in planted.truth["attacks"])
+    assert set(scenarios) >= SCENARIOS
+    assert scenarios["brute_force"] >= 2
+
+
+def test_attacks_take_about_the_share_that_was_asked_for(planted: Planted) -> None:
+    assert planted.truth["counts"]["attack"] == pytest.approx(1_000, rel=0.1)
+    assert planted.truth["counts"]["records"] == 20_000
+
+
+def test_the_truth_file_names_who_when_and_every_event(planted: Planted) -> None:
+    for attack in planted.truth["attacks"]:
+        events = planted.events_of(attack)
+        assert attack["is_complete"]
+        assert {event[attack["entity_type"]] for event in events} == {attack["entity"]}
+        assert [events[0]["event_at"], events[-1]["event_at"]] == [attack["first_at"], attack["last_at"]]
+
+
+def test_no_event_of_the_population_comes_from_the_address_of_an_attack(planted: Planted) -> None:
+    of_attacks = {event_id for attack in planted.truth["attacks"] for event_id in attack["event_ids"]}
+    attackers = {attack["entity"] for attack in planted.truth["attacks"] if attack["entity_type"] == "src_ip"}
+    assert attackers.isdisjoint(
+        event["src_ip"] for event_id, event in planted.events.items() if event_id not in of_attacks
+    )
+
+
+def test_a_brute_force_is_far_above_both_thresholds(planted: Planted) -> None:
+    rule = tomllib.loads((CLONED / "detections.toml").read_text())["brute_force_ip"]
+    for attack in planted.attacks("brute_force"):
+        failed_at = [seconds_of(event) for event in planted.events_of(attack) if event.get("outcome") == "failure"]
+        level = last = 0.0
+        for at in failed_at:
+            level = max(level - (at - last) / rule["leak_seconds"], 0.0) + 1
+            last = at
+        assert level > 3 * rule["capacity"]
+        assert len(failed_at) >= 1.5 * rule["failures"]
+        assert failed_at[-1] - failed_at[0] < 60 * rule["window_minutes"]
+
+
+def test_people_who_mistype_stay_below_the_thresholds(planted: Planted) -> None:
+    of_attacks = {event_id for attack in planted.truth["attacks"] for event_id in attack["event_ids"]}
+    failures = Counter(
+        (event["src_ip"], event["event_at"][:13])
+        for event_id, event in planted.events.items()
+        if event.get("outcome") == "failure" and event_id not in of_attacks
+    )
+    assert max(failures.values()) <= 5
+
+
+def test_a_password_spray_tries_few_passwords_on_many_users(planted: Planted) -> None:
+    for attack in planted.attacks("password_spray"):
+        tries = Counter(event["username"] for event in planted.events_of(attack))
+        assert len(tries) >= 5
+        assert sum(tries.values()) >= 15
+        assert max(tries.values()) <= 8
+
+
+def test_credential_stuffing_tries_each_of_many_names_twice_at_most(planted: Planted) -> None:
+    for attack in planted.attacks("credential_stuffing"):
+        events = planted.events_of(attack)
+        tries = Counter(event["username"] for event in events)
+        assert len(tries) >= 15
+        assert len(events) >= 25
+        assert max(tries.values()) <= 2
+        assert seconds_of(events[-1]) - seconds_of(events[0]) < 15 * 60
+
+
+def test_an_enumeration_asks_for_names_that_nobody_has(planted: Planted) -> None:
+    for attack in planted.attacks("enumeration"):
+        events = planted.events_of(attack)
+        assert {event["failure_reason"] for event in events} == {"unknown_user"}
+        assert len({event["username"] for event in events}) == len(events) >= 20
+
+
+def test_a_success_after_an_attack_comes_last_and_from_the_same_address(planted: Planted) -> None:
+    for attack in planted.attacks("success_after_attack"):
+        *failures, success = planted.events_of(attack)
+        assert {event["outcome"] for event in failures} == {"failure"}
+        assert len(failures) >= 25
+        assert success["outcome"] == "success"
+        assert {event["src_ip"] for event in failures} == {success["src_ip"]}
+
+
+def test_impossible_travel_is_two_successes_in_two_countries_within_half_an_hour(planted: Planted) -> None:
+    for attack in planted.attacks("impossible_travel"):
+        home, abroad = planted.events_of(attack)
+        assert {home["outcome"], abroad["outcome"]} == {"success"}
+        assert iptocc.country_code(home["src_ip"]) != iptocc.country_code(abroad["src_ip"])
+        assert seconds_of(abroad) - seconds_of(home) < 30 * 60
+
+
+def test_a_stream_that_is_cut_claims_only_what_was_taken() -> None:
+    stream = batch(a_plan(), events=20_000, end=END)
+    taken = {made.event_id.decode() for made in islice(stream, 4_000) if made.event_id}
+    truth = msgspec.json.decode(stream.truth.to_json())
+    planted_ids = [event_id for attack in truth["attacks"] for event_id in attack["event_ids"]]
+    assert truth["counts"]["records"] == 4_000
+    assert len(planted_ids) == truth["counts"]["attack"] > 0
+    assert taken.issuperset(planted_ids)
+
+
+def test_the_last_line_counts_the_attacks_and_the_dirt() -> None:
+    stream, _ = a_batch(20_000, users=1000)
+    attacks, dirt = len(stream.truth.sent), sum(stream.truth.counts[kind] for kind in DIRT)
+    said = str(stream.truth)
+    assert said.startswith(f"{attacks} attacks planted (")
+    assert f"{dirt} dirty ({stream.truth.counts['broken']} broken, " in said
+
+
+@pytest.mark.parametrize("country", COUNTRIES, ids=lambda country: country.code)
+def test_addresses_of_users_are_registered_in_their_country(country: Country) -> None:
+    rng = a_plan().chance("addresses")
+    addresses = [an_address(rng, block) for block in country.blocks for _ in range(20)]
+    assert {iptocc.country_code(address) for address in addresses} == {country.code}
+
+
+@pytest.mark.parametrize("code", ATTACKER_BLOCKS)
+def test_addresses_of_attackers_are_registered_where_they_seem_to_be(code: str) -> None:
+    rng = a_plan().chance("addresses")
+    addresses = [an_address(rng, block) for block in ATTACKER_BLOCKS[code] for _ in range(20)]
+    assert {iptocc.country_code(address) for address in addresses} == {code}

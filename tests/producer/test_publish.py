@@ -1,0 +1,85 @@
+"""Records into Kafka: all of them, once, and counted where not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+
+import msgspec
+import pytest
+
+from lakehouse.errors import BrokerFailed, Undelivered
+from lakehouse.settings import load_settings
+from producer.publish import BATCHING, Entry, publish
+from producer.records import Record
+from tests.producer.conftest import MockKafka
+from tests.producer.test_generate import a_batch
+
+
+def a_record(number: int = 0, value: bytes | None = b"{}") -> Record:
+    return Record(b"ann", value, [("format", b"login"), ("year", b"2026")], b"e%d" % number)
+
+
+def test_records_arrive_once_with_key_value_and_headers(kafka: MockKafka) -> None:
+    _, records = a_batch(3_000)
+    assert publish(records, kafka.settings) == 3_000
+    arrived = sorted((m.key(), m.value() or b"", m.headers()) for m in kafka.messages(3_000))
+    # The client hands out an empty value as none.
+    assert arrived == sorted((made.key, made.value or b"", made.headers) for made in records)
+
+
+def test_records_of_one_key_keep_their_order(kafka: MockKafka) -> None:
+    publish([a_record(value=b"%d" % number) for number in range(500)], kafka.settings)
+    messages = kafka.messages(500)
+    assert {message.partition() for message in messages} == {messages[0].partition()}
+    assert [message.value() for message in messages] == [b"%d" % number for number in range(500)]
+
+
+def test_the_producer_is_idempotent() -> None:
+    assert BATCHING["enable.idempotence"] is True
+
+
+def test_the_ledger_names_every_record_where_the_broker_has_it(kafka: MockKafka) -> None:
+    ledger = BytesIO()
+    anonymous = Record(b"b\xf6b", b"x", [])
+    publish([*(a_record(number, b"%d" % number) for number in range(100)), anonymous], kafka.settings, ledger=ledger)
+    entries = [msgspec.json.decode(line, type=Entry) for line in ledger.getvalue().splitlines()]
+    values = {(m.partition(), m.offset()): m.value() for m in kafka.messages(101)}
+    assert len(entries) == 101
+    assert {entry.topic for entry in entries} == {"logs"}
+    assert {entry.event_id: values[entry.partition, entry.offset] for entry in entries} == {
+        None: b"x",
+        **{f"e{number}": b"%d" % number for number in range(100)},
+    }
+    assert {entry.key for entry in entries} == {"ann", "b\N{REPLACEMENT CHARACTER}b"}
+
+
+def test_progress_ends_with_the_number_sent(kafka: MockKafka) -> None:
+    told: list[int] = []
+    publish((a_record(number) for number in range(2_500)), kafka.settings, progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 2_500
+
+
+def test_a_record_that_is_too_large_is_counted_and_the_others_are_delivered(kafka: MockKafka) -> None:
+    records = [a_record(0), a_record(1, b"x" * 2_000_000), a_record(2)]
+    with pytest.raises(Undelivered, match="1 of 3 records were not delivered to 'logs'") as caught:
+        publish(records, kafka.settings)
+    assert caught.value.parts == {"lost": 1, "sent": 3}
+    assert len(kafka.messages(2)) == 2
+
+
+def test_what_a_broker_that_went_away_did_not_take_is_counted(kafka: MockKafka) -> None:
+    def records() -> Iterator[Record]:
+        kafka.close()
+        yield from map(a_record, range(25))
+
+    with pytest.raises(Undelivered, match="25 of 25 records were not delivered") as caught:
+        publish(records(), kafka.settings, timeout_seconds=1.0)
+    assert caught.value.exit_code == 1
+
+
+def test_a_broker_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lakehouse.kafka.TIMEOUT", 0.5)
+    with pytest.raises(BrokerFailed, match=r"127\.0\.0\.1:1 does not answer"):
+        publish([a_record()], load_settings(kafka="127.0.0.1:1"))
