@@ -1,0 +1,67 @@
+"""What addresses and agents tell."""
+
+from __future__ import annotations
+
+import pytest
+
+from silver.enrich import AGENT_CHARACTERS, NO_ADDRESS, NO_AGENT, address_of, agent_of, enrichment_versions
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+
+
+@pytest.mark.parametrize(
+    ("src_ip", "country", "is_private"),
+    [
+        ("8.8.8.8", "US", False),
+        ("2a00:1450::1", "IE", False),
+        ("10.0.0.1", None, True),
+        ("192.168.1.1", None, True),
+        ("100.64.0.1", None, True),
+        ("127.0.0.1", None, True),
+        ("192.0.2.1", None, True),
+        ("0.0.0.0", None, True),  # noqa: S104 (an address in a log)
+        ("255.255.255.255", None, True),
+        ("fe80::1", None, True),
+        ("fd00::1", None, True),
+        ("::", None, True),
+        ("::1", None, True),
+    ],
+)
+def test_an_address_tells_its_country_and_whether_it_is_private(
+    src_ip: str, country: str | None, is_private: bool
+) -> None:
+    assert address_of(src_ip) == (country, is_private)
+
+
+def test_no_address_tells_nothing() -> None:
+    assert address_of(None) is NO_ADDRESS
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "told"),
+    [
+        (FIREFOX, ("Firefox", "Linux", False)),
+        (GOOGLEBOT, ("Googlebot", None, True)),
+        ("curl/8.5.0", ("curl", None, False)),
+        ("\u202e'; DROP TABLE\x00 🦊", (None, None, False)),
+    ],
+)
+def test_an_agent_tells_its_families(user_agent: str, told: tuple[str | None, str | None, bool]) -> None:
+    assert agent_of(user_agent) == told
+
+
+def test_no_agent_tells_nothing() -> None:
+    assert agent_of(None) is NO_AGENT
+
+
+def test_an_agent_is_read_from_its_first_characters_alone() -> None:
+    padding = " " * (AGENT_CHARACTERS - len(FIREFOX))
+
+    assert agent_of(FIREFOX + padding + GOOGLEBOT * 10_000) == agent_of(FIREFOX)
+    assert agent_of(" " * AGENT_CHARACTERS + FIREFOX) == (None, None, False)
+
+
+def test_the_data_that_rows_hang_on_has_versions() -> None:
+    assert sorted(enrichment_versions()) == ["iptocc", "ua-parser-builtins"]
+    assert all(version[0].isdigit() for version in enrichment_versions().values())

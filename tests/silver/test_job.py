@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import permutations
+from typing import Any
+
+import pytest
+from delta.tables import DeltaTable
+
+from lakehouse.errors import LockHeld, SchemaDiffers
+from lakehouse.locks import writer_lock
+from lakehouse.progress import Progress, extent_of, progress_from_json, read_progress
+from lakehouse.spark import Lake
+from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.silver import EVENTS
+from silver.job import refine
+from tests.spark_lakes import FIRST_BATCH, POSITION, a_raw, a_raw_login, append_batch, rows_of
+
+pytestmark = pytest.mark.spark
+
+
+def verdicts(lake: Lake) -> dict[tuple[int, int], str]:
+    return {(row["partition"], row["offset"]): row["verdict"] for row in rows_of(lake, EVENTS)}
+
+
+def winners(lake: Lake) -> dict[tuple[int, int], tuple[int, int] | None]:
+    """The position of the winner for each duplicate."""
+    return {
+        (row["partition"], row["offset"]): (row["winner_partition"], row["winner_offset"])
+        for row in rows_of(lake, EVENTS)
+        if row["verdict"] == "duplicate"
+    }
+
+
+def test_every_bronze_row_becomes_one_silver_row_with_a_verdict(lake: Lake) -> None:
+    append_batch(
+        lake,
+        [a_raw_login(0), a_raw_login(1, event_id="e0-0"), a_raw(2, value=b'{"action":"paid"}'), a_raw(3, value=None)],
+    )
+
+    assert refine(lake, lake.settings) == 4
+    assert verdicts(lake) == {(0, 0): "accepted", (0, 1): "duplicate", (0, 2): "ignored", (0, 3): "broken"}
+    assert winners(lake) == {(0, 1): (0, 0)}
+
+
+def test_all_rows_of_a_run_are_one_commit_and_a_run_without_news_is_none(lake: Lake) -> None:
+    append_batch(lake, [a_raw_login(0), a_raw_login(0, partition=1)])
+    append_batch(lake, [a_raw_login(1)], number=1)
+    lake.ensure(EVENTS)
+    created = lake.version(EVENTS)
+
+    assert refine(lake, lake.settings) == 3
+    assert lake.version(EVENTS) == created + 1
+
+    assert refine(lake, lake.settings) == 0
+    assert lake.version(EVENTS) == created + 1
+
+
+def test_a_commit_says_how_far_it_has_read_and_so_do_its_rows(lake: Lake) -> None:
+    append_batch(lake, [a_raw_login(0), a_raw_login(4, partition=1)])
+    refine(lake, lake.settings)
+
+    noted = progress_from_json(lake.user_metadata(EVENTS))
+    extent = extent_of(lake.read(EVENTS))
+    assert noted is not None
+    assert noted.offsets == extent.offsets == {("logs", 0): 1, ("logs", 1): 5}
+    assert noted.ingested_on == extent.ingested_on == FIRST_BATCH.date()
+    assert set(noted.enrichment) == {"iptocc", "ua-parser-builtins"}
+
+
+def test_where_the_newest_commit_says_nothing_the_rows_do(lake: Lake) -> None:
+    append_batch(lake, [a_raw_login(0), a_raw_login(1)])
+    refine(lake, lake.settings)
+    lake.set_property(EVENTS, name="loginlake.note", value="a commit without userMetadata")
+
+    assert read_progress(lake) == Progress({("logs", 0): 2}, FIRST_BATCH.date())
+    append_batch(lake, [a_raw_login(2)], number=1)
+    assert refine(lake, lake.settings) == 1
+
+
+def test_a_later_copy_is_a_duplicate_also_when_it_has_another_body(lake: Lake) -> None:
+    append_batch(lake, [a_raw_login(0, event_id="same", username="first")])
+    refine(lake, lake.settings)
+    append_batch(lake, [a_raw_login(1, event_id="same", username="second"), a_raw_login(2)], number=1)
+    refine(lake, lake.settings)
+
+    assert verdicts(lake) == {(0, 0): "accepted", (0, 1): "duplicate", (0, 2): "accepted"}
+    assert winners(lake) == {(0, 1): (0, 0)}
+
+
+def test_the_same_id_on_another_day_is_another_event(lake: Lake) -> None:
+    append_batch(
+        lake,
+        [
+            a_raw_login(0, event_id="same", event_at="2026-01-31T23:59:59.999Z"),
+            a_raw_login(1, event_id="same", event_at="2026-02-01T00:00:00Z"),
+        ],
+    )
+    refine(lake, lake.settings)
+
+    assert set(verdicts(lake).values()) == {"accepted"}
+
+
+COPIES = {
+    "ingested first": (0, a_raw_login(9, partition=1, event_id="same")),
+    "least partition of the second batch": (1, a_raw_login(7, event_id="same")),
+    "next offset": (1, a_raw_login(8, event_id="same")),
+    "other partition": (1, a_raw_login(0, partition=1, event_id="same")),
+}
+
+
+@pytest.mark.parametrize("order", list(permutations(COPIES))[::7], ids=lambda order: order[0])
+def test_the_winner_is_the_first_to_reach_bronze_in_whatever_order_rows_lie(lake: Lake, order: tuple[str, ...]) -> None:
+    for number in (0, 1):
+        batch = [COPIES[name][1] for name in order if COPIES[name][0] == number]
+        append_batch(lake, batch, number=number)
+    refine(lake, lake.settings)
+
+    assert winners(lake) == {(0, 7): (1, 9), (0, 8): (1, 9), (1, 0): (1, 9)}
+
+
+def test_refining_batch_by_batch_equals_refining_all_at_once(lake: Lake, tmp_path: Any) -> None:
+    at_once = Lake(lake.spark, lake.settings.model_copy(update={"root": str(tmp_path / "other")}))
+    for number in range(3):
+        batch = [
+            a_raw_login(10 * number + row, partition=row % 2, event_id=f"e{row % 4}", username=f"u{number}")
+            for row in range(6)
+        ]
+        append_batch(lake, batch, number=number)
+        append_batch(at_once, batch, number=number)
+        refine(lake, lake.settings)
+    refine(at_once, at_once.settings)
+
+    assert rows_of(lake, EVENTS) == rows_of(at_once, EVENTS)
+
+
+def test_silver_finds_its_place_by_position_however_bronze_is_laid_out(lake: Lake) -> None:
+    append_batch(lake, [a_raw_login(0), a_raw_login(0, partition=1)])
+    append_batch(lake, [a_raw_login(1)], number=1)
+    refine(lake, lake.settings)
+    DeltaTable.forPath(lake.spark, lake.uri(RAW_LOGS)).optimize().executeCompaction()
+
+    assert refine(lake, lake.settings) == 0
+    append_batch(lake, [a_raw_login(1, partition=1)], number=2)
+    assert refine(lake, lake.settings) == 1
+    assert (
+        len(rows_of(lake, EVENTS)) == len({tuple(row[name] for name in POSITION) for row in rows_of(lake, EVENTS)}) == 4
+    )
+
+
+def test_a_partition_that_comes_later_is_read_from_its_first_row(lake: Lake) -> None:
+    append_batch(lake, [a_raw_login(5)])
+    refine(lake, lake.settings)
+    append_batch(lake, [a_raw_login(0, partition=3)], number=1)
+
+    assert refine(lake, lake.settings) == 1
+
+
+def test_a_second_writer_is_refused_and_the_holder_is_named(lake: Lake) -> None:
+    with (
+        writer_lock(lake.spark, lake.settings, "refresh"),
+        pytest.raises(LockHeld, match=r"Process \d+ has held the lock of refresh"),
+    ):
+        refine(lake, lake.settings)
+
+
+def test_a_table_that_differs_from_its_declaration_stops_the_job(lake: Lake) -> None:
+    lake.ensure(EVENTS)
+    lake.spark.sql(f"ALTER TABLE delta.`{lake.uri(EVENTS)}` ADD COLUMN stranger STRING")
+
+    with pytest.raises(SchemaDiffers, match=r"silver\.events differs .* in stranger"):
+        refine(lake, lake.settings)
+
+
+def test_the_event_day_is_the_partition_and_a_row_without_an_instant_lies_at_its_ingest_day(lake: Lake) -> None:
+    append_batch(lake, [a_raw_login(0, event_at="2026-01-01T00:00:00Z"), a_raw(1, value=b"?")])
+    refine(lake, lake.settings)
+
+    days = [row["event_on"] for row in rows_of(lake, EVENTS)]
+    assert days == [FIRST_BATCH.date() - timedelta(days=32), FIRST_BATCH.date()]
