@@ -1,0 +1,48 @@
+"""Bronze rows written by hand, and tables read back, for tests of the jobs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lakehouse.spark import Lake, struct_type
+from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.model import Table
+from tests.silver.records import a_login
+
+FIRST_BATCH = datetime(2026, 2, 2, 12, tzinfo=UTC)
+POSITION = ("topic", "partition", "offset")
+
+
+def a_raw_login(offset: int, partition: int = 0, **fields: Any) -> dict[str, Any]:
+    """A bronze row of format login: event `e<partition>-<offset>`, which a test may rename."""
+    return a_raw(offset, partition, value=a_login(**{"event_id": f"e{partition}-{offset}"} | fields))
+
+
+def a_raw(offset: int, partition: int = 0, value: bytes | None = b"{}") -> dict[str, Any]:
+    """A bronze row."""
+    appended_at = FIRST_BATCH - timedelta(hours=20) + timedelta(seconds=offset)
+    return {
+        "key": None,
+        "value": value,
+        "headers": None,
+        "topic": "logs",
+        "partition": partition,
+        "offset": offset,
+        "appended_at": appended_at,
+        "timestamp_type": 1,
+    }
+
+
+def append_batch(lake: Lake, records: list[dict[str, Any]], *, number: int = 0) -> None:
+    """Appends the rows to bronze as the stream does, as its batch of that number."""
+    ingested_at = FIRST_BATCH + timedelta(minutes=number)
+    rows = [row | {"ingested_at": ingested_at, "ingested_on": ingested_at.date()} for row in records]
+    lake.ensure(RAW_LOGS)
+    lake.append(RAW_LOGS, lake.spark.createDataFrame(rows, struct_type(RAW_LOGS)))
+
+
+def rows_of(lake: Lake, table: Table) -> list[dict[str, Any]]:
+    """All rows of a table, in the order of its key; nulls first."""
+    rows: list[dict[str, Any]] = lake.read(table).orderBy(*table.key).toArrow().to_pylist()
+    return rows
