@@ -60,12 +60,13 @@ def stop_on_signals() -> Iterator[threading.Event]:
         KeyboardInterrupt: At the second signal.
     """
     stop = threading.Event()
+    # By another thread: this one may just be holding the event's lock.
+    asking = threading.Thread(target=stop.set)
 
     def ask(_number: int, _frame: object) -> None:
         for number in before:
             signal.signal(number, signal.default_int_handler)
-        # By another thread: this one may just be holding the event's lock.
-        threading.Thread(target=stop.set).start()
+        asking.start()
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
@@ -75,3 +76,5 @@ def stop_on_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if asking.ident is not None:
+            asking.join()

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from lakehouse.door import stop_on_signals
+
 if TYPE_CHECKING:
     from lakehouse.spark import Lake
 
@@ -18,6 +20,7 @@ def spark_job(name: str) -> Iterator[Lake]:
         MissingExtra: This install has no Spark.
         JavaMissing: No Java that Spark runs on.
         JarsMissing: The connectors' jars can't be had.
+        KeyboardInterrupt: A signal came while Spark was starting.
     """
     from lakehouse.logs import configure_logs
     from lakehouse.settings import load_settings
@@ -25,8 +28,13 @@ def spark_job(name: str) -> Iterator[Lake]:
 
     configure_logs()
     settings = load_settings()
-    spark = spark_session(settings, job=name)
+    # A JVM whose start is interrupted would stay behind. Afterwards our handlers are back, not the one that Spark
+    # sets: it fails the running job, whose error would hide that a person wanted the end.
+    with stop_on_signals() as stop:
+        spark = spark_session(settings, job=name)
     try:
+        if stop.is_set():
+            raise KeyboardInterrupt
         yield Lake(spark, settings)
     finally:
         spark.stop()

@@ -208,6 +208,21 @@ def test_with_a_wrong_java_a_job_is_one_line_that_names_both(
     assert f"{java} is version 11. Install Java 17 or 21" in ended.stderr
 
 
+@pytest.mark.spark
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_spark_starts_ends_the_job_and_its_jvm(
+    loginlake: Loginlake, tmp_path: Path, number: signal.Signals
+) -> None:
+    job = loginlake.start("gold", "--root", str(tmp_path / "lake"), "--state", str(tmp_path))
+    first_words_of_the_jvm = job.stderr.readline()
+    job.send_signal(number)
+    # Ends only when the JVM, which writes there too, has ended.
+    _, errors = job.communicate(timeout=120)
+
+    assert job.returncode == 130, first_words_of_the_jvm + errors
+    assert b"Traceback" not in errors
+
+
 @pytest.mark.parametrize("words", JOBS[:-1], ids=" ".join)
 def test_without_pyspark_a_job_is_one_line_that_names_the_extra(loginlake: Loginlake, words: list[str]) -> None:
     ended = loginlake.without("pyspark", "delta", "py4j")(*words)
