@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,6 +11,9 @@ from lakehouse.door import stop_on_signals
 
 if TYPE_CHECKING:
     from lakehouse.spark import Lake
+
+# py4j logs this with a traceback, on the root logger, and hands the interruption on as well.
+SAID_TWICE = "KeyboardInterrupt while sending command."
 
 
 @contextmanager
@@ -27,6 +31,7 @@ def spark_job(name: str) -> Iterator[Lake]:
     from lakehouse.spark import Lake, spark_session
 
     configure_logs()
+    logging.getLogger().addFilter(_is_said_once)
     settings = load_settings()
     # A JVM whose start is interrupted would stay behind. Afterwards our handlers are back, not the one that Spark
     # sets: it fails the running job, whose error would hide that a person wanted the end.
@@ -38,3 +43,7 @@ def spark_job(name: str) -> Iterator[Lake]:
         yield Lake(spark, settings)
     finally:
         spark.stop()
+
+
+def _is_said_once(record: logging.LogRecord) -> bool:
+    return record.msg != SAID_TWICE

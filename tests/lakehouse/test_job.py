@@ -1,0 +1,50 @@
+"""A job as a process: how it ends when someone asks for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+JOB = """
+import typer
+from lakehouse.door import run
+from lakehouse.job import spark_job
+
+app = typer.Typer()
+
+@app.command()
+def wait():
+    with spark_job("wait") as lake:
+        print("waiting", flush=True)
+        lake.spark._jvm.java.lang.Thread.sleep(600_000)
+
+run(app)
+"""
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_a_job_ends_it_with_130_and_no_traceback(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    environment = os.environ | {"LOGINLAKE_ROOT": str(tmp_path / "lake"), "LOGINLAKE_STATE": str(tmp_path / "state")}
+    job = subprocess.Popen(
+        [sys.executable, "-c", JOB],
+        env=environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert job.stdout.readline() == "waiting\n"
+    job.send_signal(number)
+    # Ends only when the JVM, which writes there too, has ended.
+    _, errors = job.communicate(timeout=120)
+
+    assert job.returncode == 130, errors
+    assert "Traceback" not in errors
