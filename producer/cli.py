@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 DEFAULT_EVENTS = 10_000
 # The tightest scenario, a password spray, takes six users.
 FEWEST_USERS = 10
+# Older events are implausible to silver, unless it is told otherwise.
+MOST_DAYS = 3_650
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 app = typer.Typer(
@@ -65,17 +67,22 @@ Lines as they come:  [cyan]tail -F app.ndjson | loginlake produce replay -[/cyan
 def generate(  # noqa: PLR0913 (each is a flag)
     *,
     events: Annotated[
-        int | None, typer.Option(min=1, help=f"Records to send. [{DEFAULT_EVENTS:,} unless --rate is given]")
+        int | None, typer.Option(min=1, help=f"Records to send; {DEFAULT_EVENTS:,} unless --rate is given.")
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Records a second, live, until Ctrl-C or --events; from now on, or from --start."),
+        typer.Option(
+            min=0.001, max=1e6, help="Records a second, live, until Ctrl-C or --events; from now on, or from --start."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed and start give the same bytes.")] = 7,
     users: Annotated[int, typer.Option(min=FEWEST_USERS, help="Size of the population.")] = 1000,
-    days: Annotated[int, typer.Option(min=1, help="Days that the events of a batch are spread over.")] = 7,
+    days: Annotated[
+        int, typer.Option(min=1, max=MOST_DAYS, help="Days that the events of a batch are spread over.")
+    ] = 7,
     start: Annotated[
-        str | None, typer.Option(help="First instant, RFC 3339 or a day, UTC. [so many days ago; now with --rate]")
+        str | None,
+        typer.Option(help="First instant, RFC 3339 or a day, UTC; by default so many days ago, with --rate now."),
     ] = None,
     attacks: Annotated[
         float, typer.Option(min=0, max=0.5, help="Part of the records that belongs to planted attacks.")
@@ -117,8 +124,8 @@ def replay(
         typer.Option(
             min=1970,
             max=9999,
-            help="Year of the first sshd line. [the one that puts the last line at or before the file's time; "
-            "standard input is read to its end for it]",
+            help="Year of the first sshd line; by default the one that puts the last line at or before the file's "
+            "time, for which standard input is read to its end.",
         ),
     ] = None,
     ledger: Ledger = None,

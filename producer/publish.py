@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import BinaryIO, TypeAlias
@@ -125,12 +126,13 @@ class Outbox:
         self._producer.poll(0)
 
     def flush(self) -> None:
-        """Waits for all delivery reports; what has none by then is lost."""
+        """Waits for all delivery reports, or until Ctrl-C; what has none by then is lost."""
         ends = monotonic() + self._timeout_seconds + FULL_QUEUE_SECONDS
         # In steps, so that a signal is heard in between.
-        while (silent := self._producer.flush(POLL_SECONDS)) and monotonic() < ends:
-            pass
-        if silent:
+        with suppress(KeyboardInterrupt):
+            while self._producer.flush(POLL_SECONDS) and monotonic() < ends:
+                pass
+        if silent := len(self._producer):
             self.lost += silent
             self.fault = "no delivery report"
 

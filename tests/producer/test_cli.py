@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -86,6 +87,22 @@ def test_a_signal_ends_a_live_stream_which_delivers_and_names_all_it_took(
     acknowledged = [msgspec.json.decode(line)["event_id"] for line in ledger.read_bytes().splitlines()]
     assert len(acknowledged) == noted["counts"]["records"]
     assert set(acknowledged).issuperset(event_id for attack in noted["attacks"] for event_id in attack["event_ids"])
+
+
+def test_a_second_signal_ends_the_wait_for_a_broker_that_is_gone_and_says_what_was_lost(kafka: MockKafka) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "generate", "--rate", "200"], env=environment(kafka), stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    kafka.messages(50)
+    kafka.close()
+    time.sleep(0.5)  # a hundred records that nobody takes
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=3)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stdout) == (1, b"")
+    assert re.fullmatch(r"\d+ of \d+ records were not delivered to 'logs' at .*\n", stderr.decode())
 
 
 def test_a_signal_ends_the_wait_for_a_line_that_does_not_come(kafka: MockKafka) -> None:
