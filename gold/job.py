@@ -62,6 +62,7 @@ def publish_snapshot(lake: Lake, settings: Settings, *, clock: Callable[[], date
     elif silver_version > covered_version(last):
         recompute(lake, changed, lake.read(EVENTS, version=silver_version), rule=rule)
     snapshot = next_snapshot(lake, last, changed, at=next_instant(last, clock=clock()))
+    changed.unpersist()
     if not snapshot.offsets or (last is not None and snapshot.versions == last.versions):
         return None
     row = lake.spark.createDataFrame([snapshot.row()], struct_type(SNAPSHOTS))
@@ -89,7 +90,8 @@ def changed_events(lake: Lake, last: Snapshot | None, silver_version: int) -> Da
     if covered == silver_version:
         return lake.read(EVENTS, version=silver_version).limit(0)
     try:
-        return lake.changes(EVENTS, after=covered, until=silver_version)
+        # Kept, since it is read more than once; and planned by that, which is when Delta refuses it.
+        return lake.changes(EVENTS, after=covered, until=silver_version).persist()
     except AnalysisException as error:
         log.warning("change_feed_refused", condition=error.getCondition(), after=covered)
         return None
@@ -123,7 +125,7 @@ def rebuild(lake: Lake, events: DataFrame, rule: BruteForceIp) -> None:
 
 def recompute(lake: Lake, changed: DataFrame, events: DataFrame, *, rule: BruteForceIp) -> None:
     """Computes anew what the changed rows touch, and only that; the same result when run twice."""
-    accepted = changed.where(F.col("verdict") == "accepted").persist()
+    accepted = changed.where(F.col("verdict") == "accepted")
     pairs = touched_pairs(accepted).persist()
     addresses = touched_addresses(accepted).persist()
     try:
@@ -134,8 +136,8 @@ def recompute(lake: Lake, changed: DataFrame, events: DataFrame, *, rule: BruteF
             lambda: recompute_detections(lake, addresses, events, rule=rule),
         )
     finally:
-        for kept in (addresses, pairs, accepted):
-            kept.unpersist()
+        pairs.unpersist()
+        addresses.unpersist()
 
 
 def at_once(lake: Lake, *tasks: Callable[[], None]) -> None:

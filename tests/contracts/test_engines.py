@@ -1,0 +1,101 @@
+"""What gold computes by Spark and serving by polars must be equal, cell by cell."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from polars.testing import assert_frame_equal
+from pyspark.sql import DataFrame, SparkSession
+
+from gold.job import detections
+from gold.transforms.detections import brute_force_ip, load_rule, suspects
+from gold.transforms.metrics import metric_rows, pair_activity_hourly
+from lakehouse.conf import conf_folder
+from lakehouse.settings import Settings
+from lakehouse.tables.gold import DETECTIONS, METRICS, PAIR_ACTIVITY
+from lakehouse.tables.model import Metric, Window
+from lakehouse.tables.silver import ACTIONS, EVENTS, FAILURE_REASONS, VERDICTS
+from tests.serving.lakes import DAY, a_login
+
+pytestmark = pytest.mark.spark
+
+
+def some_events(count: int = 3_000) -> list[dict[str, Any]]:
+    """Rows of few users, addresses and apps over four days, null ones among them, with bursts of failures."""
+    chance = random.Random(20260302)
+    return [_some_event(offset, chance) for offset in range(count)]
+
+
+def _some_event(offset: int, chance: random.Random) -> dict[str, Any]:
+    burst = chance.random() < 0.3
+    minutes = 600 + offset // 50 if burst else chance.randrange(4 * 24 * 60)
+    at = DAY + timedelta(minutes=minutes, microseconds=chance.randrange(10**6))
+    action = chance.choices(ACTIONS, (20, 2, 1, 3))[0]
+    outcome = chance.choice(("success", "failure", "failure")) if action == "login" else None
+    return a_login(
+        offset,
+        event_at=at,
+        event_on=at.date(),
+        action=action,
+        outcome=outcome,
+        failure_reason=chance.choice((None, *FAILURE_REASONS)) if outcome == "failure" else None,
+        times=chance.choice((1, 1, 1, 5)),
+        username=chance.choice((None, "", "-", "0", "a", "b", "ü")),
+        src_ip="192.0.2.9" if burst else chance.choice((None, "192.0.2.1", "2001:db8::1", "10.0.0.1")),
+        app=chance.choice((None, "portal", "sshd")),
+        is_mfa=chance.choice((None, True, False)),
+        country=chance.choice((None, "DE", "FR")),
+        is_private=chance.choice((None, True, False)),
+        verdict=chance.choices(VERDICTS, (20, 2, 1, 1))[0],
+    )
+
+
+@pytest.fixture(scope="module")
+def events() -> pa.Table:
+    return pa.Table.from_pylist(some_events(), schema=EVENTS.arrow_schema())
+
+
+@pytest.fixture(scope="module")
+def on_spark(spark: SparkSession, events: pa.Table) -> DataFrame:
+    return spark.createDataFrame(events).persist()
+
+
+@pytest.fixture(scope="module")
+def on_polars(events: pa.Table) -> pl.LazyFrame:
+    return pl.from_arrow(events).lazy()
+
+
+def assert_equal(by_spark: DataFrame, by_polars: pl.LazyFrame, *, key: tuple[str, ...]) -> None:
+    """Equal rows, columns and types; a mean of doubles would differ in its last bit, but there is none."""
+    first, second = pl.from_arrow(by_spark.toArrow()), by_polars.collect()
+    assert second.height > 0
+    assert_frame_equal(first.sort(key), second.sort(key), check_exact=True)
+
+
+def test_the_base_is_the_same_on_both_engines(on_spark: DataFrame, on_polars: pl.LazyFrame) -> None:
+    assert_equal(pair_activity_hourly(on_spark), pair_activity_hourly(on_polars), key=PAIR_ACTIVITY.key)
+
+
+@pytest.mark.parametrize("every", ["hour", "day"])
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_every_metric_is_the_same_on_both_engines(
+    on_spark: DataFrame, on_polars: pl.LazyFrame, metric: Metric, every: Window
+) -> None:
+    by_spark = metric_rows(metric, pair_activity_hourly(on_spark), every=every)
+    by_polars = metric_rows(metric, pair_activity_hourly(on_polars), every=every)
+
+    assert_equal(by_spark, by_polars, key=metric.key)
+
+
+def test_the_rule_finds_the_same_on_both_engines(on_spark: DataFrame, on_polars: pl.LazyFrame) -> None:
+    rule = load_rule(conf_folder(Settings(_env_file=None)))
+    failures = suspects(on_polars, rule).collect()
+    of_each = failures.partition_by("src_ip")
+    by_polars = pa.concat_tables(brute_force_ip(rule)(group.to_arrow()) for group in of_each)
+
+    assert_equal(detections(on_spark, rule), pl.from_arrow(by_polars).lazy(), key=DETECTIONS.key)

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
+
+from gold.job import last_snapshot, publish, stored_rows
+from lakehouse.errors import LockHeld
+from lakehouse.locks import writer_lock
+from lakehouse.snapshots import Snapshot
+from lakehouse.spark import Lake
+from lakehouse.tables import SNAPSHOT_TABLES
+from lakehouse.tables.gold import DETECTIONS, IP_ACTIVITY, PAIR_ACTIVITY, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.silver import EVENTS
+from loginlake.pipeline import refresh
+from silver.job import refine
+from tests.spark_lakes import a_raw, a_raw_login, append_batch, rows_of
+
+pytestmark = pytest.mark.spark
+
+GOLD = [table for table in SNAPSHOT_TABLES if table.layer == "gold"]
+
+
+def a_failure(offset: int, **fields: Any) -> dict[str, Any]:
+    return a_raw_login(offset, **{"outcome": "failure", "src_ip": "192.0.2.1", "username": f"u{offset % 3}"} | fields)
+
+
+def a_burst(first: int, at: str, count: int = 7) -> list[dict[str, Any]]:
+    """Failures of one address within a second, enough to trip the rule."""
+    return [a_failure(offset, event_at=at) for offset in range(first, first + count)]
+
+
+def gold_rows(lake: Lake) -> dict[str, list[dict[str, Any]]]:
+    return {table.full_name: rows_of(lake, table) for table in GOLD}
+
+
+def versions(lake: Lake) -> dict[str, int]:
+    return {table.full_name: lake.version(table) for table in (*SNAPSHOT_TABLES, SNAPSHOTS)}
+
+
+def rebuilt_gold(lake: Lake, folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Gold as a lake with the same bronze has it after one refresh of everything."""
+    other = Lake(lake.spark, lake.settings.model_copy(update={"root": str(folder / "rebuilt")}))
+    other.ensure(EVENTS)
+    other.append(EVENTS, lake.read(EVENTS), user_metadata=lake.user_metadata(EVENTS))
+    publish(other, other.settings)
+    return gold_rows(other)
+
+
+def test_a_refresh_publishes_the_versions_offsets_and_now_of_all_tables(lake: Lake) -> None:
+    append_batch(lake, [a_failure(0, event_at="2026-02-01T10:00:00Z"), a_failure(3, event_at="2026-02-01T09:00:00Z")])
+    at = datetime(2026, 2, 3, tzinfo=UTC)
+
+    snapshot = refresh(lake, lake.settings, clock=lambda: at)
+
+    assert snapshot == last_snapshot(lake)
+    assert (snapshot.id, snapshot.at) == (1, at)
+    assert snapshot.versions == {table.full_name: lake.version(table) for table in SNAPSHOT_TABLES}
+    assert snapshot.offsets == {("logs", 0): 4}
+    assert snapshot.last_event_at == datetime(2026, 2, 1, 10, tzinfo=UTC)
+    assert snapshot.last_append_at > snapshot.last_event_at
+    assert f'"id": {snapshot.id}' in lake.user_metadata(SNAPSHOTS)
+
+
+def test_a_refresh_without_news_writes_nothing_and_publishes_nothing(lake: Lake) -> None:
+    append_batch(lake, [*a_burst(0, "2026-02-01T10:00:00Z"), a_raw_login(7), a_raw(8)])
+    refresh(lake, lake.settings)
+    before = versions(lake)
+
+    assert refresh(lake, lake.settings) is None
+    assert refine(lake, lake.settings) == 0
+    assert publish(lake, lake.settings) is None
+    assert versions(lake) == before
+
+
+def test_an_empty_lake_publishes_nothing(lake: Lake) -> None:
+    assert refresh(lake, lake.settings) is None
+    assert rows_of(lake, SNAPSHOTS) == []
+
+
+def test_refreshing_batch_by_batch_equals_computing_all_anew(lake: Lake, tmp_path: Path) -> None:
+    append_batch(lake, [*a_burst(0, "2026-02-01T10:00:00Z"), a_raw_login(7, username=None, app="portal")])
+    refresh(lake, lake.settings)
+    # Late rows of an hour that is long closed, a copy, a null key again, and a burst that joins the first one.
+    append_batch(
+        lake,
+        [
+            a_failure(10, event_at="2026-01-12T00:00:00Z", event_id="late"),
+            a_failure(11, event_id="e0-0"),
+            a_raw_login(12, username=None, app="portal"),
+            *a_burst(13, "2026-02-01T10:30:00Z"),
+        ],
+        number=1,
+    )
+    refresh(lake, lake.settings)
+    # A burst before midnight and one after, and one before the first, which it then belongs to.
+    append_batch(
+        lake,
+        [
+            *a_burst(30, "2026-01-31T23:50:00Z"),
+            *a_burst(40, "2026-02-01T00:20:00Z"),
+            *a_burst(50, "2026-02-01T09:30:00Z"),
+        ],
+        number=2,
+    )
+    refresh(lake, lake.settings)
+
+    assert gold_rows(lake) == rebuilt_gold(lake, tmp_path)
+    assert [row["fired_on"] for row in sorted(rows_of(lake, DETECTIONS), key=lambda row: row["fired_at"])] == [
+        date(2026, 1, 31),
+        date(2026, 2, 1),
+    ]
+
+
+def test_only_the_touched_days_are_written_again(lake: Lake) -> None:
+    append_batch(lake, [a_failure(0, event_at="2026-01-20T10:00:00Z"), a_failure(1, event_at="2026-02-01T10:00:00Z")])
+    refresh(lake, lake.settings)
+    of_day = F.col("window_on") == F.lit(date(2026, 1, 20))
+    before = {row[0] for row in lake.read(PAIR_ACTIVITY).where(of_day).select("_metadata.file_path").collect()}
+
+    append_batch(lake, [a_failure(2, event_at="2026-02-01T10:01:00Z")], number=1)
+    refresh(lake, lake.settings)
+
+    assert {row[0] for row in lake.read(PAIR_ACTIVITY).where(of_day).select("_metadata.file_path").collect()} == before
+    assert sum(row["attempts"] for row in rows_of(lake, IP_ACTIVITY.table)) == 3
+
+
+def test_keys_that_became_empty_are_deleted(lake: Lake) -> None:
+    append_batch(lake, [*a_burst(0, "2026-02-01T10:00:00Z"), a_raw_login(8, src_ip="198.51.100.1")])
+    refresh(lake, lake.settings)
+    lake.spark.sql(
+        f"UPDATE delta.`{lake.uri(EVENTS)}` SET verdict = 'broken', reason = 'bad_value' WHERE src_ip = '192.0.2.1'"
+    )
+
+    assert publish(lake, lake.settings) is not None
+    assert [row["src_ip"] for row in rows_of(lake, IP_ACTIVITY.table)] == ["198.51.100.1"]
+    assert rows_of(lake, DETECTIONS) == []
+
+
+def test_what_a_crashed_refresh_left_is_computed_again(lake: Lake, tmp_path: Path) -> None:
+    append_batch(lake, [a_failure(0)])
+    refresh(lake, lake.settings)
+    append_batch(lake, [a_failure(1), a_failure(2)], number=1)
+    refine(lake, lake.settings)
+    # Gold's tables are written, but the snapshot that would publish them is not.
+    lake.append(PAIR_ACTIVITY, lake.read(PAIR_ACTIVITY).limit(0))
+
+    snapshot = refresh(lake, lake.settings)
+
+    assert snapshot is not None
+    assert gold_rows(lake) == rebuilt_gold(lake, tmp_path)
+
+
+def test_gold_is_built_anew_where_the_change_feed_is_refused(lake: Lake, tmp_path: Path) -> None:
+    append_batch(lake, [a_failure(0)])
+    refresh(lake, lake.settings)
+    lake.spark.sql(f"ALTER TABLE delta.`{lake.uri(EVENTS)}` SET TBLPROPERTIES ('delta.enableChangeDataFeed' = 'false')")
+    append_batch(lake, [a_failure(1), a_failure(2, src_ip="198.51.100.1")], number=1)
+
+    snapshot = refresh(lake, lake.settings)
+
+    assert snapshot is not None
+    assert gold_rows(lake) == rebuilt_gold(lake, tmp_path)
+
+
+def test_stored_metrics_equal_those_computed_from_the_base(lake: Lake) -> None:
+    append_batch(lake, [*a_burst(0, "2026-02-01T10:00:00Z"), a_raw_login(9, src_ip=None, username=None)])
+    refresh(lake, lake.settings)
+
+    base = lake.read(PAIR_ACTIVITY)
+    for metric in STORED_METRICS:
+        computed = stored_rows(metric, base).orderBy(*metric.key).toArrow().to_pylist()
+        assert computed == rows_of(lake, metric.table)
+
+
+def test_a_snapshot_is_later_than_the_last_also_when_the_clock_is_not(lake: Lake) -> None:
+    at = datetime(2026, 2, 3, tzinfo=UTC)
+    published: list[Snapshot | None] = []
+    for number in range(2):
+        append_batch(lake, [a_failure(number)], number=number)
+        published.append(refresh(lake, lake.settings, clock=lambda: at))
+
+    assert [snapshot.at for snapshot in published] == [at, at + timedelta(microseconds=1)]
+
+
+def test_a_second_refresh_is_refused(lake: Lake) -> None:
+    with writer_lock(lake.spark, lake.settings, "refresh"), pytest.raises(LockHeld, match="lock of refresh"):
+        publish(lake, lake.settings)
+
+
+def test_rows_spread_over_more_days_than_one_commit_takes_all_land(lake: Lake) -> None:
+    append_batch(lake, [a_failure(0)])
+    refresh(lake, lake.settings)
+    start = datetime(2025, 6, 1, tzinfo=UTC)
+    late = [a_failure(1 + day, event_at=(start + timedelta(days=day)).isoformat()) for day in range(150)]
+    append_batch(lake, late, number=1)
+    refresh(lake, lake.settings)
+
+    assert len(rows_of(lake, IP_ACTIVITY.table)) == 151

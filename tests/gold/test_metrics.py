@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from gold.transforms.metrics import metric_rows, pair_activity_hourly
+from lakehouse.tables.gold import APP_ACTIVITY, IP_ACTIVITY, PAIR_ACTIVITY, USER_ACTIVITY
+from lakehouse.tables.model import Metric, Window
+from lakehouse.tables.silver import EVENTS
+from tests.serving.lakes import DAY, a_login
+
+Row = dict[str, Any]
+
+
+def a_success(offset: int, **values: Any) -> Row:
+    return a_login(offset, **{"outcome": "success", "failure_reason": None} | values)
+
+
+def base_of(*events: Row) -> pl.DataFrame:
+    rows = pl.from_arrow(pa.Table.from_pylist(list(events), schema=EVENTS.arrow_schema()))
+    return pair_activity_hourly(rows.lazy()).collect()
+
+
+def rows_of(metric: Metric, *events: Row, every: Window = "day") -> list[Row]:
+    return metric_rows(metric, base_of(*events).lazy(), every=every).collect().sort(metric.key).to_dicts()
+
+
+def test_the_base_has_exactly_the_declared_columns() -> None:
+    assert base_of(a_login(0)).to_arrow().schema.names == list(PAIR_ACTIVITY.column_names)
+
+
+def test_attempts_are_the_sum_of_times_by_outcome_and_reason() -> None:
+    (row,) = base_of(
+        a_login(0, times=5), a_login(1, failure_reason="unknown_user"), a_success(2, is_mfa=True), a_success(3)
+    ).to_dicts()
+
+    assert (row["attempts"], row["successes"], row["failures"]) == (8, 2, 6)
+    assert (row["failures_invalid_credentials"], row["failures_unknown_user"], row["failures_other"]) == (5, 1, 0)
+    assert row["mfa_successes"] == 1
+
+
+def test_only_accepted_rows_count() -> None:
+    assert base_of(*(a_login(0, verdict=verdict) for verdict in ("duplicate", "ignored", "broken"))).is_empty()
+
+
+def test_probes_and_lockouts_are_no_attempts() -> None:
+    (row,) = base_of(
+        a_login(0, action="probe", outcome=None), a_login(1, action="lockout", outcome=None, times=2)
+    ).to_dicts()
+
+    assert (row["attempts"], row["failures"], row["probes"], row["lockouts"]) == (0, 0, 1, 2)
+
+
+def test_a_logout_leaves_no_row() -> None:
+    assert base_of(a_login(0, action="logout", outcome=None)).is_empty()
+
+
+def test_null_is_a_key_of_its_own() -> None:
+    rows = base_of(a_login(0, username=None), a_login(1, username=None), a_login(2, username="null"))
+
+    assert sorted(rows["attempts"].to_list()) == [1, 2]
+
+
+def test_hours_and_days_are_utc() -> None:
+    late = a_login(0, event_at=DAY + timedelta(hours=23, minutes=59))
+    next_day = a_login(1, event_at=DAY + timedelta(days=1), event_on=DAY.date() + timedelta(days=1))
+
+    assert base_of(late, next_day).sort("window_at")["window_on"].to_list() == [late["event_on"], next_day["event_on"]]
+
+
+def test_ip_activity_counts_distinct_users_and_apps_with_an_attempt() -> None:
+    (row,) = rows_of(
+        IP_ACTIVITY,
+        a_login(0, username="a", app="x"),
+        a_success(1, username="a", app="y"),
+        a_success(2, username="b", app="y"),
+        a_login(3, username=None, app="y"),
+        a_login(4, username="probed", app="z", action="probe", outcome=None),
+    )
+
+    assert (row["attempts"], row["users"], row["users_failed"], row["apps"]) == (4, 3, 2, 2)
+    assert row["failure_rate"] == 0.5
+
+
+def test_a_rate_of_nothing_is_null() -> None:
+    (row,) = rows_of(IP_ACTIVITY, a_login(0, action="probe", outcome=None))
+
+    assert (row["attempts"], row["failure_rate"], row["users"]) == (0, None, 0)
+
+
+def test_user_activity_counts_countries_where_unknown_is_one() -> None:
+    (row,) = rows_of(
+        USER_ACTIVITY,
+        a_success(0, src_ip="192.0.2.1", country="DE"),
+        a_success(1, src_ip="192.0.2.2", country="FR", event_at=DAY + timedelta(hours=3)),
+        a_login(2, src_ip="10.0.0.1", country=None),
+    )
+
+    assert (row["ips"], row["countries"]) == (3, 3)
+    assert (row["last_success_at"], row["last_failure_at"]) == (DAY + timedelta(hours=3), DAY + timedelta(minutes=1))
+
+
+def test_app_activity_counts_who_got_in_and_how_many_with_a_second_factor() -> None:
+    (row,) = rows_of(
+        APP_ACTIVITY,
+        a_success(0, username="a", is_mfa=True),
+        a_success(1, username="b", is_mfa=False),
+        a_success(2, username="b", src_ip="192.0.2.9", is_mfa=None),
+        a_login(3, username="c", src_ip="192.0.2.8"),
+    )
+
+    assert (row["active_users"], row["active_ips"]) == (2, 2)
+    assert row["mfa_rate"] == 1 / 3
+
+
+def test_a_metric_by_hour_has_a_row_per_hour_and_by_day_one() -> None:
+    events = [a_login(hour, event_at=DAY + timedelta(hours=hour)) for hour in range(3)]
+
+    assert [row["attempts"] for row in rows_of(IP_ACTIVITY, *events, every="hour")] == [1, 1, 1]
+    assert [row["attempts"] for row in rows_of(IP_ACTIVITY, *events)] == [3]
