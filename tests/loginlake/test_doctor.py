@@ -176,12 +176,6 @@ def test_a_lake_that_is_no_folder_fails(tmp_path: Path) -> None:
     assert (lake.state, lake.what) == (State.FAIL, f"{file} can't be written")
 
 
-def test_a_folder_that_nobody_may_write_fails(tmp_path: Path) -> None:
-    lake, _ = check_disks(settings_with(tmp_path, root="/proc/lake"))
-
-    assert (lake.state, lake.what) == (State.FAIL, "/proc can't be written")
-
-
 def test_too_little_room_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("loginlake.doctor.LEAST_FREE", 10**18)
 
