@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from lakehouse.tables.silver import ACTIONS, FAILURE_REASONS
 from producer.generate import Plan, batch
+from silver.formats.reasons import Reason
 from silver.schema import login_schema
 from tests.silver.records import a_login, a_login_with, a_record, decoded, login_row, part_of
 
@@ -107,6 +108,13 @@ def test_the_schema_refuses_what_the_decoder_refuses() -> None:
 
 def test_the_schema_in_the_docs_is_fresh() -> None:
     assert (DOCS / "schemas" / "login.schema.json").read_text() == login_schema()
+
+
+def test_the_docs_list_every_reason_code_with_its_verdict_and_meaning() -> None:
+    table = (DOCS / "formats.md").read_text().partition("## Reason codes")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+
+    assert rows == [f"| `{reason}` | {reason.verdict} | {reason.meaning} |" for reason in Reason]
 
 
 def test_an_event_is_the_same_in_whatever_batch_it_comes() -> None:

@@ -168,7 +168,8 @@ def test_stamps_are_read_as_utc_or_by_their_offset(stamp: str, at: datetime) -> 
 def year_for(stamp: str, appended_at: datetime, headers: Headers = (("format", b"sshd"),)) -> int | str:
     """The year that the row has, or the reason why it has none."""
     row = sshd_row(a_line("Invalid user a from b", stamp=stamp), headers, appended_at=appended_at)
-    return row["event_at"].year if row["event_at"] else row["reason"]
+    told: int | str = row["event_at"].year if row["event_at"] else row["reason"]
+    return told
 
 
 @pytest.mark.parametrize(
