@@ -10,19 +10,14 @@ times in turn, and the best of each counts.
 from __future__ import annotations
 
 import argparse
-import socket
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable
 
 from confluent_kafka import Producer
+from stand import own_broker, print_table, seconds_of
 
 from lakehouse.kafka import client_options, ensure_topic
-from lakehouse.settings import Settings, load_settings
-from loginlake.broker import embedded_broker
+from lakehouse.settings import Settings
 from producer.events import DAY_SECONDS, SECOND
 from producer.generate import Plan, Stream, batch
 from producer.publish import BATCHING, publish
@@ -38,11 +33,11 @@ def main() -> None:
     wanted = _arguments()
     records = list(_stream(wanted.events))
     bare, ours = [], []
-    with _broker(wanted.kafka) as kafka:
+    with own_broker(wanted.kafka) as settings:
         for _ in range(wanted.rounds):
-            bare.append(_seconds(kafka, lambda settings: _bare_loop(records, settings)))
-            ours.append(_seconds(kafka, lambda settings: publish(_stream(wanted.events), settings)))
-    _print_table(records, bare=min(bare), ours=min(ours))
+            bare.append(_seconds(settings, lambda fresh: _bare_loop(records, fresh)))
+            ours.append(_seconds(settings, lambda fresh: publish(_stream(wanted.events), fresh)))
+    _print(records, bare=min(bare), ours=min(ours))
 
 
 def _arguments() -> argparse.Namespace:
@@ -53,28 +48,14 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@contextmanager
-def _broker(kafka: str | None) -> Iterator[str]:
-    if kafka is not None:
-        yield kafka
-        return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        kafka = f"127.0.0.1:{probe.getsockname()[1]}"
-    with TemporaryDirectory() as state, embedded_broker(load_settings(kafka=kafka, state=Path(state))) as broker:
-        yield broker.servers
-
-
 def _stream(events: int) -> Stream:
     return batch(PLAN, events=events, end=WEEK_END)
 
 
-def _seconds(kafka: str, send: Callable[[Settings], object]) -> float:
-    settings = load_settings(kafka=kafka, topic=f"bench-{uuid.uuid4().hex[:8]}")
-    ensure_topic(settings)
-    began = time.perf_counter()
-    send(settings)
-    return time.perf_counter() - began
+def _seconds(settings: Settings, send: Callable[[Settings], object]) -> float:
+    fresh = settings.model_copy(update={"topic": f"bench-{uuid.uuid4().hex[:8]}"})
+    ensure_topic(fresh)
+    return seconds_of(lambda: send(fresh))
 
 
 def _bare_loop(records: list[Record], settings: Settings) -> None:
@@ -91,14 +72,11 @@ def _bare_loop(records: list[Record], settings: Settings) -> None:
         raise SystemExit("the bare loop left records undelivered")
 
 
-def _print_table(records: list[Record], *, bare: float, ours: float) -> None:
-    size = sum(len(record.value or b"") for record in records)
-    print(f"{'':<12}{'records':>10}{'MB':>8}{'seconds':>9}{'records/s':>11}{'ratio':>7}{'goal':>7}")
-    for name, seconds, goal in (("bare loop", bare, ""), ("generate", ours, f"{GOAL:.2f}")):
-        rate = len(records) / seconds
-        print(
-            f"{name:<12}{len(records):>10}{size / 1e6:>8.1f}{seconds:>9.2f}{rate:>11.0f}{bare / seconds:>7.2f}{goal:>7}"
-        )
+def _print(records: list[Record], *, bare: float, ours: float) -> None:
+    count, megabytes = len(records), sum(len(record.value or b"") for record in records) / 1e6
+    rows = [("bare loop", count, megabytes, bare, count / bare, "", "")]
+    rows.append(("generate", count, megabytes, ours, count / ours, bare / ours, f"≥ {GOAL:.2f}"))
+    print_table(("produce", "records", "MB", "seconds", "records/s", "ratio", "goal"), rows)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,9 @@ class Ingest:
 
     def __call__(self, records: DataFrame, batch_id: int) -> None:
         """Writes one batch; `foreachBatch` of Spark calls this."""
+        # The first batch after a start comes also where Kafka has nothing new; later ones have records.
+        if batch_id == 0 and records.isEmpty():
+            return
         try:
             ingested_at = self.last = self.checked_now()
         except ClockWentBack as error:
@@ -134,6 +137,7 @@ def next_offsets(lake: Lake, topic: str) -> dict[Partition, int]:
 
 def last_ingest(lake: Lake) -> datetime | None:
     """The instant of bronze's last batch, UTC; None while it is empty."""
+    last: datetime | None
     (last,) = lake.read(RAW_LOGS).agg(F.max("ingested_at").alias("at")).toArrow().column("at").to_pylist()
     return last
 

@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from subprocess import Popen
 from typing import TYPE_CHECKING, Any
@@ -32,12 +33,23 @@ from serving.store import Store
 if TYPE_CHECKING:
     from lakehouse.spark import Lake
 
-# Events of the two rounds: a week, then what came since.
-ROUNDS = (20_000, 5_000)
 LIVE_RATE = 20
 LIVE_SECONDS = 15.0
 READY_SECONDS = 60.0
 PLAIN_WIDTH = 120
+
+
+@dataclass(frozen=True)
+class Round:
+    """Events that are produced, ingested and published together: so many, from days ago, over days."""
+
+    events: int
+    days_ago: int
+    days: int
+
+
+# A week, then what came since.
+ROUNDS = (Round(20_000, days_ago=8, days=7), Round(5_000, days_ago=1, days=1))
 
 
 def demo(settings: Settings, *, once: bool, fresh: bool) -> None:
@@ -56,7 +68,7 @@ def demo(settings: Settings, *, once: bool, fresh: bool) -> None:
     if fresh:
         move_aside(settings, console)
     with running_parts(settings, console) as lake:
-        attacks = [attack for events in ROUNDS for attack in one_round(lake, settings, console, events=events)]
+        attacks = [attack for part in ROUNDS for attack in one_round(lake, settings, console, part=part)]
         store = Store(settings)
         with step(console, "Verifying"):
             report = verify(settings, store)
@@ -104,7 +116,7 @@ def running_parts(settings: Settings, console: Console) -> Iterator[Lake]:
         console.print("Stopping")
 
 
-def one_round(lake: Lake, settings: Settings, console: Console, *, events: int) -> list[dict[str, Any]]:
+def one_round(lake: Lake, settings: Settings, console: Console, *, part: Round) -> list[dict[str, Any]]:
     """Produces events, ingests them and publishes a snapshot; gives the attacks that were planted."""
     from bronze.stream import ingest_once
     from loginlake.pipeline import refresh
@@ -112,11 +124,11 @@ def one_round(lake: Lake, settings: Settings, console: Console, *, events: int) 
     # Another seed each time, so that a second demo adds events of its own.
     seed = len(Store(settings).snapshots()) + 1
     truth = log_folder(settings) / f"truth-{seed}.json"
-    with step(console, f"Producing {events:,} events"):
-        run_child(
-            ours("producer", "generate", "--events", str(events), "--seed", str(seed), "--truth", str(truth)),
-            output=log_folder(settings) / "producer.log",
-        )
+    start = datetime.now(UTC) - timedelta(days=part.days_ago)
+    span = ("--start", start.isoformat(timespec="seconds"), "--days", str(part.days))
+    planned = ("--events", str(part.events), "--seed", str(seed), "--truth", str(truth))
+    with step(console, f"Producing {part.events:,} events"):
+        run_child(ours("producer", "generate", *planned, *span), output=log_folder(settings) / "producer.log")
     with step(console, "Bronze: streaming them in"):
         ingest_once(lake, settings)
     with step(console, "Silver and gold: refining, aggregating, publishing"):

@@ -93,6 +93,17 @@ def test_each_run_goes_on_after_the_last_row_whatever_became_of_the_state_folder
     assert offsets(fed_lake) == [(0, 0), (0, 1), (0, 2), (1, 0)]
 
 
+def test_a_run_without_news_writes_nothing(fed_lake: Lake) -> None:
+    settings = a_topic(fed_lake)
+    send(settings, b"1")
+    ingest_once(fed_lake, settings)
+    version = fed_lake.version(RAW_LOGS)
+
+    ingest_once(fed_lake, settings)
+
+    assert fed_lake.version(RAW_LOGS) == version
+
+
 def test_each_batch_is_later_than_the_last(fed_lake: Lake) -> None:
     settings = a_topic(fed_lake)
     send(settings, b"1")

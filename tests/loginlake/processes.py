@@ -30,7 +30,7 @@ class Loginlake:
     environment: dict[str, str] = field(default_factory=dict)
     blocked: tuple[str, ...] = ()
 
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """What the command says, and how it ends."""
         return subprocess.run(
             [*self._program(), *words],
@@ -38,7 +38,7 @@ class Loginlake:
             env=self._environment(),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=timeout,
             check=False,
         )
 

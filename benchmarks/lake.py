@@ -1,0 +1,167 @@
+"""Bronze, silver and refresh, each against what Spark alone does with the same records in the same session.
+
+    python benchmarks/lake.py --events 1000000
+
+Bronze catches up with a topic: the peer is Spark's own Kafka source into the noop sink. Silver reads all of bronze:
+the peer is Spark's from_json, dropDuplicates and a Delta write. Refresh takes 5,000 new events on top of that, and
+the same 5,000 on top of a tenth of it: its cost must follow the change, not the lake.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from functools import partial
+from pathlib import Path
+from statistics import median
+from uuid import uuid4
+
+import msgspec
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
+from stand import own_broker, print_table, seconds_of
+
+from bronze.stream import ingest_once
+from lakehouse import kafka
+from lakehouse.settings import Settings
+from lakehouse.spark import Lake, spark_session, struct_type
+from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.silver import EVENTS
+from loginlake.pipeline import refresh
+from producer.events import DAY_SECONDS, SECOND
+from producer.generate import Plan, batch
+from producer.publish import publish
+from silver.formats.login import Login
+from silver.job import refine
+
+START = 1_772_323_200 * SECOND  # 1 March 2026
+DAYS = 30
+END = START + DAYS * DAY_SECONDS * SECOND
+NEW_EVENTS = 5_000
+# As long as the lake takes for so many events, so that they come at its own pace.
+NEW_SPAN = DAYS * DAY_SECONDS * SECOND * NEW_EVENTS // 1_000_000
+
+
+def main() -> None:
+    """Prints a table for each part."""
+    wanted = _arguments()
+    with own_broker() as settings:
+        spark = spark_session(settings, job="benchmark")
+        produce(settings, events=wanted.events)
+        bronze_against_noop(spark, settings, wanted)
+        lake = Lake(spark, settings)
+        ingest_once(lake, settings)
+        silver_against_from_json(lake, wanted)
+        refresh_at_two_sizes(lake, wanted)
+        spark.stop()
+
+
+def bronze_against_noop(spark: SparkSession, settings: Settings, wanted: argparse.Namespace) -> None:
+    """Catching up with the topic."""
+    noop, ours = [], []
+    for _ in range(wanted.rounds):
+        noop.append(seconds_of(lambda: _to_noop(spark, settings)))
+        lake = _lake_beside(spark, settings)
+        ours.append(seconds_of(partial(ingest_once, lake, lake.settings)))
+        shutil.rmtree(lake.settings.root)
+    rows = [("Kafka → noop", wanted.events, min(noop), wanted.events / min(noop), "", "")]
+    rows.append(("bronze", wanted.events, min(ours), wanted.events / min(ours), min(noop) / min(ours), "≥ 0.60"))
+    print_table(("bronze", "records", "seconds", "records/s", "ratio", "goal"), rows)
+
+
+def silver_against_from_json(lake: Lake, wanted: argparse.Namespace) -> None:
+    """Refining all of bronze."""
+    peer, ours = [], []
+    for _ in range(wanted.rounds):
+        peer.append(seconds_of(lambda: _from_json(lake)))
+        _forget(lake, EVENTS.layer)
+        ours.append(seconds_of(lambda: refine(lake, lake.settings)))
+    rows = [("from_json → dropDuplicates → Delta", wanted.events, min(peer), wanted.events / min(peer), "", "")]
+    rows.append(("silver", wanted.events, min(ours), wanted.events / min(ours), min(ours) / min(peer), "≤ 1.50"))
+    print_table(("silver", "records", "seconds", "records/s", "ratio", "goal"), rows)
+
+
+def refresh_at_two_sizes(large: Lake, wanted: argparse.Namespace) -> None:
+    """The same 5,000 new events on top of a large lake and of a tenth of it."""
+    topic = f"small-{uuid4().hex[:8]}"
+    small = Lake(
+        large.spark, large.settings.model_copy(update={"root": f"{large.settings.root}-small", "topic": topic})
+    )
+    produce(small.settings, events=wanted.events // 10)
+    first, later = {}, {}
+    for name, lake in (("small", small), ("large", large)):
+        ingest_once(lake, lake.settings)
+        first[name] = seconds_of(partial(refresh, lake, lake.settings))
+        later[name] = []
+    for number in range(wanted.rounds):
+        for name, lake in (("small", small), ("large", large)):
+            later[name].append(_refresh_of_new(lake, number))
+    sizes = {"small": wanted.events // 10, "large": wanted.events}
+    ratio = median(later["large"]) / median(later["small"])
+    print_table(
+        ("refresh of 5,000 new rows", "lake", "first refresh", "seconds", "ratio", "goal"),
+        [
+            ("small", sizes["small"], first["small"], median(later["small"]), "", ""),
+            ("large", sizes["large"], first["large"], median(later["large"]), ratio, "≤ 15 s, ≤ 1.30"),
+        ],
+    )
+
+
+def produce(settings: Settings, *, events: int) -> None:
+    """Events of 30 days into the topic."""
+    kafka.ensure_topic(settings)
+    publish(batch(Plan(seed=7, start=START), events=events, end=END), settings)
+
+
+def _refresh_of_new(lake: Lake, number: int) -> float:
+    start = END + number * NEW_SPAN
+    publish(batch(Plan(seed=100 + number, start=start), events=NEW_EVENTS, end=start + NEW_SPAN), lake.settings)
+    ingest_once(lake, lake.settings)
+    return seconds_of(lambda: refresh(lake, lake.settings))
+
+
+def _to_noop(spark: SparkSession, settings: Settings) -> None:
+    records = (
+        spark.readStream.format("kafka")
+        .options(**kafka.spark_options(settings))
+        .option("subscribe", settings.topic)
+        .option("startingOffsets", "earliest")
+        .option("includeHeaders", "true")
+        .option("maxOffsetsPerTrigger", settings.bronze_batch)
+        .load()
+    )
+    checkpoint = settings.state / f"noop-{uuid4().hex}"
+    writer = records.writeStream.format("noop").option("checkpointLocation", str(checkpoint))
+    writer.trigger(availableNow=True).start().awaitTermination()
+
+
+def _from_json(lake: Lake) -> None:
+    columns = [field.name for field in msgspec.structs.fields(Login)]
+    schema = struct_type(EVENTS)
+    wanted = ", ".join(f"{name} {schema[name].dataType.simpleString()}" for name in columns)
+    parsed = lake.read(RAW_LOGS).select(
+        F.from_json(F.col("value").cast("string"), wanted).alias("login"), "topic", "partition", "offset"
+    )
+    events = parsed.select("login.*", "topic", "partition", "offset").withColumn("event_on", F.to_date("event_at"))
+    target = f"{lake.settings.root}-peer"
+    unique = events.dropDuplicates(["event_on", "event_id"])
+    unique.write.format("delta").partitionBy("event_on").mode("overwrite").save(target)
+
+
+def _lake_beside(spark: SparkSession, settings: Settings) -> Lake:
+    return Lake(spark, settings.model_copy(update={"root": f"{settings.root}-{uuid4().hex[:8]}"}))
+
+
+def _forget(lake: Lake, layer: str) -> None:
+    shutil.rmtree(Path(lake.settings.root) / layer, ignore_errors=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

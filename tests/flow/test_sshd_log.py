@@ -1,0 +1,65 @@
+"""A real sshd log, replayed twice."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from bronze.stream import ingest_once
+from lakehouse.spark import Lake
+from lakehouse.tables import SNAPSHOT_TABLES
+from lakehouse.tables.silver import EVENTS
+from loginlake.pipeline import refresh
+from loginlake.verify import verify
+from serving.store import Store
+from tests.spark_lakes import rows_of
+
+pytestmark = pytest.mark.flow
+
+SSHD_LOG = os.environ.get("LOGINLAKE_SSHD_LOG")
+LINES = 7_121
+
+
+def replay(lake: Lake) -> None:
+    year = str(datetime.now(UTC).year - 1)
+    settings = {"LOGINLAKE_KAFKA": lake.settings.kafka, "LOGINLAKE_TOPIC": lake.settings.topic}
+    words = ["-m", "producer", "replay", str(SSHD_LOG), "--format", "sshd", "--year", year]
+    subprocess.run([sys.executable, *words], env=os.environ | settings, check=True)
+    ingest_once(lake, lake.settings)
+    refresh(lake, lake.settings)
+
+
+def logins(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if row["verdict"] == "accepted" and row["action"] == "login"]
+
+
+@pytest.mark.skipif(SSHD_LOG is None, reason="LOGINLAKE_SSHD_LOG names no real sshd log")
+def test_a_real_log_gives_the_known_figures_and_replayed_again_changes_none(fed_lake: Lake) -> None:
+    replay(fed_lake)
+
+    rows = rows_of(fed_lake, EVENTS)
+    assert len(rows) == LINES
+    assert len(logins(rows)) == 943
+    times: Counter[str] = Counter()
+    for row in logins(rows):
+        times[row["outcome"]] += row["times"]
+    assert times == {"success": 226, "failure": 1042}
+    gold = {table.full_name: rows_of(fed_lake, table) for table in SNAPSHOT_TABLES if table.layer == "gold"}
+    assert sum(row["attempts"] for row in gold["gold.ip_activity"]) == 226 + 1042
+    assert gold["gold.detections"]
+
+    replay(fed_lake)
+
+    again = rows_of(fed_lake, EVENTS)
+    added = Counter(row["verdict"] for row in again) - Counter(row["verdict"] for row in rows)
+    assert len(again) == 2 * LINES
+    assert sum(added.values()) == LINES
+    assert added["accepted"] == 0
+    assert {name: rows_of(fed_lake, table) for table in SNAPSHOT_TABLES if (name := table.full_name) in gold} == gold
+    assert verify(fed_lake.settings, Store(fed_lake.settings)).ok
