@@ -12,8 +12,8 @@ from lakehouse.door import stop_on_signals
 if TYPE_CHECKING:
     from lakehouse.spark import Lake
 
-# py4j logs this with a traceback, on the root logger, and hands the interruption on as well.
-SAID_TWICE = "KeyboardInterrupt while sending command."
+# py4j logs these with a traceback, on the root logger, and hands the interruption or the error on as well.
+SAID_TWICE = ("KeyboardInterrupt while sending command.", "Exception while sending command.")
 
 
 @contextmanager
@@ -46,4 +46,4 @@ def spark_job(name: str) -> Iterator[Lake]:
 
 
 def _is_said_once(record: logging.LogRecord) -> bool:
-    return record.msg != SAID_TWICE
+    return record.msg not in SAID_TWICE
