@@ -88,7 +88,7 @@ COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-inde
 	--no-annotate --no-header --python-version 3.11
 define compile_locks
 set -e; \
-$(COMPILE) pyproject.toml --extra spark --extra serving --extra producer --extra dev -o $(1)/dev.txt; \
+$(COMPILE) pyproject.toml --extra spark --extra serving --extra producer --extra verify --extra dev -o $(1)/dev.txt; \
 $(COMPILE) pyproject.toml --extra serving -c $(1)/dev.txt -o $(1)/serving.txt; \
 $(COMPILE) pyproject.toml --extra spark --extra serving -c $(1)/dev.txt -o $(1)/spark.txt; \
 $(COMPILE) pyproject.toml --extra producer -c $(1)/dev.txt -o $(1)/producer.txt; \

@@ -20,6 +20,7 @@ INTERRUPTED = 130
 EXTRAS = {
     "confluent_kafka": "producer",
     "deltalake": "serving",
+    "duckdb": "verify",
     "fastapi": "serving",
     "polars": "serving",
     "uvicorn": "serving",

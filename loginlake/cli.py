@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,14 +14,11 @@ from lakehouse.door import stop_on_signals
 from lakehouse.errors import BrokerFailed, UsageError
 from lakehouse.job import spark_job
 from loginlake import read
+from loginlake.verifying import verify
 from producer.cli import app as produce
 from serving.cli import serve
 from silver.cli import silver
 
-if TYPE_CHECKING:
-    from loginlake.verify import Report
-
-VERIFY_FAILED = 3
 POLL_SECONDS = 0.5
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
@@ -35,7 +32,7 @@ EXAMPLES = {
     "gold": "loginlake gold",
     "refresh": "loginlake refresh --every 60s",
     "serve": "loginlake serve --port 8080",
-    "verify": "loginlake verify --json",
+    "verify": "loginlake verify --snapshot 1 --deep",
     "tables": "loginlake tables --json",
     "history": "loginlake history silver.events --limit 5",
     "query": "loginlake query ip_activity --every day --order-by=-attempts --limit 5 --snapshot 1",
@@ -156,35 +153,7 @@ def refresh(
 app.command()(serve)
 
 
-@app.command()
-def verify(*, json: Json = False) -> None:
-    """Check that no record is missing and none stands twice, from Kafka to gold; exit 3 where that fails."""
-    from lakehouse.settings import load_settings
-    from loginlake.verify import verify
-    from serving.store import Store
-
-    settings = load_settings()
-    report = verify(settings, Store(settings))
-    if json:
-        _print_json(report.to_dict())
-    else:
-        _print_report(report)
-    if not report.ok:
-        raise typer.Exit(VERIFY_FAILED)
-
-
-def _print_report(report: Report) -> None:
-    states = {True: "ok", False: "FAULT", None: "not checked"}
-    _print_table("claim", "state", rows=[(check.claim, states[check.holds]) for check in report.checks])
-    counts = {**report.layers, **{f"silver {verdict}": rows for verdict, rows in report.verdicts.items()}}
-    _print_table("layer", "rows", rows=[(name, "-" if n is None else f"{n:,}") for name, n in counts.items()])
-    for check in report.checks:
-        for name in check.named:
-            typer.echo(f"{check.claim}: {name}")
-    faulty = sum(check.holds is False for check in report.checks)
-    typer.echo(f"verify: {faulty} of {len(report.checks)} claims do not hold" if faulty else "verify: ok")
-
-
+app.command()(verify)
 read.register(app)
 
 

@@ -1,0 +1,181 @@
+"""Kafka against bronze: every record up to bronze's last is in bronze, and what is not there is explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+from deltalake import DeltaTable
+
+from lakehouse import kafka
+from lakehouse.errors import BrokerFailed
+from lakehouse.kafka import Bounds
+from lakehouse.offsets import Partition
+from lakehouse.settings import Settings
+from lakehouse.tables.bronze import RAW_LOGS
+from loginlake.verify.ranges import Range, ranges_of
+from loginlake.verify.readback import records_within
+from loginlake.verify.report import Check, judged, unchecked
+from loginlake.verify.scope import Scope
+from serving.store import reading
+
+CLAIM = "every Kafka record up to bronze's last is in bronze"
+SAME_TOPIC = "Kafka's topic is the one that bronze was read from"
+MISSING = (
+    "missing: the record is in Kafka and not in bronze: read the topic into a new lake, or restore bronze. "
+    "expired: Kafka no longer has it: where the loss is known, --accept the range"
+)
+OTHER_TOPIC = "Point LOGINLAKE_KAFKA at the broker of this lake; a recreated topic needs a new lake (LOGINLAKE_ROOT)"
+START_BROKER = "Name a broker with --kafka to check it, or hold bronze against a --ledger"
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as the broker has it now: its id, and the bounds of its partitions."""
+
+    id: str
+    bounds: Mapping[Partition, Bounds]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Offsets that bronze lacks, and which of them the broker no longer has."""
+
+    absent: Range
+    beginning: int
+
+    @property
+    def expired(self) -> Range | None:
+        """The part below the beginning of the partition."""
+        last = min(self.absent.last, self.beginning - 1)
+        return self.absent._replace(last=last) if last >= self.absent.first else None
+
+    @property
+    def readable(self) -> Range | None:
+        """The part that can be read again."""
+        first = max(self.absent.first, self.beginning)
+        return self.absent._replace(first=first) if first <= self.absent.last else None
+
+
+def topics_of(settings: Settings, bronze: pl.DataFrame | None) -> dict[str, Topic] | None:
+    """Every topic of bronze and the settings' own, as the broker has it; None where no broker answers."""
+    names = {settings.topic} if bronze is None else {settings.topic, *bronze["topic"].unique()}
+    try:
+        return {
+            name: Topic(kafka.topic_id(each), bounds)
+            for name in sorted(names)
+            if (bounds := kafka.partition_bounds(each := settings.model_copy(update={"topic": name})))
+        }
+    except BrokerFailed:
+        return None
+
+
+def broker_checks(
+    settings: Settings, scope: Scope, topics: Mapping[str, Topic] | None, *, accepted: Sequence[Range]
+) -> Iterator[Check]:
+    """What the broker says of bronze.
+
+    Args:
+        settings: Name the broker.
+        scope: The lake.
+        topics: As `topics_of` gave them.
+        accepted: Ranges whose loss is known.
+    """
+    if topics is None:
+        yield unchecked(CLAIM, f"no broker answers at {settings.kafka}", mend=START_BROKER)
+        return
+    identity = identity_check(noted_ids(settings), topics)
+    yield identity
+    if identity.holds:
+        yield records_check(settings, scope.bronze, topics, accepted=accepted)
+
+
+def noted_ids(settings: Settings) -> dict[str, str]:
+    """The id of each topic that bronze was read from, by name."""
+    prefix = "loginlake.topicId."
+    with reading(RAW_LOGS):
+        properties = DeltaTable(settings.table_uri(RAW_LOGS.layer, RAW_LOGS.name)).metadata().configuration
+    return {name.removeprefix(prefix): value for name, value in properties.items() if value and name.startswith(prefix)}
+
+
+def identity_check(noted: Mapping[str, str], topics: Mapping[str, Topic]) -> Check:
+    """No topic was recreated since bronze read it."""
+    faults = []
+    for name, noted_id in sorted(noted.items()):
+        if name not in topics:
+            faults.append(f"the broker has no topic {name}, bronze was read from the one with id {noted_id}")
+        elif topics[name].id != noted_id:
+            faults.append(f"topic {name} has id {topics[name].id}, bronze was read from the one with id {noted_id}")
+    return judged(SAME_TOPIC, faults, checked=len(noted), mend=OTHER_TOPIC)
+
+
+def records_check(
+    settings: Settings, bronze: pl.DataFrame, topics: Mapping[str, Topic], *, accepted: Sequence[Range]
+) -> Check:
+    """Every offset between bronze's first and last is in bronze, or the broker has no record there."""
+    bounds = {at: bound for topic in topics.values() for at, bound in topic.bounds.items()}
+    gaps = list(gaps_of(bronze, bounds))
+    readable = [part for gap in gaps if (part := gap.readable)]
+    try:
+        found = records_within(settings, readable)
+    except BrokerFailed as error:
+        return unchecked(CLAIM, error.what, mend=error.mend)
+    faults = {
+        "missing": _unaccepted(ranges_of(found), accepted),
+        "expired": _unaccepted((part for gap in gaps if (part := gap.expired)), accepted),
+        "in bronze, but past the end of Kafka": list(ranges_past_end(bronze, bounds)),
+    }
+    absent = sum(gap.absent.offsets for gap in gaps)
+    told = sum(span.offsets for spans in faults.values() for span in spans)
+    without_record = sum(part.offsets for part in readable) - found.height
+    return judged(
+        CLAIM,
+        [f"{span} {fault}" for fault, spans in faults.items() for span in spans],
+        checked=bronze.height + absent,
+        count=told,
+        mend=MISSING,
+        notes=list(_notes(without_record, bronze, bounds)),
+    )
+
+
+def gaps_of(bronze: pl.DataFrame, bounds: Mapping[Partition, Bounds]) -> Iterator[Gap]:
+    """The offsets that bronze lacks in each partition, from where the broker begins, or bronze, up to bronze's last."""
+    at = ["topic", "partition"]
+    offsets = bronze.unique().sort(*at, "offset")
+    steps = offsets.with_columns(before=pl.col("offset").shift(1).over(at))
+    beginnings = pl.DataFrame(
+        [(topic, partition, bound.beginning) for (topic, partition), bound in bounds.items()],
+        schema={"topic": pl.String, "partition": pl.Int32, "beginning": pl.Int64},
+        orient="row",
+    )
+    # What lies below both was gone before bronze came.
+    known = steps.join(beginnings, on=at).with_columns(before=pl.col("before").fill_null(pl.col("beginning") - 1))
+    holes = known.filter(pl.col("offset") - pl.col("before") > 1).sort(*at, "offset")
+    for topic, partition, offset, before, beginning in holes.iter_rows():
+        yield Gap(Range(topic, partition, before + 1, offset - 1), beginning)
+
+
+def ranges_past_end(bronze: pl.DataFrame, bounds: Mapping[Partition, Bounds]) -> Iterator[Range]:
+    """What bronze has and the broker, which ends before it, has not: the broker has lost it, or is another one."""
+    for topic, partition, last in (
+        bronze.group_by("topic", "partition").agg(pl.col("offset").max()).sort("topic", "partition").iter_rows()
+    ):
+        bound = bounds.get((topic, partition))
+        end = bound.end if bound else 0
+        if last >= end:
+            yield Range(topic, partition, end, last)
+
+
+def _unaccepted(spans: Iterable[Range], accepted: Sequence[Range]) -> list[Range]:
+    return [part for span in spans for part in span.without(accepted)]
+
+
+def _notes(without_record: int, bronze: pl.DataFrame, bounds: Mapping[Partition, Bounds]) -> Iterator[str]:
+    if without_record:
+        yield f"{without_record:,} offsets without a record: markers of transactions and what they aborted"
+    firsts = bronze.group_by("topic", "partition").agg(pl.col("offset").min()).sort("topic", "partition")
+    for topic, partition, first in firsts.iter_rows():
+        bound = bounds.get((topic, partition))
+        if first > 0 and bound is not None and bound.beginning > 0:
+            yield f"{topic}:{partition} begins at {first} in bronze and at {bound.beginning} in Kafka"

@@ -1,0 +1,166 @@
+"""The claims of the lake, each held against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import polars as pl
+import pyarrow as pa
+
+from lakehouse.errors import LakeUnreadable, TableMissing
+from lakehouse.settings import Settings
+from lakehouse.tables.silver import EVENTS
+from loginlake.verify.broker import Topic, broker_checks, topics_of
+from loginlake.verify.files import RESTORE_FILES, log_check, logs_of, presence_check, promised, versions_check
+from loginlake.verify.identities import identity_checks
+from loginlake.verify.ledger import ledger_check
+from loginlake.verify.positions import position_checks
+from loginlake.verify.publications import offsets_check, progress_check, sequence_check
+from loginlake.verify.ranges import Range
+from loginlake.verify.report import Check, Report, judged, unchecked
+from loginlake.verify.scope import Scope, at_snapshot, whole_lake
+from loginlake.verify.sums import sum_checks
+from serving.store import Store, collected, utc_now
+
+if TYPE_CHECKING:
+    from lakehouse.snapshots import Snapshot
+    from loginlake.verify.logs import Log
+
+T = TypeVar("T")
+# What reading a damaged lake raises: our own errors, and what polars and Arrow say of garbled files.
+UNREADABLE = (LakeUnreadable, TableMissing, pl.exceptions.PolarsError, pa.ArrowException, OSError)
+# What is done now, how far, and how much there is; a total of 0 is not known.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a lake is to be verified.
+
+    Attributes:
+        snapshot: The snapshot; None for the whole lake as it is now.
+        is_deep: Reads every byte, and computes silver and gold again.
+        accepted: Ranges of offsets whose loss is known.
+        acked: Positions that a producer's ledger names; None without one.
+        progress: Told what is done.
+        clock: Gives now, UTC, by which snapshots are promised.
+    """
+
+    snapshot: int | None = None
+    is_deep: bool = False
+    accepted: Sequence[Range] = ()
+    acked: pl.DataFrame | None = None
+    progress: Progress = lambda _what, _done, _total: None
+    clock: Callable[[], datetime] = utc_now
+
+
+def verify(settings: Settings, store: Store, wish: Wish = Wish()) -> Report:
+    """Checks the law on a lake; jobs may write meanwhile.
+
+    Raises:
+        TableMissing: There is no lake.
+        SnapshotMissing: The snapshot asked for is not there.
+    """
+    # In this order: what silver has read bronze must hold, and what bronze has read the broker.
+    scope = whole_lake(store) if wish.snapshot is None else at_snapshot(store, wish.snapshot)
+    wish.progress("Reading bronze", 0, 0)
+    topics = topics_of(settings, _or_none(lambda: scope.bronze))
+    checks = list(_checks(settings, scope, wish, topics=topics))
+    return Report(
+        snapshot=scope.snapshot.id if scope.snapshot else None,
+        checks=checks,
+        layers=_layers(scope, topics),
+        verdicts=_or_none(lambda: _verdicts(scope)) or {},
+        unread=_or_none(lambda: _unread(scope, topics)) or {},
+    )
+
+
+def _checks(settings: Settings, scope: Scope, wish: Wish, *, topics: Mapping[str, Topic] | None) -> Iterator[Check]:
+    yield from _readable(
+        "bronze can be held against Kafka",
+        lambda: broker_checks(settings, scope, topics, accepted=wish.accepted),
+    )
+    if (acked := wish.acked) is not None:
+        yield from _readable(
+            "bronze can be held against the ledger",
+            lambda: [ledger_check(acked, scope.bronze, topics, bounds=scope.bounds)],
+        )
+    wish.progress("Comparing bronze and silver", 0, 0)
+    yield from _readable("bronze and silver can be read", lambda: position_checks(scope))
+    yield from _readable("the identities in silver can be read", lambda: identity_checks(scope))
+    yield from _readable("the snapshots can be read", lambda: _snapshot_checks(scope))
+    wish.progress("Looking for the files", 0, 0)
+    snapshots = _promised(settings, scope, wish)
+    logs = logs_of(settings, scope, snapshots)
+    yield from (log_check(logs), versions_check(logs, snapshots), presence_check(logs))
+    yield from _readable("silver's progress can be read", lambda: _progress_checks(scope, logs))
+    if wish.is_deep:
+        from loginlake.verify.deep import deep_checks
+
+        yield from _readable(
+            "silver and gold can be computed again", lambda: deep_checks(settings, scope, logs, wish.progress)
+        )
+
+
+def _snapshot_checks(scope: Scope) -> Iterator[Check]:
+    published = scope.published or scope.store.snapshots()
+    if not published or scope.snapshot is None:
+        yield unchecked("a snapshot is published", "none yet", mend="`loginlake refresh` publishes one")
+        return
+    yield sequence_check(published)
+    yield offsets_check(scope.snapshot, scope.store.rows(EVENTS, scope.snapshot))
+    yield from sum_checks(scope.store, scope.snapshot)
+
+
+def _progress_checks(scope: Scope, logs: Sequence[Log]) -> Iterator[Check]:
+    version = scope.versions.get(EVENTS.full_name)
+    for log in logs:
+        if version is not None and log.name == EVENTS.full_name:
+            yield progress_check(log.user_metadata.get(version), scope.events())
+
+
+def _promised(settings: Settings, scope: Scope, wish: Wish) -> list[Snapshot]:
+    """The snapshots whose files must be there: the one asked for, or those within the promise."""
+    if wish.snapshot is not None:
+        return [scope.snapshot] if scope.snapshot else []
+    return promised(scope.published, days=settings.promise_days, now=wish.clock())
+
+
+def _readable(claim: str, checks: Callable[[], Iterable[Check]]) -> Iterator[Check]:
+    """The checks; where a file that they read is damaged, the claim that does not hold."""
+    try:
+        yield from checks()
+    except UNREADABLE as error:
+        yield judged(claim, [str(error)], checked=0, mend=RESTORE_FILES)
+
+
+def _or_none(value: Callable[[], T]) -> T | None:
+    """The value; None where a file that it is read from is damaged, which the checks say."""
+    try:
+        return value()
+    except UNREADABLE:
+        return None
+
+
+def _layers(scope: Scope, topics: Mapping[str, Topic] | None) -> dict[str, int | None]:
+    bounds = [bound for topic in (topics or {}).values() for bound in topic.bounds.values()]
+    return {
+        "kafka": None if topics is None else sum(bound.end - bound.beginning for bound in bounds),
+        "bronze": _or_none(lambda: scope.bronze.height),
+        "silver": _or_none(lambda: scope.silver.height),
+    }
+
+
+def _verdicts(scope: Scope) -> dict[str, int]:
+    return dict(collected(scope.events().group_by("verdict").len().sort("verdict"), EVENTS).iter_rows())
+
+
+def _unread(scope: Scope, topics: Mapping[str, Topic] | None) -> dict[str, int]:
+    lasts = scope.bronze.group_by("topic", "partition").agg(pl.col("offset").max() + 1)
+    nexts = {(topic, partition): end for topic, partition, end in lasts.iter_rows()}
+    bounds = {at: bound for topic in (topics or {}).values() for at, bound in topic.bounds.items()}
+    behind = sum(max(0, bound.end - nexts.get(at, bound.beginning)) for at, bound in bounds.items())
+    return {"kafka": behind, "bronze": scope.bronze.height - scope.refined().height}

@@ -1,0 +1,136 @@
+"""What is verified: the versions of all tables, pinned once, and their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from lakehouse.errors import LakeUnreadable, TableMissing
+from lakehouse.offsets import Offsets
+from lakehouse.snapshots import Snapshot
+from lakehouse.tables import SNAPSHOT_TABLES
+from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.gold import SNAPSHOTS
+from lakehouse.tables.model import Table
+from lakehouse.tables.silver import EVENTS
+from loginlake.verify.ranges import POSITION
+from serving.store import Store, below, collected
+
+POSITION_SCHEMA = {"topic": pl.String, "partition": pl.Int32, "offset": pl.Int64}
+# In this order: what silver has read bronze must hold.
+PINNED = (*SNAPSHOT_TABLES, RAW_LOGS, SNAPSHOTS)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The lake at fixed versions; jobs may write meanwhile.
+
+    Attributes:
+        store: Reads the rows.
+        published: All snapshots, oldest first.
+        snapshot: The one that gold is checked at: the one asked for, else the last; None where none is published.
+        versions: By full name, the version that is read; a table that can't be opened has none.
+        bounds: Next offsets that bronze is checked up to; None for all that it has.
+    """
+
+    store: Store
+    published: tuple[Snapshot, ...]
+    snapshot: Snapshot | None
+    versions: dict[str, int]
+    bounds: Offsets | None
+
+    def events(self) -> pl.LazyFrame:
+        """The rows of silver.
+
+        Raises:
+            LakeUnreadable: They can't be read.
+        """
+        return self._rows(EVENTS)
+
+    def records(self) -> pl.LazyFrame:
+        """The rows of bronze, up to the bounds.
+
+        Raises:
+            LakeUnreadable: They can't be read.
+        """
+        rows = self._rows(RAW_LOGS)
+        return rows if self.bounds is None else rows.filter(below(self.bounds))
+
+    @cached_property
+    def silver(self) -> pl.DataFrame:
+        """The positions of silver; none where there is no silver yet."""
+        return self._positions(EVENTS, self.events)
+
+    @cached_property
+    def bronze(self) -> pl.DataFrame:
+        """The positions of bronze up to the bounds; none where there is no bronze yet."""
+        return self._positions(RAW_LOGS, self.records)
+
+    def refined(self) -> pl.DataFrame:
+        """The bronze positions below silver's next offsets."""
+        at = ["topic", "partition"]
+        lasts = self.silver.group_by(at).agg(last=pl.col("offset").max())
+        return self.bronze.join(lasts, on=at).filter(pl.col("offset") <= pl.col("last")).drop("last")
+
+    def _rows(self, table: Table) -> pl.LazyFrame:
+        version = self.versions.get(table.full_name)
+        return self.store.rows_at_version(table, self.store.newest_version(table) if version is None else version)
+
+    def _positions(self, table: Table, rows: Callable[[], pl.LazyFrame]) -> pl.DataFrame:
+        try:
+            return collected(rows().select(POSITION), table)
+        except TableMissing:
+            if table.full_name in self.versions:
+                raise
+            return pl.DataFrame(schema=POSITION_SCHEMA)
+
+
+def whole_lake(store: Store) -> Scope:
+    """The lake as it is now, and gold at the last snapshot.
+
+    Raises:
+        TableMissing: There is no lake.
+    """
+    published = _published(store)
+    versions = _newest(store, PINNED)
+    if not versions and not published:
+        store.newest_version(RAW_LOGS)  # raises what is wrong: nothing there, or nothing readable
+    return Scope(store, published, published[-1] if published else None, versions, None)
+
+
+def at_snapshot(store: Store, snapshot_id: int) -> Scope:
+    """The lake at a snapshot: bronze below its offsets.
+
+    Raises:
+        SnapshotMissing: There is no such snapshot.
+    """
+    snapshot = store.snapshot(snapshot_id=snapshot_id)
+    published = tuple(each for each in store.snapshots() if each.id <= snapshot.id)
+    versions = {**snapshot.versions, **_newest(store, (RAW_LOGS, SNAPSHOTS))}
+    return Scope(store, published, snapshot, versions, snapshot.offsets)
+
+
+def _published(store: Store) -> tuple[Snapshot, ...]:
+    """The published snapshots; none where their table can't be read, which its own checks will say."""
+    try:
+        return store.snapshots()
+    except LakeUnreadable:
+        return ()
+
+
+def _newest(store: Store, tables: Sequence[Table]) -> dict[str, int]:
+    """The newest version of each of the tables that can be opened."""
+    versions = {}
+    for table in tables:
+        with suppress(LakeUnreadable, TableMissing):
+            versions[table.full_name] = store.newest_version(table)
+    return versions
+
+
+def newest_rows(store: Store, table: Table) -> pl.LazyFrame:
+    """The rows of a table as they are now, published or not."""
+    return store.rows_at_version(table, store.newest_version(table))
