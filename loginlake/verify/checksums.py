@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -21,26 +22,56 @@ from loginlake.verify.logs import Log
 from loginlake.verify.report import Check, judged
 
 MAGIC = b"crc\x00"
-HEADER_BYTES = 8
+HEADER = struct.Struct(">4si")
+PARQUET_END = b"PAR1"
+DIFFERS = "differs from its checksum"
 
 Progress = Callable[[str, int, int], None]
 
 
+@dataclass(frozen=True)
+class Item:
+    """A file to read.
+
+    Attributes:
+        folder: Of its table.
+        name: In that folder.
+        has_sidecar: True where Hadoop's checksums lie beside it.
+        is_needed: True where a verified version needs it; others may be torn, since a killed writer leaves such.
+    """
+
+    folder: Folder
+    name: str
+    has_sidecar: bool
+    is_needed: bool
+
+    def __str__(self) -> str:
+        return f"{self.folder.table.full_name}/{self.name}"
+
+
 def checksum_check(logs: Sequence[Log], progress: Progress) -> Check:
-    """Every file that the verified versions need is as it was written."""
-    listings = {log.name: log.folder.listing() for log in logs}
-    wanted = [(log, name) for log in logs for name in (*log.named, *sorted(log.files)) if name in listings[log.name]]
-    faults, bare = [], 0
-    for done, (log, name) in enumerate(wanted):
-        progress("Reading every file", done, len(wanted))
-        has_sidecar = sidecar_of(name) in listings[log.name]
-        bare += not has_sidecar
-        if fault := fault_of(log.folder, name, has_sidecar=has_sidecar):
-            faults.append(f"{log.name}/{name} {fault}")
+    """Every file that the verified versions need is as it was written, and so is what else lies there."""
+    items = [item for log in logs for item in items_of(log)]
+    faults = []
+    for done, item in enumerate(items):
+        progress("Reading every file", done, len(items))
+        if fault := fault_of(item):
+            faults.append(f"{item} {fault}")
+    bare = sum(not item.has_sidecar for item in items)
     notes = [f"{bare:,} files have no .crc beside them: only their pages were checked"] if bare else []
     return judged(
-        "every byte of every file is as it was written", faults, checked=len(wanted), mend=RESTORE_FILES, notes=notes
+        "every byte of every file is as it was written", faults, checked=len(items), mend=RESTORE_FILES, notes=notes
     )
+
+
+def items_of(log: Log) -> Iterator[Item]:
+    """The files of a table: those that are needed, and the other data files that have checksums beside them."""
+    there = log.folder.listing()
+    needed = {*log.named, *log.files}
+    for name in sorted(there):
+        has_sidecar = sidecar_of(name) in there
+        if name in needed or (has_sidecar and name.endswith(".parquet")):
+            yield Item(log.folder, name, has_sidecar, name in needed)
 
 
 def sidecar_of(name: str) -> str:
@@ -49,35 +80,67 @@ def sidecar_of(name: str) -> str:
     return str(path.with_name(f".{path.name}.crc"))
 
 
-def fault_of(folder: Folder, name: str, *, has_sidecar: bool) -> str | None:
-    """What is wrong with a file, None where nothing is.
-
-    Args:
-        folder: The table's.
-        name: The file in it.
-        has_sidecar: True where Hadoop's checksums lie beside it.
-    """
+def fault_of(item: Item) -> str | None:
+    """What is wrong with a file, None where nothing is."""
     try:
-        content = folder.read(name)
-        if has_sidecar and not agrees(content, folder.read(sidecar_of(name)).to_pybytes()):
-            return "differs from its checksum"
-        if name.endswith(".parquet"):
-            read_pages(content)
+        return _fault_of_needed(item) if item.is_needed else _fault_of_spare(item)
     except (OSError, pa.ArrowException) as error:
-        return f"can't be read as it was written: {str(error).splitlines()[0]}"
+        return f"can't be read as it was written: {str(error).splitlines()[0]}" if item.is_needed else None
+
+
+def _fault_of_needed(item: Item) -> str | None:
+    content = item.folder.read(item.name)
+    if item.has_sidecar and not agrees(content, _sidecar(item)):
+        return DIFFERS
+    if item.name.endswith(".parquet"):
+        read_pages(content)
     return None
 
 
+def _fault_of_spare(item: Item) -> str | None:
+    content = item.folder.read(item.name)
+    return f"{DIFFERS}; no version needs it, so it may be deleted" if damaged(content, _sidecar(item)) else None
+
+
+def _sidecar(item: Item) -> bytes:
+    sidecar: bytes = item.folder.read(sidecar_of(item.name)).to_pybytes()
+    return sidecar
+
+
 def agrees(content: pa.Buffer, sidecar: bytes) -> bool:
-    """True where the content has the checksums of the sidecar."""
-    if len(sidecar) < HEADER_BYTES or not sidecar.startswith(MAGIC):
-        return False
-    (chunk,) = struct.unpack(">i", sidecar[len(MAGIC) : HEADER_BYTES])
+    """True where the content has all the checksums of the sidecar, and no more."""
+    chunk = chunk_of(sidecar)
+    return sidecar == HEADER.pack(MAGIC, chunk) + b"".join(sums_of(content, chunk))
+
+
+def damaged(content: pa.Buffer, sidecar: bytes) -> bool:
+    """True where a chunk differs from its checksum, of a file that may be torn: its last chunk then says nothing."""
+    chunk = chunk_of(sidecar)
+    is_whole = memoryview(content)[-len(PARQUET_END) :] == PARQUET_END
+    chunks = -(-content.size // chunk) if is_whole else content.size // chunk
+    said = sidecar[HEADER.size : HEADER.size + 4 * chunks]
+    return not b"".join(sums_of(content, chunk)).startswith(said)
+
+
+def chunk_of(sidecar: bytes) -> int:
+    """How many bytes each checksum of a sidecar covers.
+
+    Raises:
+        OSError: It is no sidecar.
+    """
+    if len(sidecar) < HEADER.size or not sidecar.startswith(MAGIC):
+        raise OSError("its .crc is garbled")
+    _, chunk = HEADER.unpack_from(sidecar)
     if chunk <= 0:
-        return False
+        raise OSError("its .crc is garbled")
+    return int(chunk)
+
+
+def sums_of(content: pa.Buffer, chunk: int) -> Iterator[bytes]:
+    """The checksum of each chunk."""
     view = memoryview(content)
-    sums = [zlib.crc32(view[start : start + chunk]) for start in range(0, len(view), chunk)]
-    return sidecar[HEADER_BYTES:] == struct.pack(f">{len(sums)}I", *sums)
+    for start in range(0, len(view), chunk):
+        yield zlib.crc32(view[start : start + chunk]).to_bytes(4, "big")
 
 
 def read_pages(content: pa.Buffer) -> None:

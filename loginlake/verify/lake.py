@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import polars as pl
 import pyarrow as pa
 
-from lakehouse.errors import LakeUnreadable, TableMissing
+from lakehouse.errors import LakehouseError, LakeUnreadable, TableMissing
 from lakehouse.settings import Settings
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.broker import Topic, broker_checks, topics_of
@@ -134,7 +134,16 @@ def _readable(claim: str, checks: Callable[[], Iterable[Check]]) -> Iterator[Che
     try:
         yield from checks()
     except UNREADABLE as error:
-        yield judged(claim, [str(error)], checked=0, mend=RESTORE_FILES)
+        yield judged(claim, [said(error)], checked=0, mend=RESTORE_FILES)
+
+
+def said(error: BaseException) -> str:
+    """What could not be read, and the first line of why."""
+    what, cause = (
+        (error.what, error.__cause__) if isinstance(error, LakehouseError) else ("A file can't be read", error)
+    )
+    why = str(cause).splitlines() if cause else []
+    return f"{what}: {why[0]}" if why else what
 
 
 def _or_none(value: Callable[[], T]) -> T | None:

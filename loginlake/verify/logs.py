@@ -154,7 +154,7 @@ def _readable_checkpoints(
     for at in sorted(wanted & checkpoints.keys()):
         try:
             good[at] = dict(_checkpointed(log.folder, checkpoints[at]))
-        except (OSError, pa.ArrowException):
+        except (OSError, KeyError, pa.ArrowException):
             log.faults.append(f"{log.name} has a checkpoint {at} that can't be read")
     return good
 
@@ -171,7 +171,7 @@ def _hinted(log: Log, listing: dict[str, int]) -> int | None:
 
 def _checkpointed(folder: Folder, names: Sequence[str]) -> Iterator[tuple[str, int]]:
     for name in names:
-        rows = pq.read_table(pa.BufferReader(folder.read(name)), columns=["add.path", "add.size"])
+        rows = pq.ParquetFile(pa.BufferReader(folder.read(name))).read(columns=["add.path", "add.size"])
         for row in rows.column("add").to_pylist():
             if row is not None and row["path"] is not None:
                 yield unquote(row["path"]), row["size"]

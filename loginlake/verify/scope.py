@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,31 +44,31 @@ class Scope:
     bounds: Offsets | None
 
     def events(self) -> pl.LazyFrame:
-        """The rows of silver.
+        """The rows of silver; none where there is no silver yet.
 
         Raises:
             LakeUnreadable: They can't be read.
         """
-        return self._rows(EVENTS)
+        return self._rows(EVENTS, none=pl.DataFrame(EVENTS.arrow_schema().empty_table()))
 
     def records(self) -> pl.LazyFrame:
-        """The rows of bronze, up to the bounds.
+        """The rows of bronze, up to the bounds; none where there is no bronze yet.
 
         Raises:
             LakeUnreadable: They can't be read.
         """
-        rows = self._rows(RAW_LOGS)
+        rows = self._rows(RAW_LOGS, none=pl.DataFrame(schema=POSITION_SCHEMA))
         return rows if self.bounds is None else rows.filter(below(self.bounds))
 
     @cached_property
     def silver(self) -> pl.DataFrame:
-        """The positions of silver; none where there is no silver yet."""
-        return self._positions(EVENTS, self.events)
+        """The positions of silver."""
+        return collected(self.events().select(POSITION), EVENTS)
 
     @cached_property
     def bronze(self) -> pl.DataFrame:
-        """The positions of bronze up to the bounds; none where there is no bronze yet."""
-        return self._positions(RAW_LOGS, self.records)
+        """The positions of bronze, up to the bounds."""
+        return collected(self.records().select(POSITION), RAW_LOGS)
 
     def refined(self) -> pl.DataFrame:
         """The bronze positions below silver's next offsets."""
@@ -76,17 +76,14 @@ class Scope:
         lasts = self.silver.group_by(at).agg(last=pl.col("offset").max())
         return self.bronze.join(lasts, on=at).filter(pl.col("offset") <= pl.col("last")).drop("last")
 
-    def _rows(self, table: Table) -> pl.LazyFrame:
+    def _rows(self, table: Table, *, none: pl.DataFrame) -> pl.LazyFrame:
         version = self.versions.get(table.full_name)
-        return self.store.rows_at_version(table, self.store.newest_version(table) if version is None else version)
-
-    def _positions(self, table: Table, rows: Callable[[], pl.LazyFrame]) -> pl.DataFrame:
+        if version is not None:
+            return self.store.rows_at_version(table, version)
         try:
-            return collected(rows().select(POSITION), table)
+            return newest_rows(self.store, table)
         except TableMissing:
-            if table.full_name in self.versions:
-                raise
-            return pl.DataFrame(schema=POSITION_SCHEMA)
+            return none.lazy()
 
 
 def whole_lake(store: Store) -> Scope:
