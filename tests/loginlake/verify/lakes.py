@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ RAW_SCHEMA = pa.schema(
     for column in RAW_LOGS.columns
 )
 BATCH = 8
-PARTITIONS = 2
+# What a healthy lake has read.
+OFFSETS = {("logs", 0): 33, ("logs", 1): 6}
 
 
 class HandmadeLake:
@@ -47,19 +49,25 @@ class HandmadeLake:
     def take(self, values: list[bytes | None], *, partition: int) -> None:
         """Appends records to a partition of bronze, as one batch."""
         first = sum(row["partition"] == partition for row in self.raw)
+        self.take_at(range(first, first + len(values)), values, partition=partition)
+
+    def take_at(
+        self, offsets: Sequence[int], values: Sequence[bytes | None] | None = None, *, partition: int = 0
+    ) -> None:
+        """Appends records with these offsets to a partition of bronze, as one batch."""
         batch = len({row["ingested_at"] for row in self.raw})
         rows = [
             {
                 "value": value,
-                "topic": "logs",
+                "topic": self.settings.topic,
                 "partition": partition,
-                "offset": first + number,
+                "offset": offset,
                 "appended_at": NOON + timedelta(hours=1),
                 "timestamp_type": 1,
                 "ingested_at": NOON + timedelta(hours=1, minutes=batch),
                 "ingested_on": NOON.date(),
             }
-            for number, value in enumerate(values)
+            for offset, value in zip(offsets, values or [None] * len(offsets), strict=True)
         ]
         self.raw += rows
         self.append(RAW_LOGS, pa.Table.from_pylist(rows, schema=RAW_SCHEMA))
@@ -68,7 +76,7 @@ class HandmadeLake:
         """Writes silver and gold for all of bronze, and a snapshot."""
         events = settled(decoded(self.raw))
         offsets = {
-            ("logs", partition): max(row["offset"] for row in self.raw if row["partition"] == partition) + 1
+            (self.settings.topic, partition): max(row["offset"] for row in self.raw if row["partition"] == partition) + 1
             for partition in sorted({row["partition"] for row in self.raw})
         }
         noted = Progress(offsets, NOON.date(), enrichment_versions())

@@ -20,10 +20,9 @@ from lakehouse.tables.silver import EVENTS
 from loginlake.verify import Wish, verify
 from serving.store import Store
 from tests.loginlake.verify.conftest import Verified
-from tests.loginlake.verify.lakes import NOON, HandmadeLake, faults_of, faulty
+from tests.loginlake.verify.lakes import NOON, OFFSETS, HandmadeLake, faults_of, faulty
 
 Fault = Callable[[HandmadeLake], None]
-OFFSETS = {("logs", 0): 33, ("logs", 1): 6}
 IPS, USERS = IP_ACTIVITY.table, USER_ACTIVITY.table
 
 

@@ -1,0 +1,187 @@
+"""Bronze against a real broker: gaps explained or named, and the ledger of the producer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import Producer, TopicPartition
+
+from lakehouse import kafka
+from lakehouse.settings import Settings
+from lakehouse.tables.bronze import RAW_LOGS
+from loginlake.verify import Check, Report, Wish, verify
+from loginlake.verify.ledger import acked_positions
+from loginlake.verify.ranges import Range
+from serving.store import Store
+from tests.loginlake.verify.lakes import HandmadeLake, faults_of
+
+RECORDS = "every Kafka record up to bronze's last is in bronze"
+
+
+@pytest.fixture
+def settings(kafka: str, tmp_path: Path) -> Settings:  # noqa: F811 (the servers)
+    """An empty lake beside a topic of its own with one partition."""
+    place = {"root": str(tmp_path / "lake"), "state": tmp_path / "state"}
+    return Settings(kafka=kafka, topic=f"logs-{uuid4().hex[:8]}", topic_partitions=1, **place, _env_file=None)
+
+
+@pytest.fixture
+def lake(settings: Settings) -> HandmadeLake:
+    kafka.ensure_topic(settings)
+    return HandmadeLake(settings)
+
+
+def send(settings: Settings, count: int) -> None:
+    producer = Producer({"bootstrap.servers": settings.kafka})
+    for number in range(count):
+        producer.produce(settings.topic, f"{number}")
+    assert producer.flush(30) == 0
+
+
+def send_in_transactions(settings: Settings, *, end: Callable[[Producer], None], count: int) -> None:
+    producer = Producer({"bootstrap.servers": settings.kafka, "transactional.id": uuid4().hex})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for number in range(count):
+        producer.produce(settings.topic, f"{number}")
+    producer.flush(30)
+    end(producer)
+
+
+def drop_records(settings: Settings, *, below: int) -> None:
+    at = TopicPartition(settings.topic, 0, below)
+    for dropped in kafka.admin_client(settings).delete_records([at]).values():
+        dropped.result(30)
+
+
+def ingest(lake: HandmadeLake, offsets: Iterable[int]) -> None:
+    """Bronze rows of these offsets."""
+    lake.take_at(list(offsets))
+
+
+def verified(settings: Settings, **wishes: object) -> Report:
+    return verify(settings, Store(settings), Wish(**wishes))
+
+
+def records_check(report: Report) -> Check:
+    return next(check for check in report.checks if check.claim == RECORDS)
+
+
+def test_all_records_are_there_and_later_ones_are_work(lake: HandmadeLake, settings: Settings) -> None:
+    send(settings, 10)
+    ingest(lake, range(8))
+
+    report = verified(settings)
+
+    assert faults_of(report) == []
+    assert report.layers["kafka"] == 10
+    assert report.unread["kafka"] == 2
+
+
+def test_a_record_that_bronze_lacks_is_named_with_its_range(lake: HandmadeLake, settings: Settings) -> None:
+    send(settings, 10)
+    ingest(lake, [1, 2, 5, 6, 9])
+
+    check = records_check(verified(settings))
+
+    topic = settings.topic
+    assert check.named == [f"{topic}:0:0 missing", f"{topic}:0:3-4 missing", f"{topic}:0:7-8 missing"]
+    assert check.faults == 5
+    assert "restore bronze" in check.mend
+
+
+def test_thousands_of_gaps_far_and_near_are_read_again(lake: HandmadeLake, settings: Settings) -> None:
+    send(settings, 50_000)
+    there = [*range(0, 4_000, 2), *range(4_000, 45_000), *range(45_000, 50_000, 2), 49_999]
+    ingest(lake, there)
+
+    check = records_check(verified(settings))
+
+    assert check.faults == 50_000 - len(there)
+
+
+def test_offsets_of_aborted_transactions_and_markers_are_no_gap(lake: HandmadeLake, settings: Settings) -> None:
+    send(settings, 3)
+    send_in_transactions(settings, end=lambda producer: producer.abort_transaction(30), count=4)
+    send_in_transactions(settings, end=lambda producer: producer.commit_transaction(30), count=2)
+    send(settings, 1)
+    ingest(lake, [0, 1, 2, 8, 9, 11])
+
+    check = records_check(verified(settings))
+
+    assert check.holds, check
+    assert check.notes == ["6 offsets without a record: markers of transactions and what they aborted"]
+
+
+def test_a_gap_that_kafka_no_longer_has_is_expired_until_it_is_accepted(
+    lake: HandmadeLake, settings: Settings
+) -> None:
+    send(settings, 10)
+    ingest(lake, [0, 1, 4, 5, 9])
+    drop_records(settings, below=7)
+    topic = settings.topic
+
+    check = records_check(verified(settings))
+    partly = records_check(verified(settings, accepted=[Range(topic, 0, 2, 3), Range(topic, 0, 7, 7)]))
+    wholly = records_check(verified(settings, accepted=[Range(topic, 0, 2, 8)]))
+
+    assert check.named == [f"{topic}:0:7-8 missing", f"{topic}:0:2-3 expired", f"{topic}:0:6 expired"]
+    assert partly.named == [f"{topic}:0:8 missing", f"{topic}:0:6 expired"]
+    assert wholly.holds
+
+
+def test_what_was_gone_before_bronze_came_is_said_and_no_fault(lake: HandmadeLake, settings: Settings) -> None:
+    send(settings, 10)
+    drop_records(settings, below=4)
+    ingest(lake, range(4, 10))
+
+    check = records_check(verified(settings))
+
+    assert check.holds
+    assert check.notes == [f"{settings.topic}:0 begins at 4 in bronze and at 4 in Kafka"]
+
+
+def test_bronze_past_the_end_of_kafka_is_named(lake: HandmadeLake, settings: Settings) -> None:
+    send(settings, 5)
+    ingest(lake, range(9))
+
+    check = records_check(verified(settings))
+
+    assert check.named == [f"{settings.topic}:0:5-8 in bronze, but past the end of Kafka"]
+    assert check.faults == 4
+
+
+def test_a_recreated_topic_is_named_by_both_ids(lake: HandmadeLake, settings: Settings) -> None:
+    send(settings, 2)
+    ingest(lake, range(2))
+    lake.table(RAW_LOGS).alter.set_table_properties(
+        {f"loginlake.topicId.{settings.topic}": "former"}, raise_if_not_exists=False
+    )
+
+    report = verified(settings)
+
+    (fault,) = faults_of(report)
+    assert fault == f"topic {settings.topic} has id {kafka.topic_id(settings)}, bronze was read from the one with id former"
+
+
+def test_a_ledger_is_held_against_bronze(lake: HandmadeLake, settings: Settings, tmp_path: Path) -> None:
+    send(settings, 10)
+    ingest(lake, [0, 1, 2, 5, 6, 7])
+    ledger = tmp_path / "ledger.ndjson"
+    entry = {"topic": settings.topic, "partition": 0, "event_id": "e", "key": None}
+    lines = [json.dumps(entry | {"offset": offset}) for offset in (*range(9), 12)]
+    ledger.write_text("\n".join(lines) + '\n{"topic": "lo')
+
+    report = verified(settings, acked=acked_positions(ledger))
+
+    check = next(check for check in report.checks if "ledger" in check.claim)
+    topic = settings.topic
+    assert check.named == [
+        f"{topic}:0:3-4 acknowledged, not in bronze",
+        f"{topic}:0:12 acknowledged, not in bronze",
+    ]
+    assert check.notes == ["1 are in Kafka and not read yet"]
