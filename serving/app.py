@@ -17,7 +17,8 @@ from serving.freshness import BrokerWatch
 from serving.problems import MEDIA_TYPE, on_http_error, on_lakehouse_error
 from serving.requests import RequestIds
 from serving.routes import detections, freshness, metrics, probes, snapshots, tables
-from serving.store import Store, utc_now
+from serving.steady import SteadyStore
+from serving.store import utc_now
 
 DESCRIPTION = """Login events as metrics, detections and tables, at any published snapshot.
 
@@ -44,7 +45,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> F
         redirect_slashes=False,
         responses={"default": {"description": "A problem (RFC 9457)", "content": {MEDIA_TYPE: {}}}},
     )
-    app.state.store = Store(settings, clock)
+    app.state.store = SteadyStore(settings, clock)
     app.state.watch = watch
     app.state.clock = clock
     app.add_exception_handler(LakehouseError, on_lakehouse_error)

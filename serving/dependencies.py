@@ -11,7 +11,7 @@ from serving.freshness import BrokerWatch
 from serving.media import FORMAT, media_type
 from serving.parameters import AS_OF, SNAPSHOT, Given, Parameter, given
 from serving.responses import Answering
-from serving.store import Store
+from serving.steady import SteadyStore
 
 # Every route that reads rows takes these.
 READ: tuple[Parameter[Any], ...] = (AS_OF, SNAPSHOT, FORMAT)
@@ -67,7 +67,7 @@ def _now(request: Request) -> Any:
     return request.app.state.clock()
 
 
-Reading: TypeAlias = Annotated[Store, Depends(_store)]
+Reading: TypeAlias = Annotated[SteadyStore, Depends(_store)]
 Watching: TypeAlias = Annotated[BrokerWatch, Depends(_watch)]
 Now: TypeAlias = Annotated[datetime, Depends(_now)]
 Asking: TypeAlias = Annotated[Asked, Depends(Asked)]

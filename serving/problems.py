@@ -113,10 +113,12 @@ def problem(kind: Kind, *, detail: str, mend: str | None = None, **more: Any) ->
     return Response(msgspec.json.encode(body), status_code=kind.status, media_type=MEDIA_TYPE)
 
 
-def on_lakehouse_error(_: Request, error: Exception) -> Response:
-    """The problem that one of our own errors stands for."""
+def on_lakehouse_error(request: Request, error: Exception) -> Response:
+    """The problem that one of our own errors stands for; damage to the lake is kept in mind for `/readyz`."""
     if not isinstance(error, LakehouseError):
         raise TypeError("registered for LakehouseError alone") from error
+    if isinstance(error, LakeUnreadable):
+        request.app.state.store.note(error)
     kind = next((kind for type_, kind in KIND_OF_ERROR if isinstance(error, type_)), INTERNAL)
     oldest = {"oldest": error.parts["oldest"]} if "oldest" in error.parts else {}
     return problem(kind, detail=error.what, mend=error.mend, **oldest)

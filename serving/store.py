@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import TableNotFoundError
 
 from lakehouse.errors import BadQuery, LakeUnreadable, TableMissing
 from lakehouse.offsets import Offsets
@@ -21,6 +20,7 @@ from lakehouse.snapshots import Snapshot, resolve_snapshot, snapshot_from_row
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.model import Table
+from serving.files import hold_commit, is_intact, last_commit, reading
 from serving.parameters import AS_OF, SNAPSHOT, Given
 
 # A pinned handle holds its table's list of files; readers ask for few versions at a time.
@@ -54,29 +54,48 @@ class Store:
         self._settings = settings
         self._clock = clock
         self._lock = threading.Lock()
+        self._publishing = threading.Lock()
         self._pinned: OrderedDict[tuple[str, int], DeltaTable] = OrderedDict()
+        # The highest version that was seen of each table: a lower one later means that commits were lost.
+        self._marks: dict[str, int] = {}
+        # A refresher of its own, pinned readers never share this handle; its commit; what it holds.
         self._publications: DeltaTable | None = None
-        self._published: tuple[int, tuple[Snapshot, ...]] = (-1, ())
+        self._publication: dict[str, Any] = {}
+        self._published: tuple[Snapshot, ...] = ()
 
     def snapshots(self) -> tuple[Snapshot, ...]:
         """All published snapshots, oldest first; none where nothing is published yet.
 
         Raises:
-            LakeUnreadable: `gold.snapshots` is there but can't be read.
+            LakeUnreadable: `gold.snapshots` can't be read, or ends before the last publication that was seen.
         """
-        with self._lock, reading(SNAPSHOTS):
-            if self._publications is None:
-                try:
-                    self._publications = DeltaTable(self._uri(SNAPSHOTS))
-                except TableNotFoundError:
-                    return ()
-            # A refresher of its own: pinned readers never share this handle.
-            self._publications.update_incremental()
-            version = self._publications.version()
-            if version != self._published[0]:
-                rows = pl.scan_delta(self._publications).sort("id").collect()
-                self._published = (version, tuple(snapshot_from_row(row) for row in rows.to_dicts()))
-            return self._published[1]
+        with self._publishing:
+            try:
+                handle = self._newest_publications()
+            except TableMissing:
+                return ()
+            commit = last_commit(SNAPSHOTS, handle)
+            if commit != self._publication:
+                rows = collected(scan(SNAPSHOTS, handle), SNAPSHOTS).sort("id")
+                self._published = tuple(snapshot_from_row(row) for row in rows.to_dicts())
+                self._keep(handle, commit)
+            return self._published
+
+    def _newest_publications(self) -> DeltaTable:
+        """The kept handle, brought up to date; another where the commit that it ends with is no longer there."""
+        handle = self._publications
+        if handle is not None and is_intact(SNAPSHOTS, handle, self._publication):
+            with reading(SNAPSHOTS):
+                handle.update_incremental()
+                return handle
+        return self._opened(SNAPSHOTS)
+
+    def _keep(self, handle: DeltaTable, commit: dict[str, Any]) -> None:
+        if handle is not self._publications:
+            # A commit that was lost and written anew may have other rows under versions that are pinned.
+            with self._lock:
+                self._pinned.clear()
+        self._publications, self._publication = handle, commit
 
     def snapshot(self, *, snapshot_id: int | None = None, as_of: datetime | None = None) -> Snapshot:
         """The snapshot asked for; without an id or an instant, the last one.
@@ -162,15 +181,32 @@ class Store:
         return handle
 
     def _opened(self, table: Table, version: int | None = None) -> DeltaTable:
+        mark = self._marks.get(table.full_name, -1)
         with reading(table):
             try:
-                return DeltaTable(self._uri(table), version=version)
+                handle = DeltaTable(self._uri(table), version=version)
             except TableNotFoundError as error:
+                if mark >= 0:
+                    raise
                 raise TableMissing(
                     f"{table.full_name} has no rows yet",
                     mend="Run `loginlake bronze` and `loginlake refresh`",
                     name=table.full_name,
                 ) from error
+        if version is None:
+            self._hold_mark(table, handle.version(), mark=mark)
+        else:
+            hold_commit(table, version, self._uri(table))
+        return handle
+
+    def _hold_mark(self, table: Table, version: int, *, mark: int) -> None:
+        if version < mark:
+            raise LakeUnreadable(
+                f"{table.full_name} went back from version {mark} to {version}",
+                mend="Its last commits were lost: run `loginlake refresh`, then `loginlake verify`",
+                table=table.full_name,
+            )
+        self._marks[table.full_name] = version
 
     def _uri(self, table: Table) -> str:
         return self._settings.table_uri(table.layer, table.name)
@@ -219,21 +255,3 @@ def below(offsets: Offsets) -> pl.Expr:
             for (topic, partition), offset in sorted(offsets.items())
         ),
     )
-
-
-@contextmanager
-def reading(table: Table) -> Iterator[None]:
-    """Turns what goes wrong with the files of a table into one error that names it.
-
-    Raises:
-        LakeUnreadable: In place of an error of delta-rs, polars or the file system.
-    """
-    try:
-        yield
-    # A truncated file makes polars panic, and a panic is a BaseException that would end the worker.
-    except (DeltaError, OSError, pl.exceptions.ComputeError, pl.exceptions.PanicException) as error:
-        raise LakeUnreadable(
-            f"{table.full_name} can't be read ({type(error).__name__})",
-            mend="Ask for another snapshot, and run `loginlake verify` to see what is damaged",
-            table=table.full_name,
-        ) from error

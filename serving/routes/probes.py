@@ -22,10 +22,13 @@ def livez(asking: Asking) -> Response:
 
 @router.get("/readyz", summary="Whether questions can be answered")
 def readyz(asking: Asking, store: Reading) -> Response:
-    """200 where a snapshot is published and can be read, else 503."""
+    """200 where a snapshot is served, which is `degraded` where the lake behind it is damaged; else 503."""
     asking.of()
     try:
+        damage = store.damage()
         snapshot = store.snapshot()
     except LakehouseError as error:
         raise NotReady(error.what, mend=error.mend) from error
-    return json_response({"status": "ready", "snapshot": snapshot.id})
+    if damage is None:
+        return json_response({"status": "ready", "snapshot": snapshot.id})
+    return json_response({"status": "degraded", "snapshot": snapshot.id, "detail": damage.what, "mend": damage.mend})

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 
 from lakehouse.settings import Settings
+from serving.app import create_app
 from tests.serving.lakes import SmallLake, publish_twice, settings_of
 
 START_SECONDS = 60
@@ -68,6 +71,21 @@ def wait_until_alive(process: subprocess.Popen[bytes], address: str) -> None:
         else:
             return
     pytest.fail("the server did not start")
+
+
+@contextmanager
+def served_here(settings: Settings) -> Iterator[httpx.Client]:
+    """A client of a server in a thread of this process, which starts at once and looks for no broker."""
+    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, access_log=False, lifespan="off"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=30) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @pytest.fixture(scope="session")

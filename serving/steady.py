@@ -1,0 +1,130 @@
+"""What the API reads by: when the lake behind it is damaged, it goes on with the last good snapshot, and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from deltalake import DeltaTable
+
+from lakehouse.errors import LakehouseError, LakeUnreadable
+from lakehouse.settings import Settings
+from lakehouse.snapshots import Snapshot
+from lakehouse.tables import SNAPSHOT_TABLES
+from lakehouse.tables.model import Table
+from serving.files import MEND, hold_files
+from serving.store import Store, utc_now
+
+log = structlog.get_logger()
+
+# Damage that reaches further back lies in files that all snapshots share: then the newest serves what it can.
+LOOK_BACK = 10
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What was found of the published snapshots.
+
+    Attributes:
+        published: All of them, oldest first.
+        good: The newest that can be served whole, else the newest; None where none is published.
+        damage: What is wrong with it or with those after it.
+    """
+
+    published: tuple[Snapshot, ...] = ()
+    good: Snapshot | None = None
+    damage: LakehouseError | None = None
+
+
+class SteadyStore(Store):
+    """A store that outlives damage to the lake: what it has once seen published stays known.
+
+    A snapshot is good if its versions can be opened, or were, and, where the lake lies on this machine, each file is
+    there in its size.
+
+    Args:
+        settings: They say where the lake lies.
+        clock: Gives now, UTC.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
+        super().__init__(settings, clock)
+        self._sight = Sight()
+        self._lost: LakehouseError | None = None
+        self._noted: LakehouseError | None = None
+
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """All published snapshots, oldest first, as of the last time that they could be read.
+
+        Raises:
+            LakeUnreadable: They can't be read, and never could.
+        """
+        try:
+            published = super().snapshots()
+        except LakeUnreadable as error:
+            self._tell(error)
+            self._lost = error
+            if not self._sight.published:
+                raise
+            return self._sight.published
+        self._lost = None
+        if published is not self._sight.published:
+            self._noted = None
+            self._sight = self._look(published)
+        return published
+
+    def snapshot(self, *, snapshot_id: int | None = None, as_of: datetime | None = None) -> Snapshot:
+        """The snapshot asked for; without an id or an instant, the last good one.
+
+        Raises:
+            SnapshotMissing: Nothing published answers.
+            InFuture: `as_of` is later than now.
+        """
+        found = super().snapshot(snapshot_id=snapshot_id, as_of=as_of)
+        return found if snapshot_id is not None or as_of is not None else self._sight.good or found
+
+    def damage(self) -> LakehouseError | None:
+        """What is wrong with the lake as it lies there now, None where nothing is known to be.
+
+        Raises:
+            LakeUnreadable: Nothing can be served.
+        """
+        self._sight = self._look(self.snapshots())
+        return self._lost or self._sight.damage or self._noted
+
+    def note(self, error: LakehouseError) -> None:
+        """Keeps in mind what went wrong in an answer, until the next publication, and looks what else can be served."""
+        self._tell(error)
+        self._noted = error
+        self._sight = self._look(self._sight.published)
+
+    def _look(self, published: tuple[Snapshot, ...]) -> Sight:
+        first: LakehouseError | None = None
+        for snapshot in published[: -LOOK_BACK - 1 : -1]:
+            # By handles that are open already: a log that was damaged since can't take back what it has shown.
+            fault = self._fault_of(snapshot, self._at)
+            if fault is None:
+                return Sight(published, snapshot, first or self._fault_of(snapshot, self._opened))
+            first = first or fault
+        return Sight(published, published[-1] if published else None, first)
+
+    def _fault_of(self, snapshot: Snapshot, opened: Callable[[Table, int], DeltaTable]) -> LakehouseError | None:
+        """What is wrong with the tables of a snapshot, the first thing found; None where nothing is."""
+        for table in SNAPSHOT_TABLES:
+            version = snapshot.versions.get(table.full_name)
+            try:
+                if version is not None:
+                    hold_files(table, opened(table, version), self._uri(table))
+            except LakehouseError as error:
+                what = f"Snapshot {snapshot.id} names version {version} of {table.full_name}: {error.what}"
+                fault = LakeUnreadable(what, mend=MEND, table=table.full_name)
+                self._tell(fault)
+                return fault
+        return None
+
+    def _tell(self, fault: LakehouseError) -> None:
+        """Logs each fault when it is first seen, not every look at it."""
+        if fault.what not in {known.what for known in (self._lost, self._noted, self._sight.damage) if known}:
+            log.warning("lake_damaged", what=fault.what)

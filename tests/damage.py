@@ -1,0 +1,49 @@
+"""What can happen to the files of a Delta table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+Damage = Callable[[Path], object]
+
+
+def commits(table: Path) -> list[Path]:
+    """The commits of a table, oldest first."""
+    return sorted((table / "_delta_log").glob("*.json"))
+
+
+def newest_file(table: Path) -> Path:
+    """The data file that was written last."""
+    files = (file for file in table.rglob("*.parquet") if "_delta_log" not in file.parts)
+    return max(files, key=lambda file: file.stat().st_mtime_ns)
+
+
+def flip(file: Path, place: int) -> None:
+    """Turns one bit of the byte there."""
+    changed = bytearray(file.read_bytes())
+    changed[place] ^= 0x10
+    _replace(file, bytes(changed))
+
+
+def remove_checkpoint(table: Path) -> None:
+    """Removes the checkpoint that `_last_checkpoint` names."""
+    (checkpoint,) = (table / "_delta_log").glob("*.checkpoint.parquet")
+    checkpoint.unlink()
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Other content, without the checksum that Hadoop keeps beside a file and that would tell at once."""
+    (file.parent / f".{file.name}.crc").unlink(missing_ok=True)
+    file.write_bytes(content)
+
+
+COMMIT_DAMAGES: dict[str, Damage] = {
+    "removed": lambda table: commits(table)[-1].unlink(),
+    "empty": lambda table: _replace(commits(table)[-1], b""),
+    "garbage": lambda table: _replace(commits(table)[-1], b"garbage{"),
+}
+FILE_DAMAGES: dict[str, Damage] = {
+    "truncated": lambda table: _replace(newest_file(table), newest_file(table).read_bytes()[:-20]),
+    "missing": lambda table: newest_file(table).unlink(),
+}
