@@ -13,6 +13,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
+from gold.losses import lost_tables
 from gold.transforms.detections import REACH_DAYS, BruteForceIp, brute_force_ip, load_rule, suspects
 from gold.transforms.metrics import COUNTED_ACTIONS, metric_rows, pair_activity_hourly
 from lakehouse.conf import conf_folder
@@ -84,9 +85,13 @@ def covered_version(snapshot: Snapshot | None) -> int:
 
 def changed_events(lake: Lake, last: Snapshot | None, silver_version: int) -> DataFrame | None:
     """Silver's rows that came, went or changed since the snapshot; None where only a rebuild can tell."""
-    covered = covered_version(last)
-    if covered < 0 or covered > silver_version:
+    if last is None:
         return None
+    lost = lost_tables(lake, last)
+    if lost:
+        log.warning("commits_lost", tables=lost, snapshot=last.id, mend="gold is computed anew from silver")
+        return None
+    covered = covered_version(last)
     if covered == silver_version:
         return lake.read(EVENTS, version=silver_version).limit(0)
     try:

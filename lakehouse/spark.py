@@ -124,6 +124,20 @@ class Lake:
         newest = DeltaTable.forPath(self.spark, self.uri(table)).history(1).select("userMetadata").first()
         return newest["userMetadata"] if newest else None
 
+    def commit_info(self, table: Table, version: int) -> dict[str, Any] | None:
+        """What the log says of one commit; None where it lacks that commit, or has it without content."""
+        jvm: Any = self.spark._jvm
+        path = jvm.org.apache.hadoop.fs.Path(f"{self.uri(table)}/_delta_log/{version:020}.json")
+        files = path.getFileSystem(self.spark._jsparkSession.sessionState().newHadoopConf())
+        if not files.exists(path):
+            return None
+        commit = jvm.java.io.BufferedReader(jvm.java.io.InputStreamReader(files.open(path), "UTF-8"))
+        try:
+            first = commit.readLine()  # Spark writes it first, however many files follow
+        finally:
+            commit.close()
+        return dict(json.loads(first).get("commitInfo", {})) if first else None
+
     def table_property(self, table: Table, name: str) -> str | None:
         """A table property of our own, None where it is not set."""
         described = DeltaTable.forPath(self.spark, self.uri(table)).detail().select("properties").first()
