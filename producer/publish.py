@@ -89,6 +89,7 @@ class Outbox:
         self.lost = 0
         self.fault = ""
         self.is_cut_off = False
+        self._is_interrupted = False
         self._topic = settings.topic
         self._ledger = ledger
         self._timeout_seconds = timeout_seconds
@@ -113,7 +114,7 @@ class Outbox:
             try:
                 self._produce(self._topic, record.value, record.key, headers=record.headers, on_delivery=report)
             except BufferError:
-                self._producer.poll(FULL_QUEUE_SECONDS)
+                self._wait_for_room()
             except KafkaException as error:
                 self._lose(error.args[0])
                 return
@@ -130,11 +131,18 @@ class Outbox:
         ends = monotonic() + self._timeout_seconds + FULL_QUEUE_SECONDS
         # In steps, so that a signal is heard in between.
         with suppress(KeyboardInterrupt):
-            while self._producer.flush(POLL_SECONDS) and monotonic() < ends:
+            while not self._is_interrupted and self._producer.flush(POLL_SECONDS) and monotonic() < ends:
                 pass
         if silent := len(self._producer):
             self.lost += silent
             self.fault = "no delivery report"
+
+    def _wait_for_room(self) -> None:
+        """Lets the full queue empty a little; Ctrl-C ends that as it ends `flush`, and what is lost is still counted."""
+        try:
+            self._producer.poll(FULL_QUEUE_SECONDS)
+        except KeyboardInterrupt:
+            self.is_cut_off = self._is_interrupted = True
 
     def _entered(self, record: Record, error: KafkaError | None, message: Message) -> None:
         self._reported(error, message)

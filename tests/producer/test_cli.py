@@ -105,6 +105,34 @@ def test_a_second_signal_ends_the_wait_for_a_broker_that_is_gone_and_says_what_w
     assert re.fullmatch(r"\d+ of \d+ records were not delivered to 'logs' at .*\n", stderr.decode())
 
 
+SMALL_QUEUE = """
+from lakehouse.door import run
+from producer import publish
+from producer.cli import app
+publish.BATCHING["queue.buffering.max.messages"] = 100
+run(app)
+"""
+
+
+def test_a_second_signal_ends_the_wait_for_room_in_a_full_queue_and_says_what_was_lost(kafka: MockKafka) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SMALL_QUEUE, "generate", "--events", "9000"],
+        env=environment(kafka),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    kafka.messages(50)
+    kafka.close()
+    time.sleep(1)  # in which the queue fills
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=3)
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stdout) == (1, b"")
+    assert re.search(r"\d+ of \d+ records were not delivered to 'logs' at .*\n$", stderr.decode())
+
+
 def test_a_signal_ends_the_wait_for_a_line_that_does_not_come(kafka: MockKafka) -> None:
     process = subprocess.Popen(
         [*COMMAND, "replay", "-"], env=environment(kafka), stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -79,6 +79,12 @@ def test_what_a_broker_that_went_away_did_not_take_is_counted(kafka: MockKafka) 
     assert caught.value.exit_code == 1
 
 
+def test_a_full_queue_is_waited_for(kafka: MockKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BATCHING, "queue.buffering.max.messages", 7)
+    assert publish(map(a_record, range(1_000)), kafka.settings) == 1_000
+    assert len(kafka.messages(1_000)) == 1_000
+
+
 def test_a_broker_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lakehouse.kafka.TIMEOUT", 0.5)
     with pytest.raises(BrokerFailed, match=r"127\.0\.0\.1:1 does not answer"):
