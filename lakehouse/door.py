@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import typer
 
 from lakehouse.errors import LakehouseError, MissingExtra
+from lakehouse.faults import told
 from lakehouse.flags import take_settings_flags
 
 INTERRUPTED = 130
@@ -33,7 +34,8 @@ def run(app: typer.Typer) -> None:
     """Runs the command line and exits: 0, the error's exit code, 2 for usage, 130 for Ctrl-C or SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _run(app)
+        with told():
+            _run(app)
     except LakehouseError as error:
         typer.echo(error, err=True)
         sys.exit(error.exit_code)

@@ -99,5 +99,17 @@ class BadQuery(LakehouseError):
     exit_code = 2
 
 
+class DiskFull(LakehouseError):
+    """A disk that we write to has no room left."""
+
+
+class Unwritable(LakehouseError):
+    """A place that we must write to can't be written."""
+
+
+class OutOfMemory(LakehouseError):
+    """Spark needs more memory than it was given."""
+
+
 class LakeUnreadable(LakehouseError):
     """A file of the lake is missing, truncated or garbled."""

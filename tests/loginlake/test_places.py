@@ -1,0 +1,115 @@
+"""Places that can't be written, and starts that are interrupted: one line with the mend, and nothing stays behind."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.loginlake.processes import Loginlake
+from tests.mounts import fill, make_read_only, mounted
+
+MEND = "Make it a folder that this user may write, or name others with LOGINLAKE_ROOT and LOGINLAKE_STATE"
+# They write STATE before they need anything else.
+STATE_WRITERS = [["broker"], ["up"], ["demo", "--once"]]
+
+
+def said(ended: subprocess.CompletedProcess[str]) -> str:
+    """The one line that a command said."""
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    return ended.stderr.strip()
+
+
+@pytest.mark.parametrize("words", STATE_WRITERS, ids=" ".join)
+def test_a_state_that_is_a_file_is_one_line(
+    loginlake: Loginlake, words: list[str], free_port: int, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    state.write_text("")
+
+    line = said(loginlake(*words, "--state", str(state), "--kafka", f"127.0.0.1:{free_port}", "--port", str(free_port)))
+
+    assert line.startswith(str(state))
+    assert line.endswith(MEND)
+
+
+@pytest.mark.parametrize("words", STATE_WRITERS, ids=" ".join)
+def test_a_state_on_a_read_only_file_system_is_one_line(
+    loginlake: Loginlake, words: list[str], free_port: int, tmp_path: Path
+) -> None:
+    with mounted(tmp_path / "disk", megabytes=1) as disk:
+        make_read_only(disk)
+        state = ("--state", str(disk / "state"))
+        line = said(loginlake(*words, *state, "--kafka", f"127.0.0.1:{free_port}", "--port", str(free_port)))
+
+    assert line.startswith(f"{disk}/state")
+    assert "(Read-only file system)" in line
+    assert line.endswith(MEND)
+
+
+@pytest.mark.parametrize("words", STATE_WRITERS, ids=" ".join)
+def test_a_state_on_a_full_disk_is_one_line(
+    loginlake: Loginlake, words: list[str], free_port: int, tmp_path: Path
+) -> None:
+    with mounted(tmp_path / "disk", megabytes=1) as disk:
+        (disk / "state" / "broker").mkdir(parents=True)
+        (disk / "state" / "logs").mkdir()
+        fill(disk)
+        state = ("--state", str(disk / "state"))
+        line = said(loginlake(*words, *state, "--kafka", f"127.0.0.1:{free_port}", "--port", str(free_port)))
+
+    assert "Free some and start again" in line
+
+
+@pytest.mark.spark
+def test_a_root_that_is_a_file_is_one_line(loginlake: Loginlake, tmp_path: Path) -> None:
+    root = tmp_path / "lake"
+    root.write_text("")
+
+    ended = loginlake("silver", "--root", str(root), "--state", str(tmp_path / "state"))
+
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith(f"{root}/")
+    assert ended.stderr.splitlines()[-1].endswith(MEND)
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.flow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_broker_starts_ends_it_and_its_jvm(
+    loginlake: Loginlake, free_port: int, tmp_path: Path, number: signal.Signals
+) -> None:
+    broker = loginlake.start("broker", "--kafka", f"127.0.0.1:{free_port}", "--state", str(tmp_path))
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "broker" / "broker.out").exists():  # its JVM has been started, and does not listen yet
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    broker.send_signal(number)
+    _, errors = broker.communicate(timeout=60)
+
+    assert (broker.returncode, errors) == (130, b"")
+    with socket.create_server(("127.0.0.1", free_port)):
+        pass
+
+
+@pytest.mark.flow
+def test_a_second_broker_on_the_same_data_is_refused(loginlake: Loginlake, free_port: int, tmp_path: Path) -> None:
+    state = ("--state", str(tmp_path))
+    first = loginlake.start("broker", *state, "--kafka", f"127.0.0.1:{free_port}")
+    try:
+        while b"Kafka listens on" not in (line := first.stderr.readline()):
+            assert line, "the broker ended"
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+        line = said(loginlake("broker", *state, "--kafka", f"127.0.0.1:{port}"))
+    finally:
+        first.terminate()
+        first.communicate(timeout=60)
+
+    assert f"did not start listening on 127.0.0.1:{port}" in line
+    assert str(tmp_path / "broker" / "broker.out") in line
