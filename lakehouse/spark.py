@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.conf import conf_folder
-from lakehouse.errors import MissingExtra, SchemaDiffers
+from lakehouse.errors import LakeUnreadable, MissingExtra, SchemaDiffers
 from lakehouse.jars import jar_paths
 from lakehouse.java import java_path
 from lakehouse.settings import Settings
@@ -121,11 +121,15 @@ class Lake:
 
     def user_metadata(self, table: Table) -> str | None:
         """The userMetadata of the newest commit, None where it has none."""
-        newest = DeltaTable.forPath(self.spark, self.uri(table)).history(1).select("userMetadata").first()
-        return newest["userMetadata"] if newest else None
+        newest = self.commit_info(table, self.version(table)) or {}
+        return newest.get("userMetadata")
 
     def commit_info(self, table: Table, version: int) -> dict[str, Any] | None:
-        """What the log says of one commit; None where it lacks that commit, or has it without content."""
+        """What the log says of one commit; None where it lacks that commit, or has it without content.
+
+        Raises:
+            LakeUnreadable: The commit is garbled.
+        """
         jvm: Any = self.spark._jvm
         path = jvm.org.apache.hadoop.fs.Path(f"{self.uri(table)}/_delta_log/{version:020}.json")
         files = path.getFileSystem(self.spark._jsparkSession.sessionState().newHadoopConf())
@@ -136,7 +140,15 @@ class Lake:
             first = commit.readLine()  # Spark writes it first, however many files follow
         finally:
             commit.close()
-        return dict(json.loads(first).get("commitInfo", {})) if first else None
+        try:
+            return dict(json.loads(first).get("commitInfo", {})) if first else None
+        except ValueError as error:
+            raise LakeUnreadable(
+                f"{path.toString()} is garbled",
+                mend="Restore it from a copy; if it is the table's last commit, removing it does as well: what it held "
+                "is made again",
+                table=table.full_name,
+            ) from error
 
     def table_property(self, table: Table, name: str) -> str | None:
         """A table property of our own, None where it is not set."""

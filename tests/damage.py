@@ -28,8 +28,13 @@ def flip(file: Path, place: int) -> None:
 
 def remove_checkpoint(table: Path) -> None:
     """Removes the checkpoint that `_last_checkpoint` names."""
-    (checkpoint,) = (table / "_delta_log").glob("*.checkpoint.parquet")
+    (checkpoint,) = (table / "_delta_log").glob("*.checkpoint*.parquet")
     checkpoint.unlink()
+
+
+def garble_pointer(table: Path) -> None:
+    """Makes garbage of `_last_checkpoint`."""
+    _replace(table / "_delta_log" / "_last_checkpoint", b"garbage{")
 
 
 def _replace(file: Path, content: bytes) -> None:

@@ -176,12 +176,13 @@ def test_stored_metrics_equal_those_computed_from_the_base(lake: Lake) -> None:
         assert computed == rows_of(lake, metric.table)
 
 
-def test_a_snapshot_is_later_than_the_last_also_when_the_clock_is_not(lake: Lake) -> None:
+def test_a_snapshot_is_later_than_the_last_also_when_the_clock_was_set_back(lake: Lake) -> None:
     at = datetime(2026, 2, 3, tzinfo=UTC)
+    ticks = iter([at, at - timedelta(days=1)])
     published: list[Snapshot | None] = []
     for number in range(2):
         append_batch(lake, [a_failure(number)], number=number)
-        published.append(refresh(lake, lake.settings, clock=lambda: at))
+        published.append(refresh(lake, lake.settings, clock=lambda: next(ticks)))
 
     assert [snapshot.at for snapshot in published] == [at, at + timedelta(microseconds=1)]
 

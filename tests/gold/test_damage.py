@@ -1,0 +1,144 @@
+"""A damaged lake under the jobs: what was lost is made again, or the job stops and names the file and the mend."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from lakehouse.errors import LakeUnreadable
+from lakehouse.faults import told
+from lakehouse.settings import Settings
+from lakehouse.spark import Lake
+from lakehouse.tables import SNAPSHOT_TABLES
+from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, SNAPSHOTS
+from lakehouse.tables.model import Table
+from lakehouse.tables.silver import EVENTS
+from loginlake.pipeline import refresh
+from tests.damage import COMMIT_DAMAGES, FILE_DAMAGES, Damage, commits, garble_pointer, remove_checkpoint
+from tests.spark_lakes import a_raw_login, append_batch, rows_of
+
+pytestmark = pytest.mark.spark
+
+FAILURES = {"outcome": "failure", "src_ip": "192.0.2.1", "event_at": "2026-02-01T10:00:00Z"}
+LATER = [a_raw_login(20, **FAILURES), a_raw_login(21, event_id="e0-9")]
+
+
+def lake_in(folder: Path, like: Lake) -> Lake:
+    return Lake(like.spark, like.settings.model_copy(update={"root": str(folder)}))
+
+
+def rows(lake: Lake) -> dict[str, list[dict[str, Any]]]:
+    return {table.full_name: rows_of(lake, table) for table in SNAPSHOT_TABLES}
+
+
+def checkpoint(lake: Lake, table: Table) -> None:
+    none = lake.spark._jvm.scala.Option.empty()
+    log = lake.spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(lake.spark._jsparkSession, lake.uri(table))
+    log.checkpoint(log.update(False, none, none), none)
+
+
+@pytest.fixture(scope="module")
+def built(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A lake of two snapshots, with checkpoints at the first; copied for each test."""
+    folder = tmp_path_factory.mktemp("built")
+    lake = Lake(spark, Settings(root=str(folder / "lake"), state=folder / "state", _env_file=None))
+    append_batch(lake, [a_raw_login(offset, **FAILURES, username=f"u{offset}") for offset in range(8)])
+    refresh(lake, lake.settings)
+    for table in (EVENTS, PAIR_ACTIVITY, SNAPSHOTS):
+        checkpoint(lake, table)
+    append_batch(lake, [a_raw_login(9), a_raw_login(10, src_ip="198.51.100.1")], number=1)
+    refresh(lake, lake.settings)
+    return lake
+
+
+@pytest.fixture
+def lake(built: Lake, tmp_path: Path) -> Lake:
+    return lake_in(Path(shutil.copytree(built.settings.root, tmp_path / "lake")), built)
+
+
+@pytest.fixture(scope="module")
+def expected(built: Lake, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    """What silver and gold hold after the next batch, where nothing was damaged."""
+    folder = tmp_path_factory.mktemp("expected") / "lake"
+    whole = lake_in(Path(shutil.copytree(built.settings.root, folder)), built)
+    append_batch(whole, LATER, number=2)
+    refresh(whole, whole.settings)
+    return rows(whole)
+
+
+LOST = {
+    "silver's last commit is removed": (EVENTS, COMMIT_DAMAGES["removed"]),
+    "silver's last commit is empty": (EVENTS, COMMIT_DAMAGES["empty"]),
+    "the base's last commit is removed": (PAIR_ACTIVITY, COMMIT_DAMAGES["removed"]),
+    "the base's last commit is empty": (PAIR_ACTIVITY, COMMIT_DAMAGES["empty"]),
+    "a metric's last commit is removed": (IP_ACTIVITY.table, COMMIT_DAMAGES["removed"]),
+    "the last snapshot is removed": (SNAPSHOTS, COMMIT_DAMAGES["removed"]),
+    "the last snapshot is empty": (SNAPSHOTS, COMMIT_DAMAGES["empty"]),
+    "silver's checkpoint is removed": (EVENTS, remove_checkpoint),
+    "the pointer to the base's checkpoint is garbage": (PAIR_ACTIVITY, garble_pointer),
+}
+
+
+@pytest.mark.parametrize(("table", "damage"), LOST.values(), ids=LOST.keys())
+def test_the_next_refresh_makes_what_was_lost_again(
+    lake: Lake,
+    expected: dict[str, list[dict[str, Any]]],
+    table: Table,
+    damage: Damage,
+) -> None:
+    damage(Path(lake.uri(table)))
+    # More comes before anything has noticed, so that silver may reach the version that it had.
+    append_batch(lake, LATER, number=2)
+
+    with capture_logs() as logs:
+        snapshot = refresh(lake, lake.settings)
+
+    assert rows(lake) == expected
+    assert snapshot is not None
+    assert snapshot.versions == {table.full_name: lake.version(table) for table in SNAPSHOT_TABLES}
+    lost = [log["tables"] for log in logs if log["event"] == "commits_lost"]
+    assert lost == ([[table.full_name]] if damage in COMMIT_DAMAGES.values() and table != SNAPSHOTS else [])
+
+
+DAMAGED = {
+    "silver's last commit is garbage": (EVENTS, COMMIT_DAMAGES["garbage"], r"_delta_log/0+2\.json"),
+    "the base's last commit is garbage": (PAIR_ACTIVITY, COMMIT_DAMAGES["garbage"], r"_delta_log/0+2\.json"),
+    "the last snapshot is garbage": (SNAPSHOTS, COMMIT_DAMAGES["garbage"], r"_delta_log/0+2\.json"),
+    "a file of silver is truncated": (EVENTS, FILE_DAMAGES["truncated"], r"events/verdict=accepted/.*\.parquet"),
+    "a file of silver is missing": (EVENTS, FILE_DAMAGES["missing"], r"events/verdict=accepted/.*\.parquet"),
+    "a file of snapshots is truncated": (SNAPSHOTS, FILE_DAMAGES["truncated"], r"snapshots/.*\.parquet"),
+}
+
+
+@pytest.mark.parametrize(("table", "damage", "named"), DAMAGED.values(), ids=DAMAGED.keys())
+def test_what_can_not_be_made_again_stops_the_refresh_with_the_file_and_the_mend(
+    lake: Lake, table: Table, damage: Damage, named: str
+) -> None:
+    damage(Path(lake.uri(table)))
+    append_batch(lake, LATER, number=2)
+
+    with pytest.raises(LakeUnreadable, match=rf"{named}.*Restore it from a copy") as stopped, told():
+        refresh(lake, lake.settings)
+
+    assert "\n" not in str(stopped.value)
+
+
+def test_a_log_whose_checkpoint_and_older_commits_are_gone_stops_the_refresh(lake: Lake) -> None:
+    events = Path(lake.uri(EVENTS))
+    remove_checkpoint(events)
+    for commit in commits(events)[:2]:
+        commit.unlink()
+
+    with pytest.raises(LakeUnreadable, match=r"silver.events.*Restore it"), told():
+        refresh(lake, lake.settings)
+
+
+def test_a_lake_that_was_copied_elsewhere_goes_on_there(lake: Lake, expected: dict[str, list[dict[str, Any]]]) -> None:
+    append_batch(lake, LATER, number=2)
+    refresh(lake, lake.settings)
+
+    assert rows(lake) == expected
