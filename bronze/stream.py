@@ -15,6 +15,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 
 from lakehouse import kafka
 from lakehouse.errors import ClockWentBack, LakehouseError, StreamFailed, TopicChanged
+from lakehouse.faults import fault_of
 from lakehouse.kafka import Bounds
 from lakehouse.locks import writer_lock
 from lakehouse.offsets import Offsets, Partition, offsets_to_json
@@ -34,12 +35,19 @@ class Ingest:
     """Appends each micro-batch to bronze, at an instant later than the last one's.
 
     The order of instants is the order of arrival, by which silver settles who of two copies came first.
+
+    Args:
+        lake: Where bronze lies.
+        last: The instant of bronze's last batch.
+        clock: Gives the instant of the next one.
+        topic_id: The id of the topic that bronze is read from; Spark would go on with another of the same name.
     """
 
-    def __init__(self, lake: Lake, *, last: datetime | None, clock: Clock) -> None:
+    def __init__(self, lake: Lake, *, last: datetime | None, clock: Clock, topic_id: str) -> None:
         self.lake = lake
         self.last = last
         self.clock = clock
+        self.topic_id = topic_id
         self.failure: LakehouseError | None = None
 
     def __call__(self, records: DataFrame, batch_id: int) -> None:
@@ -48,8 +56,9 @@ class Ingest:
         if batch_id == 0 and records.isEmpty():
             return
         try:
+            refuse_other_topic(self.lake.settings, self.topic_id)
             ingested_at = self.last = self.checked_now()
-        except ClockWentBack as error:
+        except LakehouseError as error:
             self.failure = error
             raise
         rows = records.withColumnsRenamed({"timestamp": "appended_at", "timestampType": "timestamp_type"})
@@ -97,15 +106,15 @@ def running_stream(
     with writer_lock(lake.spark, settings, "bronze"):
         lake.ensure(RAW_LOGS)
         kafka.ensure_topic(settings)
-        hold_topic_id(lake, settings)
+        topic_id = hold_topic_id(lake, settings)
         starting = starting_offsets(lake, settings)
-        ingest = Ingest(lake, last=last_ingest(lake), clock=clock)
+        ingest = Ingest(lake, last=last_ingest(lake), clock=clock, topic_id=topic_id)
         ingest.checked_now()
         query = _start(lake, settings, starting, ingest=ingest, once=once)
         try:
             yield query
         except StreamingQueryException as error:
-            raise ingest.failure or _stream_failed(error) from error
+            raise ingest.failure or _why_it_stopped(error, lake, settings) from error
         finally:
             query.stop()
 
@@ -142,17 +151,31 @@ def last_ingest(lake: Lake) -> datetime | None:
     return last
 
 
-def hold_topic_id(lake: Lake, settings: Settings) -> None:
-    """Notes the broker's id of the topic at first sight, and holds it against the noted one ever after.
+def hold_topic_id(lake: Lake, settings: Settings) -> str:
+    """Notes the broker's id of the topic at first sight, holds it against the noted one ever after, and gives it.
 
     Raises:
         TopicChanged: The topic was recreated: offsets of the two would be confused.
     """
     name = f"loginlake.topicId.{settings.topic}"
-    noted, current = lake.table_property(RAW_LOGS, name), kafka.topic_id(settings)
+    noted = lake.table_property(RAW_LOGS, name)
     if noted is None:
-        lake.set_property(RAW_LOGS, name=name, value=current)
-    elif noted != current:
+        noted = kafka.topic_id(settings)
+        lake.set_property(RAW_LOGS, name=name, value=noted)
+    else:
+        refuse_other_topic(settings, noted)
+    return noted
+
+
+def refuse_other_topic(settings: Settings, noted: str) -> None:
+    """Holds the broker's topic to be the one with that id.
+
+    Raises:
+        TopicChanged: It has another id.
+        BrokerFailed: The broker does not answer, or no longer has the topic.
+    """
+    current = kafka.topic_id(settings)
+    if noted != current:
         raise TopicChanged(
             f"Topic {settings.topic!r} has id {current}, but bronze was read from the one with id {noted}",
             mend="Point LOGINLAKE_KAFKA at the broker of this lake, or start a new lake with LOGINLAKE_ROOT",
@@ -185,8 +208,14 @@ def _checked_start(at: Partition, read: int | None, bounds: Bounds) -> int:
     return read
 
 
-def _stream_failed(error: StreamingQueryException) -> StreamFailed:
-    return StreamFailed(
+def _why_it_stopped(error: StreamingQueryException, lake: Lake, settings: Settings) -> LakehouseError:
+    """What ended a running stream: what would refuse a start now, else what the machine did, else Spark's own words."""
+    try:
+        hold_topic_id(lake, settings)
+        starting_offsets(lake, settings)
+    except LakehouseError as refusal:
+        return refusal
+    return fault_of(error) or StreamFailed(
         f"The bronze stream failed: {str(error.getMessage() or error).splitlines()[0]}",
         mend="Mend the cause and start bronze again; it goes on after its last row",
     )
