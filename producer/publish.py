@@ -138,7 +138,7 @@ class Outbox:
             self.fault = "no delivery report"
 
     def _wait_for_room(self) -> None:
-        """Lets the full queue empty a little; Ctrl-C ends that as it ends `flush`, and what is lost is still counted."""
+        """Lets the full queue empty a little; Ctrl-C ends that as it ends `flush`, and what is lost is counted."""
         try:
             self._producer.poll(FULL_QUEUE_SECONDS)
         except KeyboardInterrupt:
