@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,9 +10,6 @@ from lakehouse.door import stop_on_signals
 
 if TYPE_CHECKING:
     from lakehouse.spark import Lake
-
-# py4j logs these with a traceback, on the root logger, and hands the interruption or the error on as well.
-SAID_TWICE = ("KeyboardInterrupt while sending command.", "Exception while sending command.")
 
 
 @contextmanager
@@ -31,7 +27,6 @@ def spark_job(name: str) -> Iterator[Lake]:
     from lakehouse.spark import Lake, spark_session
 
     configure_logs()
-    logging.getLogger().addFilter(_is_said_once)
     settings = load_settings()
     # A JVM whose start is interrupted would stay behind. Afterwards our handlers are back, not the one that Spark
     # sets: it fails the running job, whose error would hide that a person wanted the end.
@@ -43,7 +38,3 @@ def spark_job(name: str) -> Iterator[Lake]:
         yield Lake(spark, settings)
     finally:
         spark.stop()
-
-
-def _is_said_once(record: logging.LogRecord) -> bool:
-    return record.msg not in SAID_TWICE

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TextIO
 
 import structlog
 
+# py4j logs these with a traceback, and hands the interruption or the error on as well.
+SAID_TWICE = (
+    "KeyboardInterrupt while sending command.",
+    "Exception while sending command.",
+    "There was an exception while executing the Python Proxy on the Python Side.",
+)
+PY4J_LOGGERS = (None, "py4j.clientserver")
+
 
 def configure_logs(output: TextIO | None = None) -> None:
     """Sets up structlog once for this process; called at each door."""
+    for name in PY4J_LOGGERS:
+        logging.getLogger(name).addFilter(_is_said_once)
     output = output or sys.stderr
     renderer = structlog.dev.ConsoleRenderer() if output.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
@@ -23,3 +34,7 @@ def configure_logs(output: TextIO | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(output),
         cache_logger_on_first_use=True,
     )
+
+
+def _is_said_once(record: logging.LogRecord) -> bool:
+    return record.msg not in SAID_TWICE

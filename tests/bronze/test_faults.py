@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from lakehouse.faults import told
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
-from tests.bronze.test_stream import PATIENCE_SECONDS, a_topic, await_rows, offsets, rows, send
+from tests.bronze.test_stream import PATIENCE_SECONDS, a_topic, add_partitions, await_rows, offsets, rows, send
 from tests.damage import COMMIT_DAMAGES, Damage
 from tests.mounts import fill, mounted
 
@@ -88,10 +89,23 @@ def test_a_topic_that_is_recreated_under_a_running_stream_stops_it_and_both_ids_
         recreate(settings)
         send(settings, *[b"new"] * records)
 
-    with pytest.raises(TopicChanged, match=rf"bronze was read from the one with id {noted}"):
+    with pytest.raises(TopicChanged, match=re.escape(f"bronze was read from the one with id {noted}")):
         run_until_it_stops(fed_lake, settings, rows=2, then=begin_anew)
 
     assert [row["value"] for row in rows(fed_lake)] == [b"1", b"2"]
+
+
+def test_a_partition_that_is_added_under_a_running_stream_is_read_from_its_beginning(fed_lake: Lake) -> None:
+    settings = a_topic(fed_lake).model_copy(update={"bronze_every": 0.5})
+    send(settings, b"1")
+
+    with running_stream(fed_lake, settings, once=False) as query:
+        await_rows(fed_lake, 1, query)
+        add_partitions(settings, 3)
+        send(settings, b"2", b"3", partition=2)
+        await_rows(fed_lake, 3, query)
+
+    assert offsets(fed_lake) == [(0, 0), (2, 0), (2, 1)]
 
 
 def test_a_broker_that_was_set_back_stops_the_job_with_what_it_lacks(fed_lake: Lake) -> None:

@@ -123,9 +123,7 @@ def test_a_partition_that_was_added_is_read_from_its_beginning(fed_lake: Lake) -
     settings = a_topic(fed_lake)
     send(settings, b"1")
     ingest_once(fed_lake, settings)
-    admin = kafka.admin_client(settings)  # the answer comes only while it lives
-    admin.create_partitions([NewPartitions(settings.topic, 3)])[settings.topic].result(10)
-    _await_partitions(settings, 3)
+    add_partitions(settings, 3)
     send(settings, b"2", b"3", partition=2)
 
     ingest_once(fed_lake, settings)
@@ -196,7 +194,10 @@ def test_a_running_stream_reads_what_comes_and_refuses_a_second_writer(fed_lake:
     assert offsets(fed_lake) == [(0, 0), (1, 0)]
 
 
-def _await_partitions(settings: Settings, count: int) -> None:
+def add_partitions(settings: Settings, count: int) -> None:
+    """Gives the topic so many partitions, and waits until all know it."""
+    admin = kafka.admin_client(settings)  # the answer comes only while it lives
+    admin.create_partitions([NewPartitions(settings.topic, count)])[settings.topic].result(10)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while len(kafka.partition_bounds(settings)) < count:
         assert time.monotonic() < deadline
