@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,6 +19,7 @@ from lakehouse.errors import ClockWentBack, LakehouseError, StreamFailed, TopicC
 from lakehouse.faults import fault_of
 from lakehouse.kafka import Bounds
 from lakehouse.locks import writer_lock
+from lakehouse.maintenance import compacted, vacuum
 from lakehouse.offsets import Offsets, Partition, offsets_to_json
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake
@@ -48,6 +50,7 @@ class Ingest:
         self.last = last
         self.clock = clock
         self.topic_id = topic_id
+        self.maintained_at = clock()
         self.failure: LakehouseError | None = None
 
     def __call__(self, records: DataFrame, batch_id: int) -> None:
@@ -67,6 +70,15 @@ class Ingest:
             rows.withColumn("ingested_at", F.lit(ingested_at)).withColumn("ingested_on", F.lit(ingested_at.date())),
         )
         log.info("batch_written", table=RAW_LOGS.full_name, batch=batch_id)
+        self.maintain(ingested_at)
+
+    def maintain(self, now: datetime) -> None:
+        """Compacts bronze between two batches, when it is time: only who holds its lock may."""
+        if now - self.maintained_at < timedelta(seconds=self.lake.settings.maintain_every):
+            return
+        self.maintained_at = now
+        compacted(self.lake, RAW_LOGS)
+        vacuum(self.lake, RAW_LOGS)
 
     def checked_now(self) -> datetime:
         """Now, which must be later than the last batch.
@@ -107,8 +119,9 @@ def running_stream(
         lake.ensure(RAW_LOGS)
         kafka.ensure_topic(settings)
         topic_id = hold_topic_id(lake, settings)
-        starting = starting_offsets(lake, settings)
-        ingest = Ingest(lake, last=last_ingest(lake), clock=clock, topic_id=topic_id)
+        extent = read_extent(lake, settings.topic)
+        starting = starting_offsets(settings, extent)
+        ingest = Ingest(lake, last=extent.last_ingest, clock=clock, topic_id=topic_id)
         ingest.checked_now()
         query = _start(lake, settings, starting, ingest=ingest, once=once)
         try:
@@ -125,30 +138,37 @@ def ingest_once(lake: Lake, settings: Settings) -> None:
         query.awaitTermination()
 
 
-def starting_offsets(lake: Lake, settings: Settings) -> dict[Partition, int]:
+@dataclass(frozen=True)
+class Extent:
+    """How far bronze has read.
+
+    Attributes:
+        offsets: One past the largest offset, per partition of the topic that has rows.
+        last_ingest: The instant of the last batch of any topic, UTC; None while bronze is empty.
+    """
+
+    offsets: Offsets
+    last_ingest: datetime | None
+
+
+def read_extent(lake: Lake, topic: str) -> Extent:
+    """How far bronze has read, by its own rows."""
+    largest = lake.read(RAW_LOGS).groupBy("topic", "partition").agg(F.max("offset"), F.max("ingested_at"))
+    spans = [tuple(span.values()) for span in largest.toArrow().to_pylist()]
+    return Extent(
+        offsets={(name, partition): offset + 1 for name, partition, offset, _ in spans if name == topic},
+        last_ingest=max((ingested_at for *_, ingested_at in spans), default=None),
+    )
+
+
+def starting_offsets(settings: Settings, extent: Extent) -> dict[Partition, int]:
     """Where to go on in each partition: after bronze's last row, or where the broker's records begin.
 
     Raises:
         TopicChanged: The broker has dropped records that bronze lacks, or holds fewer than bronze has.
     """
-    read = next_offsets(lake, settings.topic)
-    starting = {}
-    for at, bounds in kafka.partition_bounds(settings).items():
-        starting[at] = _checked_start(at, read.get(at), bounds)
-    return starting
-
-
-def next_offsets(lake: Lake, topic: str) -> dict[Partition, int]:
-    """One past bronze's largest offset, per partition of the topic that has rows."""
-    largest = lake.read(RAW_LOGS).where(F.col("topic") == topic).groupBy("topic", "partition").agg(F.max("offset"))
-    return {(topic, partition): offset + 1 for topic, partition, offset in largest.collect()}
-
-
-def last_ingest(lake: Lake) -> datetime | None:
-    """The instant of bronze's last batch, UTC; None while it is empty."""
-    last: datetime | None
-    (last,) = lake.read(RAW_LOGS).agg(F.max("ingested_at").alias("at")).toArrow().column("at").to_pylist()
-    return last
+    bounds = kafka.partition_bounds(settings)
+    return {at: _checked_start(at, extent.offsets.get(at), bound) for at, bound in bounds.items()}
 
 
 def hold_topic_id(lake: Lake, settings: Settings) -> str:

@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     bronze_every: float = Field(5.0, gt=0, description="Seconds between bronze commits of a running stream.")
     bronze_batch: int = Field(2_000_000, ge=1, description="Kafka records that one bronze commit takes at most.")
     refresh_every: float = Field(60.0, gt=0, description="Seconds between the starts of two refreshes, at least.")
+    maintain_every: float = Field(3600.0, gt=0, description="Seconds between two upkeeps of a running lake.")
     host: str = Field("127.0.0.1", description="Where the API listens.")
     port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
     open: bool = Field(False, description="Serve without keys off loopback, since something else guards the door.")

@@ -11,6 +11,8 @@ from typing import Any
 from lakehouse.errors import InFuture, SnapshotMissing
 from lakehouse.offsets import Partition, offsets_from_json, offsets_to_json
 
+# A property of gold.snapshots: the oldest snapshot that may still be asked for.
+PROMISED_FROM = "loginlake.promisedFrom"
 NO_SNAPSHOT = "Run `loginlake refresh` to publish one"
 
 
@@ -78,6 +80,17 @@ def next_instant(previous: Snapshot | None, *, clock: datetime) -> datetime:
     if previous is None:
         return clock
     return max(clock, previous.at + timedelta(microseconds=1))
+
+
+def oldest_needed(snapshots: Sequence[Snapshot], *, since: datetime) -> Snapshot:
+    """The oldest snapshot that was the newest one at some moment from `since` on.
+
+    Args:
+        snapshots: All published snapshots, oldest first; at least one.
+        since: An instant, UTC.
+    """
+    superseded = [later for later in snapshots if later.at <= since]
+    return superseded[-1] if superseded else snapshots[0]
 
 
 def resolve_snapshot(

@@ -114,10 +114,7 @@ class Lake:
 
     def version(self, table: Table) -> int:
         """The newest version of the table."""
-        jvm: Any = self.spark._jvm
-        none = jvm.scala.Option.empty()
-        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.uri(table))
-        return int(log.update(False, none, none).version())
+        return int(self.newest(table).version())
 
     def user_metadata(self, table: Table) -> str | None:
         """The userMetadata of the newest commit, None where it has none."""
@@ -130,7 +127,7 @@ class Lake:
         Raises:
             LakeUnreadable: The commit is garbled.
         """
-        jvm: Any = self.spark._jvm
+        jvm = self.jvm
         path = jvm.org.apache.hadoop.fs.Path(f"{self.uri(table)}/_delta_log/{version:020}.json")
         files = path.getFileSystem(self.spark._jsparkSession.sessionState().newHadoopConf())
         if not files.exists(path):
@@ -152,9 +149,8 @@ class Lake:
 
     def table_property(self, table: Table, name: str) -> str | None:
         """A table property of our own, None where it is not set."""
-        described = DeltaTable.forPath(self.spark, self.uri(table)).detail().select("properties").first()
-        properties: dict[str, str] = described["properties"] if described else {}
-        return properties.get(name)
+        value = self.newest(table).metadata().configuration().get(name)
+        return value.get() if value.isDefined() else None
 
     def set_property(self, table: Table, *, name: str, value: str) -> None:
         """Sets a table property of our own, in a commit of its own."""
@@ -199,6 +195,17 @@ class Lake:
             .whenNotMatchedInsert("new.is_present", values=values)
             .execute()
         )
+
+    @property
+    def jvm(self) -> Any:
+        """The classes of Spark's JVM."""
+        return self.spark._jvm
+
+    def newest(self, table: Table) -> Any:
+        """Delta's own snapshot of the newest version: asked in the JVM, it costs no Spark job."""
+        none = self.jvm.scala.Option.empty()
+        log = self.jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.uri(table))
+        return log.update(False, none, none)
 
     def _create(self, table: Table) -> None:
         builder = DeltaTable.createIfNotExists(self.spark).location(self.uri(table)).addColumns(struct_type(table))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 import typer
@@ -11,16 +10,17 @@ from bronze.cli import bronze
 from gold.cli import gold, outcome
 from lakehouse import door
 from lakehouse.door import stop_on_signals
-from lakehouse.errors import BrokerFailed, UsageError
+from lakehouse.errors import BrokerFailed
 from lakehouse.job import spark_job
-from loginlake import read
+from loginlake import maintaining, read
+from loginlake.durations import seconds
 from loginlake.verifying import verify
+from loginlake.writing import print_table
 from producer.cli import app as produce
 from serving.cli import serve
 from silver.cli import silver
 
 POLL_SECONDS = 0.5
-SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 # Shown below each verb's help.
 EXAMPLES = {
@@ -31,6 +31,7 @@ EXAMPLES = {
     "silver": "loginlake silver",
     "gold": "loginlake gold",
     "refresh": "loginlake refresh --every 60s",
+    "maintain": "loginlake maintain --dry-run",
     "serve": "loginlake serve --port 8080",
     "verify": "loginlake verify --snapshot 1 --deep",
     "tables": "loginlake tables --json",
@@ -120,18 +121,6 @@ app.command()(silver)
 app.command()(gold)
 
 
-def seconds(duration: str) -> int:
-    """The seconds of a duration such as 15s, 1m or 1h.
-
-    Raises:
-        UsageError: It is no duration.
-    """
-    written = re.fullmatch(r"([1-9][0-9]{0,6})([smh])", duration)
-    if written is None:
-        raise UsageError(f"{duration!r} is no duration", mend="Write one such as 15s, 1m or 1h")
-    return int(written[1]) * SECONDS[written[2]]
-
-
 @app.command()
 def refresh(
     *, every: Annotated[str | None, typer.Option(metavar="60s", help="Go on until Ctrl-C, at most this often.")] = None
@@ -155,6 +144,7 @@ app.command()(serve)
 
 app.command()(verify)
 read.register(app)
+maintaining.register(app)
 
 
 @app.command()
@@ -166,7 +156,7 @@ def doctor(*, json: Json = False) -> None:
     if json:
         _print_json([finding.to_dict() for finding in findings])
     else:
-        _print_table(*Finding.COLUMNS, rows=[finding.cells() for finding in findings])
+        print_table(*Finding.COLUMNS, rows=[finding.cells() for finding in findings])
     if any(finding.state is State.FAIL for finding in findings):
         raise typer.Exit(1)
 
@@ -187,18 +177,6 @@ def _print_json(value: object) -> None:
     import json
 
     typer.echo(json.dumps(value, indent=2))
-
-
-def _print_table(*columns: str, rows: list[tuple[str, ...]]) -> None:
-    import rich.box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*columns, box=rich.box.SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console(highlight=False).print(table)
 
 
 for command in app.registered_commands:

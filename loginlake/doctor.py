@@ -9,13 +9,15 @@ import os
 import shutil
 import socket
 import sys
+import time
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from http.client import HTTPConnection, HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from stat import S_ISREG
 from typing import ClassVar
 
 from lakehouse.conf import conf_folder
@@ -27,6 +29,7 @@ from lakehouse.settings import Settings, load_settings
 OLDEST_PYTHON = (3, 11)
 LEAST_FREE = 2 * 10**9
 PROBE_SECONDS = 2.0
+DAY_SECONDS = 86_400.0
 # A package, and the jar that must have its version.
 PAIRED = {"pyspark": "spark-sql-kafka", "delta-spark": "delta-spark"}
 WITHOUT_SPARK = "To run jobs: `pip install 'loginlake[spark]'`; reading, verify and serve need none"
@@ -83,6 +86,7 @@ def diagnose() -> list[Finding]:
         *check_kafka(settings),
         check_api(settings),
         *check_disks(settings),
+        *check_lake(settings),
     ]
 
 
@@ -190,6 +194,32 @@ def check_disks(settings: Settings) -> list[Finding]:
     """Room and the right to write, under the lake where it is a folder, and under the state."""
     places = {"lake disk": settings.root, "state disk": str(settings.state)}
     return [_check_disk(check, Path(place)) for check, place in places.items() if "://" not in place]
+
+
+def check_lake(settings: Settings) -> list[Finding]:
+    """How large a lake on this machine is, and what the last day has added to it."""
+    root = Path(settings.root)
+    if "://" in settings.root or not root.is_dir():
+        return []
+    since = time.time() - DAY_SECONDS
+    stats = list(_file_stats(root))
+    whole, new = sum(stat.st_size for stat in stats), sum(stat.st_size for stat in stats if stat.st_mtime >= since)
+    what = f"{_megabytes(whole)} in {len(stats):,} files, {_megabytes(new)} of it from the last 24 hours"
+    return [Finding("lake", State.OK, what)]
+
+
+def _file_stats(root: Path) -> Iterator[os.stat_result]:
+    for file in root.rglob("*"):
+        try:
+            stat = file.stat()
+        except FileNotFoundError:  # its writer took it away meanwhile
+            continue
+        if S_ISREG(stat.st_mode):
+            yield stat
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 10**6:,.1f} MB"
 
 
 def _check_disk(check: str, place: Path) -> Finding:

@@ -13,10 +13,12 @@ import structlog
 
 from bronze.stream import running_stream
 from gold.job import publish_snapshot
+from lakehouse.errors import LockHeld
 from lakehouse.locks import writer_lock
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.spark import Lake
+from loginlake.maintain import maintain
 from silver.job import append_events
 
 if TYPE_CHECKING:
@@ -51,14 +53,29 @@ def refresh_every(
     seconds: float,
     published: Callable[[Snapshot], None] = lambda _: None,
 ) -> None:
-    """Refreshes until told to stop: as soon as the last one ended, but at most once every so many seconds."""
+    """Refreshes until told to stop: as soon as the last one ended, but at most once every so many seconds.
+
+    Now and then, when a refresh has ended, it maintains the lake.
+    """
+    maintained = time.monotonic()
     lake.spark.sparkContext.setLocalProperty("spark.scheduler.pool", "refresh")
     while not stop.is_set():
         started = time.monotonic()
         snapshot = refresh(lake, settings)
         if snapshot is not None:
             published(snapshot)
+        if time.monotonic() - maintained >= settings.maintain_every:
+            maintain_if_free(lake, settings)
+            maintained = time.monotonic()
         stop.wait(max(0.0, started + seconds - time.monotonic()))
+
+
+def maintain_if_free(lake: Lake, settings: Settings) -> None:
+    """Maintains the lake; where that must wait for a reader or another job, the next time will do."""
+    try:
+        maintain(lake, settings)
+    except LockHeld as held:
+        log.warning("not_maintained", reason=held.what)
 
 
 def run_until(

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from loginlake.writing import print_table
+
 if TYPE_CHECKING:
     from loginlake.verify.report import Check, Report
 
 VERIFY_FAILED = 3
 # So many faults of one claim are printed; --json has more.
 PRINTED = 100
-PLAIN_WIDTH = 140
 STATES = {True: "ok", False: "FAULT", None: "not checked"}
 
 
@@ -69,7 +70,7 @@ def _print_json(report: Report) -> None:
 
 
 def _print_report(report: Report) -> None:
-    _print_table(
+    print_table(
         "claim",
         "checked",
         "faults",
@@ -77,7 +78,7 @@ def _print_report(report: Report) -> None:
         rows=[(check.claim, f"{check.checked:,}", f"{check.faults:,}", STATES[check.holds]) for check in report.checks],
     )
     counts = {**report.layers, **{f"silver {verdict}": rows for verdict, rows in report.verdicts.items()}}
-    _print_table("layer", "rows", rows=[(name, "-" if n is None else f"{n:,}") for name, n in counts.items()])
+    print_table("layer", "rows", rows=[(name, "-" if n is None else f"{n:,}") for name, n in counts.items()])
     for check in report.checks:
         _print_words(check)
     faulty = sum(check.holds is False for check in report.checks)
@@ -94,18 +95,3 @@ def _print_words(check: Check) -> None:
         typer.echo(f"{check.claim}: and {len(check.named) - PRINTED:,} more, which --json names")
     if check.mend:
         typer.echo(f"  mend: {check.mend}")
-
-
-def _print_table(*columns: str, rows: list[tuple[str, ...]]) -> None:
-    import rich.box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        table.add_column(name, justify="right" if name in ("checked", "faults", "rows") else "left")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console = Console(highlight=False)
-    Console(width=None if console.is_terminal else PLAIN_WIDTH, highlight=False).print(table)

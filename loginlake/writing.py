@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,31 @@ if TYPE_CHECKING:
     import polars as pl
 
 WIDEST = 100_000
+# Off a terminal a table is as wide as that.
+PLAIN_WIDTH = 160
+NUMBERS = frozenset({"checked", "faults", "rows", "small files", "bytes before", "bytes after"})
 
 
 def write_rows(rows: pl.DataFrame, form: str) -> None:
     """Writes the rows in one of `FORMS`."""
     FORMS[form](rows)
     sys.stdout.flush()
+
+
+def print_table(*columns: str, rows: Sequence[Sequence[str]]) -> None:
+    """Prints cells of text under their columns; those named in `NUMBERS` stand right."""
+    import rich.box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in NUMBERS else "left")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console(highlight=False)
+    Console(width=None if console.is_terminal else PLAIN_WIDTH, highlight=False).print(table)
 
 
 def _table(rows: pl.DataFrame) -> None:

@@ -10,6 +10,7 @@ import structlog
 import uvicorn
 
 from lakehouse.errors import PortTaken, UsageError
+from lakehouse.locks import reader_lock
 from lakehouse.settings import Settings
 from serving.app import create_app
 
@@ -31,7 +32,8 @@ def serve(settings: Settings) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: None)
     log.info("serving", url=f"http://{settings.host}:{settings.port}")
-    server.run(sockets=[listener])
+    with reader_lock(settings):
+        server.run(sockets=[listener])
 
 
 def refuse_open_door(settings: Settings) -> None:

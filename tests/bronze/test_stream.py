@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
 
-from bronze.stream import ingest_once, last_ingest, running_stream
+from bronze.stream import ingest_once, read_extent, running_stream
 from lakehouse import kafka
 from lakehouse.errors import ClockWentBack, LockHeld
 from lakehouse.settings import Settings
@@ -38,6 +38,10 @@ def a_topic(lake: Lake) -> Settings:
 
 def offsets(lake: Lake) -> list[tuple[int, int]]:
     return [(row["partition"], row["offset"]) for row in rows(lake)]
+
+
+def last_ingest(lake: Lake) -> datetime:
+    return read_extent(lake, lake.settings.topic).last_ingest
 
 
 def rows(lake: Lake) -> list[dict[str, Any]]:

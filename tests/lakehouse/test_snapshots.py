@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lakehouse.errors import InFuture, SnapshotMissing
-from lakehouse.snapshots import Snapshot, next_instant, resolve_snapshot, snapshot_from_row
+from lakehouse.snapshots import Snapshot, next_instant, oldest_needed, resolve_snapshot, snapshot_from_row
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -103,3 +103,10 @@ def test_an_instant_to_come_is_refused() -> None:
 def test_before_the_first_snapshot_the_mend_is_to_refresh() -> None:
     with pytest.raises(SnapshotMissing, match="loginlake refresh"):
         resolve_snapshot([], clock=NOON)
+
+
+@pytest.mark.parametrize(("hours", "oldest"), [(0, 3), (3, 3), (3.5, 3), (4, 4), (9, 5)])
+def test_a_snapshot_is_needed_until_the_next_one_is_older_than_the_promise(hours: float, oldest: int) -> None:
+    published = [a_snapshot(3), a_snapshot(4), a_snapshot(5)]
+
+    assert oldest_needed(published, since=NOON + hours * HOUR).id == oldest

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
@@ -25,6 +27,7 @@ from loginlake.doctor import (
     check_jars,
     check_java,
     check_kafka,
+    check_lake,
     check_package,
     check_python,
     diagnose,
@@ -186,6 +189,20 @@ def test_a_lake_on_s3_has_no_disk_here(tmp_path: Path) -> None:
     (state,) = check_disks(settings_with(tmp_path, root="s3://lake"))
 
     assert state.check == "state disk"
+
+
+def test_a_lake_is_told_with_its_size_and_what_the_last_day_added(tmp_path: Path) -> None:
+    settings = settings_with(tmp_path)
+    for name, size, age_seconds in (("new", 3_000_000, 0), ("old", 2_000_000, 90_000)):
+        file = tmp_path / "lake" / "silver" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(bytes(size))
+        os.utime(file, (time.time() - age_seconds,) * 2)
+
+    (found,) = check_lake(settings)
+
+    assert found.state is State.OK
+    assert found.what == "5.0 MB in 2 files, 3.0 MB of it from the last 24 hours"
 
 
 def test_wrong_settings_are_a_finding_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ class HandmadeLake:
         """Writes silver and gold for all of bronze, and a snapshot."""
         events = settled(decoded(self.raw))
         offsets = {
-            (self.settings.topic, partition): max(row["offset"] for row in self.raw if row["partition"] == partition) + 1
+            (self.settings.topic, partition): max(row["offset"] for row in self.raw if row["partition"] == partition)
+            + 1
             for partition in sorted({row["partition"] for row in self.raw})
         }
         noted = Progress(offsets, NOON.date(), enrichment_versions())
@@ -146,9 +147,7 @@ def a_healthy_lake(settings: Settings) -> HandmadeLake:
     """Three snapshots over two partitions: attacks, duplicates across partitions, broken and ignored records."""
     lake = HandmadeLake(settings)
     for number in range(3):
-        lake.take(
-            [a_failure(number, second) for second in range(BATCH)] + [b"{}", b"not json", None], partition=0
-        )
+        lake.take([a_failure(number, second) for second in range(BATCH)] + [b"{}", b"not json", None], partition=0)
         lake.take([a_failure(number, 0), a_success(number)], partition=1)
         lake.publish()
     return lake

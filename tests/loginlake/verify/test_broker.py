@@ -23,7 +23,7 @@ RECORDS = "every Kafka record up to bronze's last is in bronze"
 
 
 @pytest.fixture
-def settings(kafka: str, tmp_path: Path) -> Settings:  # noqa: F811 (the servers)
+def settings(kafka: str, tmp_path: Path) -> Settings:
     """An empty lake beside a topic of its own with one partition."""
     place = {"root": str(tmp_path / "lake"), "state": tmp_path / "state"}
     return Settings(kafka=kafka, topic=f"logs-{uuid4().hex[:8]}", topic_partitions=1, **place, _env_file=None)
@@ -117,9 +117,7 @@ def test_offsets_of_aborted_transactions_and_markers_are_no_gap(lake: HandmadeLa
     assert check.notes == ["6 offsets without a record: markers of transactions and what they aborted"]
 
 
-def test_a_gap_that_kafka_no_longer_has_is_expired_until_it_is_accepted(
-    lake: HandmadeLake, settings: Settings
-) -> None:
+def test_a_gap_that_kafka_no_longer_has_is_expired_until_it_is_accepted(lake: HandmadeLake, settings: Settings) -> None:
     send(settings, 10)
     ingest(lake, [0, 1, 4, 5, 9])
     drop_records(settings, below=7)
@@ -165,7 +163,10 @@ def test_a_recreated_topic_is_named_by_both_ids(lake: HandmadeLake, settings: Se
     report = verified(settings)
 
     (fault,) = faults_of(report)
-    assert fault == f"topic {settings.topic} has id {kafka.topic_id(settings)}, bronze was read from the one with id former"
+    assert (
+        fault
+        == f"topic {settings.topic} has id {kafka.topic_id(settings)}, bronze was read from the one with id former"
+    )
 
 
 def test_a_ledger_is_held_against_bronze(lake: HandmadeLake, settings: Settings, tmp_path: Path) -> None:

@@ -155,7 +155,9 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "a snapshot twice": (a_snapshot(3), "snapshot 3 stands 2 times"),
     "time that goes back": (a_snapshot(at=NOON), "snapshot 4 is of 2026-03-02T12:00:00+00:00, not later than"),
     "a version that goes back": (
-        a_snapshot(versions=json.dumps({name: 1 for name in TABLES if name not in ("bronze.raw_logs", "gold.snapshots")})),
+        a_snapshot(
+            versions=json.dumps({name: 1 for name in TABLES if name not in ("bronze.raw_logs", "gold.snapshots")})
+        ),
         "snapshot 4 names version 1 of gold.app_activity, snapshot 3 3",
     ),
     "offsets that silver has not": (
@@ -182,7 +184,10 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "a data file missing": (gone(silver_data), ".parquet is missing"),
     "a data file cut": (cut(silver_data), "bytes, the log says"),
     "a data file empty": (filled(silver_data, b""), " has 0 bytes, the log says"),
-    "a bronze file missing": (gone(lambda lake: a_data_file(lake, RAW_LOGS)), "bronze.raw_logs/ingested_on=2026-03-02/"),
+    "a bronze file missing": (
+        gone(lambda lake: a_data_file(lake, RAW_LOGS)),
+        "bronze.raw_logs/ingested_on=2026-03-02/",
+    ),
 }
 
 

@@ -69,7 +69,10 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "the loser as the winner": (
         cell(
             EVENTS,
-            pl.when(pl.col("verdict") == "duplicate").then(pl.lit("accepted")).otherwise(pl.lit("duplicate")).alias("verdict"),
+            pl.when(pl.col("verdict") == "duplicate")
+            .then(pl.lit("accepted"))
+            .otherwise(pl.lit("duplicate"))
+            .alias("verdict"),
             where=pl.col("event_id") == "f0-0",
         ),
         "logs:0:0 differs in verdict",
@@ -141,9 +144,7 @@ def test_other_enrichment_data_than_is_installed_is_said_and_not_compared(
     assert any("not compared: some rows were enriched with other data" in note for note in notes_of(report))
 
 
-def test_detections_of_another_version_of_the_rule_are_left_as_they_are(
-    lake: HandmadeLake, verified: Verified
-) -> None:
+def test_detections_of_another_version_of_the_rule_are_left_as_they_are(lake: HandmadeLake, verified: Verified) -> None:
     cell(DETECTIONS, pl.lit(0, pl.Int32).alias("rule_version"), where=pl.lit(value=True))(lake)
 
     report = verified(is_deep=True)

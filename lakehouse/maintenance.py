@@ -1,0 +1,127 @@
+"""Upkeep of Delta tables: small files become large ones; files and commits that nothing needs any more go."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
+
+from lakehouse.spark import Lake
+from lakehouse.tables.model import Table
+
+log = structlog.get_logger()
+
+# A partition is compacted when it has so many files smaller than that (also the limit of OPTIMIZE, see
+# conf/spark-defaults.conf): rarer, and reads get slow; more often, and each row is written again and again.
+FRAGMENTS = 8
+SMALL_BYTES = 32 << 20
+PARTITIONS_PER_COMMIT = 100
+LOG_FILE = re.compile(r"\.?(\d{20})\.")
+
+
+@dataclass(frozen=True)
+class Fragmented:
+    """A partition with many small files.
+
+    Attributes:
+        values: Partition column to value, as the log writes it.
+        files: Small files in it.
+        size: Their bytes together.
+    """
+
+    values: dict[str, str]
+    files: int
+    size: int
+
+
+def fragmented(lake: Lake, table: Table) -> list[Fragmented]:
+    """The partitions of the table that are worth compacting."""
+    files = DataFrame(lake.newest(table).allFiles().toDF(), lake.spark)
+    small = files.where(F.col("size") < SMALL_BYTES).groupBy(F.to_json("partitionValues").alias("partition"))
+    counted = small.agg(F.count("*").alias("files"), F.sum("size").alias("size")).where(F.col("files") >= FRAGMENTS)
+    return [Fragmented(json.loads(row["partition"]), row["files"], row["size"]) for row in counted.collect()]
+
+
+def compacted(lake: Lake, table: Table) -> int:
+    """Writes the rows of fragmented partitions into few files: no row changes, nor does the change feed.
+
+    Returns:
+        How many small files there were.
+    """
+    partitions = fragmented(lake, table)
+    for first in range(0, len(partitions), PARTITIONS_PER_COMMIT):
+        optimized = DeltaTable.forPath(lake.spark, lake.uri(table)).optimize()
+        if table.partition_by:
+            optimized = optimized.where(_condition(partitions[first : first + PARTITIONS_PER_COMMIT]))
+        optimized.executeCompaction()
+    files = sum(partition.files for partition in partitions)
+    if files:
+        log.info("compacted", table=table.full_name, files=files)
+    return files
+
+
+def vacuum(lake: Lake, table: Table, *, hours: float | None = None) -> None:
+    """Removes the files that the table no longer names since so many hours, and what crashed writers left.
+
+    The caller holds the lock of the table's writers: a file that is just being written is named by no commit either.
+
+    Args:
+        lake: Where the table lies.
+        table: Which.
+        hours: The table's own property delta.deletedFileRetentionDuration unless given.
+    """
+    DeltaTable.forPath(lake.spark, lake.uri(table)).vacuum(hours)
+
+
+def trim_log(lake: Lake, table: Table, *, needed: int) -> int:
+    """Removes the commits that no version from `needed` on is made of.
+
+    A version is the newest checkpoint at or below it and the commits since then. The oldest go first, so that
+    whoever stops this leaves a log without gaps.
+
+    Returns:
+        How many files went.
+    """
+    newest = lake.newest(table)
+    folder = newest.deltaLog().logPath()
+    if newest.version() == needed:
+        newest.deltaLog().checkpoint()
+    system = folder.getFileSystem(newest.deltaLog().newDeltaHadoopConf())
+    names = sorted(status.getPath().getName() for status in system.listStatus(folder))
+    checkpoints = [_version(name) for name in names if name.endswith(".checkpoint.parquet")]
+    base = max((version for version in checkpoints if version <= needed), default=0)
+    superseded = [name for name in names if LOG_FILE.match(name) and _version(name) < base]
+    for name in superseded:
+        system.delete(_path(lake, folder, name), False)
+    return len(superseded)
+
+
+def size_of(lake: Lake, table: Table) -> int:
+    """Bytes of all files below the table's folder, its log and what it no longer names included."""
+    folder = _path(lake, lake.uri(table))
+    summary = folder.getFileSystem(lake.newest(table).deltaLog().newDeltaHadoopConf()).getContentSummary(folder)
+    return int(summary.getLength())
+
+
+def _condition(partitions: Sequence[Fragmented]) -> str:
+    return " OR ".join(f"({' AND '.join(_equals(partition.values))})" for partition in partitions)
+
+
+def _equals(values: dict[str, str]) -> Iterator[str]:
+    return (f"{column} = '{value}'" for column, value in sorted(values.items()))
+
+
+def _version(name: str) -> int:
+    matched = LOG_FILE.match(name)
+    return int(matched[1]) if matched else -1
+
+
+def _path(lake: Lake, *parts: Any) -> Any:
+    return lake.jvm.org.apache.hadoop.fs.Path(*parts)

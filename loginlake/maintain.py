@@ -1,0 +1,148 @@
+"""What `loginlake maintain` does: compacts, expires snapshots, and removes what no promised one needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from gold.job import publish_snapshot
+from lakehouse.errors import LockHeld
+from lakehouse.locks import no_readers, writer_lock
+from lakehouse.maintenance import compacted, fragmented, size_of, trim_log, vacuum
+from lakehouse.settings import Settings
+from lakehouse.snapshots import PROMISED_FROM, Snapshot, oldest_needed, snapshot_from_row
+from lakehouse.spark import Lake
+from lakehouse.tables import SNAPSHOT_TABLES
+from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.gold import SNAPSHOTS
+from lakehouse.tables.model import Table
+
+log = structlog.get_logger()
+
+Clock = Callable[[], datetime]
+
+# The oldest snapshot whose files are still there when the last removal has ended: none older is looked at again.
+KEPT_FROM = "loginlake.keptFrom"
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What was done, or would be, for one table.
+
+    Attributes:
+        table: Its full name.
+        small_files: Files in partitions that are compacted.
+        bytes_before: Bytes below its folder before.
+        bytes_after: And after; None where nothing was done.
+    """
+
+    table: str
+    small_files: int
+    bytes_before: int
+    bytes_after: int | None
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """What the promise holds on to at a moment.
+
+    Attributes:
+        promised: The oldest snapshot that may still be asked for.
+        kept: The oldest snapshot whose files stay, for who has begun to read it.
+        last: The newest snapshot.
+    """
+
+    promised: Snapshot
+    kept: Snapshot
+    last: Snapshot
+
+
+def horizon(snapshots: Sequence[Snapshot], settings: Settings, now: datetime) -> Horizon:
+    """The snapshots that PROMISE_DAYS and GRACE_DAYS hold on to now; there must be one."""
+    promise, grace = timedelta(days=settings.promise_days), timedelta(days=settings.grace_days)
+    return Horizon(
+        promised=oldest_needed(snapshots, since=now - promise),
+        kept=oldest_needed(snapshots, since=now - promise - grace),
+        last=snapshots[-1],
+    )
+
+
+def planned(lake: Lake) -> list[Upkeep]:
+    """What `maintain` would compact now."""
+    return [
+        Upkeep(table.full_name, sum(part.files for part in fragmented(lake, table)), size_of(lake, table), None)
+        for table in (RAW_LOGS, *SNAPSHOT_TABLES, SNAPSHOTS)
+        if lake.exists(table)
+    ]
+
+
+def maintain(lake: Lake, settings: Settings, *, clock: Clock = lambda: datetime.now(UTC)) -> list[Upkeep]:
+    """Compacts the tables, publishes that as a snapshot, expires snapshots and removes their files.
+
+    Each step leaves a lake that is whole: it may be stopped anywhere.
+
+    Raises:
+        LockHeld: Another job writes silver or gold; or nothing is to be kept for readers and one is there.
+    """
+    with ExitStack() as held:
+        held.enter_context(writer_lock(lake.spark, settings, "refresh"))
+        if settings.grace_days == 0:
+            held.enter_context(no_readers(lake.spark, settings))
+        return [*_maintain_published(lake, settings, clock), *_maintain_bronze(lake, settings)]
+
+
+def published(lake: Lake) -> list[Snapshot]:
+    """All published snapshots, oldest first."""
+    return [snapshot_from_row(row) for row in lake.read(SNAPSHOTS).orderBy("id").toArrow().to_pylist()]
+
+
+def _maintain_published(lake: Lake, settings: Settings, clock: Clock) -> list[Upkeep]:
+    tables = [table for table in (*SNAPSHOT_TABLES, SNAPSHOTS) if lake.exists(table)]
+    before = {table: size_of(lake, table) for table in tables}
+    small = {table: compacted(lake, table) for table in tables}
+    publish_snapshot(lake, settings, clock=clock)
+    snapshots = published(lake)
+    if snapshots:
+        now = max(clock(), snapshots[-1].at)
+        _remove_expired(lake, horizon(snapshots, settings, now), tables, now=now)
+    return [Upkeep(table.full_name, small[table], before[table], size_of(lake, table)) for table in tables]
+
+
+def _remove_expired(lake: Lake, held: Horizon, tables: Sequence[Table], *, now: datetime) -> None:
+    """Says which snapshots are no longer promised, and only then removes what those alone need."""
+    if lake.table_property(SNAPSHOTS, KEPT_FROM) == str(held.kept.id):
+        return
+    lake.set_property(SNAPSHOTS, name=PROMISED_FROM, value=str(held.promised.id))
+    hours = (now - held.kept.at) / timedelta(hours=1)
+    for table in tables:
+        vacuum(lake, table, hours=hours)
+        trim_log(lake, table, needed=_needed_version(lake, table, held))
+    lake.set_property(SNAPSHOTS, name=KEPT_FROM, value=str(held.kept.id))
+    log.info("expired", promised_from=held.promised.id, kept_from=held.kept.id)
+
+
+def _needed_version(lake: Lake, table: Table, held: Horizon) -> int:
+    """The oldest version of the table that is still asked for."""
+    if table == SNAPSHOTS:
+        return max(0, lake.version(SNAPSHOTS) - (held.last.id - held.kept.id))
+    return held.kept.versions.get(table.full_name, 0)
+
+
+def _maintain_bronze(lake: Lake, settings: Settings) -> list[Upkeep]:
+    """Bronze, unless its own job runs, which then does this itself."""
+    if not lake.exists(RAW_LOGS):
+        return []
+    before = size_of(lake, RAW_LOGS)
+    try:
+        with writer_lock(lake.spark, settings, "bronze"):
+            small = compacted(lake, RAW_LOGS)
+            vacuum(lake, RAW_LOGS, hours=24.0 * settings.grace_days)
+            trim_log(lake, RAW_LOGS, needed=lake.version(RAW_LOGS) if settings.grace_days == 0 else 0)
+    except LockHeld as held:
+        log.info("bronze_maintains_itself", holder=held.parts["pid"])
+        return [Upkeep(RAW_LOGS.full_name, 0, before, None)]
+    return [Upkeep(RAW_LOGS.full_name, small, before, size_of(lake, RAW_LOGS))]

@@ -1,0 +1,67 @@
+"""The verb `maintain`."""
+
+from __future__ import annotations
+
+import json as json_text
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lakehouse.door import stop_on_signals
+from lakehouse.errors import UsageError
+from lakehouse.job import spark_job
+from loginlake.durations import seconds
+from loginlake.writing import print_table
+
+if TYPE_CHECKING:
+    from loginlake.maintain import Upkeep
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb to a command line."""
+    app.command()(maintain)
+
+
+def maintain(
+    *,
+    every: Annotated[str | None, typer.Option(metavar="1h", help="Go on until Ctrl-C, at most this often.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compact small files, expire snapshots older than the promise, and remove what only those needed.
+
+    What a promised snapshot, a running stream or an open reader needs stays: PROMISE_DAYS and GRACE_DAYS say how long.
+    """
+    if every and dry_run:
+        raise UsageError("--every and --dry-run are given both", mend="Give one of them")
+    pace = seconds(every) if every else None
+    with spark_job("maintain") as lake:
+        from loginlake import maintain as upkeep
+
+        if dry_run:
+            _print(upkeep.planned(lake), json=json)
+            return
+        with stop_on_signals() as stop:
+            while not stop.is_set():
+                started = time.monotonic()
+                _print(upkeep.maintain(lake, lake.settings), json=json)
+                if pace is None:
+                    return
+                stop.wait(max(0.0, started + pace - time.monotonic()))
+
+
+def _print(done: list[Upkeep], *, json: bool) -> None:
+    if json:
+        typer.echo(json_text.dumps([asdict(upkeep) for upkeep in done]))
+        return
+    rows = [
+        (upkeep.table, f"{upkeep.small_files:,}", f"{upkeep.bytes_before:,}", _shown(upkeep.bytes_after))
+        for upkeep in done
+    ]
+    print_table("table", "small files", "bytes before", "bytes after", rows=rows)
+
+
+def _shown(size: int | None) -> str:
+    return "-" if size is None else f"{size:,}"

@@ -1,0 +1,157 @@
+"""Upkeep of a lake: fewer files, the same answers, and nothing gone that a promise holds on to."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.errors import LockHeld, TableMissing
+from lakehouse.locks import reader_lock
+from lakehouse.maintenance import FRAGMENTS
+from lakehouse.spark import Lake
+from lakehouse.tables import SNAPSHOT_TABLES
+from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.gold import IP_ACTIVITY, SNAPSHOTS
+from lakehouse.tables.model import Table
+from lakehouse.tables.silver import EVENTS
+from loginlake.maintain import maintain, planned, published
+from loginlake.pipeline import refresh
+from loginlake.verify import verify
+from serving.store import Store
+from tests.spark_lakes import a_raw_login, append_batch, rows_of
+
+pytestmark = pytest.mark.spark
+
+REFRESHED_AT = datetime(2026, 2, 3, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def fragmented_lake(lake: Lake) -> Lake:
+    """A lake whose tables have a small file for each of some batches; the last ones only in bronze and silver."""
+    for number in range(FRAGMENTS):
+        append_batch(lake, [a_raw_login(number, event_at=f"2026-02-01T{number:02}:00:00Z")], number=number)
+        if number < 2:
+            refresh(lake, lake.settings, clock=lambda at=REFRESHED_AT + number * DAY: at)
+    refresh(lake, lake.settings, clock=lambda: REFRESHED_AT + 2 * DAY)
+    return lake
+
+
+def holding(lake: Lake, *, promise_days: int, grace_days: int) -> Lake:
+    settings = lake.settings.model_copy(update={"promise_days": promise_days, "grace_days": grace_days})
+    return Lake(lake.spark, settings)
+
+
+def maintained(lake: Lake, *, after: timedelta, promise_days: int = 0, grace_days: int = 0) -> Lake:
+    """The lake after an upkeep, so long after its last snapshot."""
+    kept = holding(lake, promise_days=promise_days, grace_days=grace_days)
+    maintain(kept, kept.settings, clock=lambda: REFRESHED_AT + 2 * DAY + after)
+    return kept
+
+
+def files(lake: Lake, table: Table, pattern: str = "**/part-*.parquet") -> set[str]:
+    folder = Path(lake.uri(table))
+    return {str(file.relative_to(folder)) for file in folder.glob(pattern)}
+
+
+def all_rows(lake: Lake) -> dict[str, list[dict[str, Any]]]:
+    return {table.full_name: rows_of(lake, table) for table in (RAW_LOGS, *SNAPSHOT_TABLES)}
+
+
+def test_small_files_become_one_and_no_row_changes(fragmented_lake: Lake) -> None:
+    before = all_rows(fragmented_lake)
+    assert len(files(fragmented_lake, RAW_LOGS)) == FRAGMENTS
+
+    lake = maintained(fragmented_lake, after=DAY)
+
+    assert all_rows(lake) == before
+    assert len(files(lake, RAW_LOGS)) == 1
+    assert verify(lake.settings, Store(lake.settings)).ok
+
+
+def test_compacted_tables_are_published_and_the_next_refresh_computes_only_what_is_new(fragmented_lake: Lake) -> None:
+    lake = maintained(fragmented_lake, after=DAY, promise_days=30)
+    versions = {table.full_name: lake.version(table) for table in SNAPSHOT_TABLES}
+
+    assert published(lake)[-1].versions == versions
+    assert refresh(lake, lake.settings) is None
+    append_batch(lake, [a_raw_login(90, event_at="2026-02-01T09:00:00Z")], number=90)
+    assert refresh(lake, lake.settings) is not None
+    assert len(rows_of(lake, EVENTS)) == FRAGMENTS + 1
+
+
+def test_what_a_promised_snapshot_needs_stays(fragmented_lake: Lake) -> None:
+    answers = {snapshot.id: store_rows(fragmented_lake, snapshot.id) for snapshot in published(fragmented_lake)}
+
+    lake = maintained(fragmented_lake, after=timedelta(0), promise_days=2)
+
+    assert {number: store_rows(lake, number) for number in answers} == answers
+
+
+def test_a_snapshot_older_than_the_promise_is_refused_and_its_files_go(fragmented_lake: Lake) -> None:
+    before = files(fragmented_lake, IP_ACTIVITY.table)
+
+    lake = maintained(fragmented_lake, after=DAY)
+
+    assert not before & files(lake, IP_ACTIVITY.table)
+    assert json.loads(lake.table_property(SNAPSHOTS, "loginlake.promisedFrom")) == published(lake)[-1].id
+    assert verify(lake.settings, Store(lake.settings)).ok
+
+
+def test_files_of_an_expired_snapshot_stay_for_the_grace(fragmented_lake: Lake) -> None:
+    before = files(fragmented_lake, IP_ACTIVITY.table)
+
+    lake = maintained(fragmented_lake, after=DAY, grace_days=30)
+
+    assert before <= files(lake, IP_ACTIVITY.table)
+    assert lake.table_property(SNAPSHOTS, "loginlake.promisedFrom") == str(published(lake)[-1].id)
+
+
+def test_commits_that_no_kept_version_is_made_of_go(fragmented_lake: Lake) -> None:
+    lake = maintained(fragmented_lake, after=DAY)
+
+    newest = lake.version(EVENTS)
+    assert files(lake, EVENTS, "_delta_log/*.json") == {f"_delta_log/{newest:020}.json"}
+    assert files(lake, EVENTS, "_delta_log/*.checkpoint.parquet") == {f"_delta_log/{newest:020}.checkpoint.parquet"}
+    assert len(Store(lake.settings).snapshots()) == len(published(lake))
+
+
+def test_an_upkeep_with_nothing_to_do_writes_nothing(fragmented_lake: Lake) -> None:
+    lake = maintained(fragmented_lake, after=DAY)
+    tables = (RAW_LOGS, *SNAPSHOT_TABLES, SNAPSHOTS)
+    before = {table.full_name: lake.version(table) for table in tables}
+
+    maintained(lake, after=DAY)
+
+    assert {table.full_name: lake.version(table) for table in tables} == before
+    assert sum(upkeep.small_files for upkeep in planned(lake)) == 0
+
+
+def test_nothing_is_taken_from_a_reader_when_there_is_no_grace(fragmented_lake: Lake) -> None:
+    before = files(fragmented_lake, IP_ACTIVITY.table)
+
+    with reader_lock(fragmented_lake.settings), pytest.raises(LockHeld, match="GRACE_DAYS"):
+        maintained(fragmented_lake, after=DAY)
+
+    assert files(fragmented_lake, IP_ACTIVITY.table) == before
+
+
+def test_a_lake_without_a_snapshot_is_compacted_and_keeps_its_files(lake: Lake) -> None:
+    for number in range(FRAGMENTS):
+        append_batch(lake, [a_raw_login(number)], number=number)
+
+    done = maintain(lake, lake.settings)
+
+    assert {upkeep.table: upkeep.small_files for upkeep in done}[RAW_LOGS.full_name] == FRAGMENTS
+    with pytest.raises(TableMissing):
+        Store(lake.settings).newest_version(IP_ACTIVITY.table)
+
+
+def store_rows(lake: Lake, snapshot_id: int) -> list[dict[str, Any]]:
+    store = Store(lake.settings)
+    rows = store.rows(IP_ACTIVITY.table, store.snapshot(snapshot_id=snapshot_id)).collect()
+    return rows.sort(*IP_ACTIVITY.table.key).to_dicts()
