@@ -232,7 +232,7 @@ def _why_it_stopped(error: StreamingQueryException, lake: Lake, settings: Settin
     """What ended a running stream: what would refuse a start now, else what the machine did, else Spark's own words."""
     try:
         hold_topic_id(lake, settings)
-        starting_offsets(lake, settings)
+        starting_offsets(settings, read_extent(lake, settings.topic))
     except LakehouseError as refusal:
         return refusal
     return fault_of(error) or StreamFailed(

@@ -18,7 +18,7 @@ from loginlake.verify.ranges import Range, ranges_of
 from loginlake.verify.readback import records_within
 from loginlake.verify.report import Check, judged, unchecked
 from loginlake.verify.scope import Scope
-from serving.store import reading
+from serving.files import reading
 
 CLAIM = "every Kafka record up to bronze's last is in bronze"
 SAME_TOPIC = "Kafka's topic is the one that bronze was read from"
