@@ -89,6 +89,10 @@ class SnapshotMissing(LakehouseError):
     """No published snapshot answers the question: none yet, before the first, or an unknown id."""
 
 
+class SnapshotExpired(LakehouseError):
+    """A snapshot was asked for that is older than the promise of time travel, so that its files may be gone."""
+
+
 class InFuture(LakehouseError):
     """A moment was asked for that has not come yet."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from lakehouse.errors import InFuture, SnapshotMissing
+from lakehouse.errors import InFuture, SnapshotExpired, SnapshotMissing
 from lakehouse.offsets import Partition, offsets_from_json, offsets_to_json
 
 # A property of gold.snapshots: the oldest snapshot that may still be asked for.
@@ -91,6 +91,25 @@ def oldest_needed(snapshots: Sequence[Snapshot], *, since: datetime) -> Snapshot
     """
     superseded = [later for later in snapshots if later.at <= since]
     return superseded[-1] if superseded else snapshots[0]
+
+
+def held_to_promise(snapshot: Snapshot, *, promised: Snapshot) -> Snapshot:
+    """The snapshot, if its files are still promised.
+
+    Args:
+        snapshot: The one asked for.
+        promised: The oldest that is promised.
+
+    Raises:
+        SnapshotExpired: It is older than that.
+    """
+    if snapshot.id >= promised.id:
+        return snapshot
+    raise SnapshotExpired(
+        f"Snapshot {snapshot.id}, of {snapshot.at.isoformat()}, is older than what is kept for time travel",
+        mend=f"Ask for {promised.id} or a later one, published at {promised.at.isoformat()} or after",
+        oldest=promised.id,
+    )
 
 
 def resolve_snapshot(

@@ -11,7 +11,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lakehouse.errors import BadQuery, InFuture, LakehouseError, LakeUnreadable, SnapshotMissing, TableMissing
+from lakehouse.errors import (
+    BadQuery,
+    InFuture,
+    LakehouseError,
+    LakeUnreadable,
+    SnapshotExpired,
+    SnapshotMissing,
+    TableMissing,
+)
 from serving.parameters import UnknownParameter
 
 MEDIA_TYPE = "application/problem+json"
@@ -51,6 +59,12 @@ SNAPSHOT_MISSING = Kind(
     "No such snapshot",
     "Nothing was published by then, or no snapshot has that id; the problem names the oldest.",
 )
+SNAPSHOT_EXPIRED = Kind(
+    "snapshot-expired",
+    410,
+    "Snapshot expired",
+    "The snapshot is older than what is kept for time travel; `oldest` is the first that is kept.",
+)
 METHOD_NOT_ALLOWED = Kind(
     "method-not-allowed", 405, "Method not allowed", "The path is there, but not for that method."
 )
@@ -70,6 +84,7 @@ KINDS = (
     BAD_REQUEST,
     NOT_FOUND,
     SNAPSHOT_MISSING,
+    SNAPSHOT_EXPIRED,
     METHOD_NOT_ALLOWED,
     NOT_ACCEPTABLE,
     BAD_VALUE,
@@ -84,6 +99,7 @@ KIND_OF_ERROR: tuple[tuple[type[LakehouseError], Kind], ...] = (
     (UnknownParameter, UNKNOWN_PARAMETER),
     (BadQuery, BAD_VALUE),
     (SnapshotMissing, SNAPSHOT_MISSING),
+    (SnapshotExpired, SNAPSHOT_EXPIRED),
     (TableMissing, NOT_FOUND),
     (InFuture, IN_FUTURE),
     (NotAcceptable, NOT_ACCEPTABLE),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 import polars as pl
@@ -16,7 +18,7 @@ from deltalake.exceptions import TableNotFoundError
 from lakehouse.errors import BadQuery, LakeUnreadable, TableMissing
 from lakehouse.offsets import Offsets
 from lakehouse.settings import Settings
-from lakehouse.snapshots import Snapshot, resolve_snapshot, snapshot_from_row
+from lakehouse.snapshots import PROMISED_FROM, Snapshot, held_to_promise, resolve_snapshot, snapshot_from_row
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.model import Table
@@ -62,6 +64,7 @@ class Store:
         self._publications: DeltaTable | None = None
         self._publication: dict[str, Any] = {}
         self._published: tuple[Snapshot, ...] = ()
+        self._promised_from = 1
 
     def snapshots(self) -> tuple[Snapshot, ...]:
         """All published snapshots, oldest first; none where nothing is published yet.
@@ -96,15 +99,23 @@ class Store:
             with self._lock:
                 self._pinned.clear()
         self._publications, self._publication = handle, commit
+        self._promised_from = int(handle.metadata().configuration.get(PROMISED_FROM) or 1)
 
     def snapshot(self, *, snapshot_id: int | None = None, as_of: datetime | None = None) -> Snapshot:
         """The snapshot asked for; without an id or an instant, the last one.
 
         Raises:
             SnapshotMissing: Nothing published answers.
+            SnapshotExpired: It is older than what is kept for time travel.
             InFuture: `as_of` is later than now.
         """
-        return resolve_snapshot(self.snapshots(), snapshot_id=snapshot_id, as_of=as_of, clock=self._clock())
+        published = self.snapshots()
+        found = resolve_snapshot(published, snapshot_id=snapshot_id, as_of=as_of, clock=self._clock())
+        return held_to_promise(found, promised=self.promised(published)[0])
+
+    def promised(self, published: Sequence[Snapshot]) -> Sequence[Snapshot]:
+        """Of all published snapshots, those that may be asked for: `loginlake maintain` says which no longer."""
+        return published[bisect_left(published, self._promised_from, key=attrgetter("id")) :]
 
     def rows(self, table: Table, snapshot: Snapshot) -> pl.LazyFrame:
         """The rows of a table at a snapshot, in no order.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
 
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
@@ -21,11 +20,6 @@ RESTORE_FILES = (
     "Restore these files from a copy of the lake; without one, write their table anew: "
     "`loginlake rebuild silver` or `loginlake rebuild gold`"
 )
-
-
-def promised(published: Sequence[Snapshot], *, days: int, now: datetime) -> list[Snapshot]:
-    """The snapshots that must still be readable: those within the promise, and the last."""
-    return [each for each in published if each is published[-1] or each.at >= now - timedelta(days=days)]
 
 
 def logs_of(settings: Settings, scope: Scope, snapshots: Sequence[Snapshot]) -> list[Log]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
@@ -14,7 +13,7 @@ from lakehouse.errors import LakehouseError, LakeUnreadable, TableMissing
 from lakehouse.settings import Settings
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.broker import Topic, broker_checks, topics_of
-from loginlake.verify.files import RESTORE_FILES, log_check, logs_of, presence_check, promised, versions_check
+from loginlake.verify.files import RESTORE_FILES, log_check, logs_of, presence_check, versions_check
 from loginlake.verify.identities import identity_checks
 from loginlake.verify.ledger import ledger_check
 from loginlake.verify.positions import position_checks
@@ -23,7 +22,7 @@ from loginlake.verify.ranges import Range
 from loginlake.verify.report import Check, Report, judged, unchecked
 from loginlake.verify.scope import Scope, at_snapshot, whole_lake
 from loginlake.verify.sums import sum_checks
-from serving.store import Store, collected, utc_now
+from serving.store import Store, collected
 
 if TYPE_CHECKING:
     from lakehouse.snapshots import Snapshot
@@ -46,7 +45,6 @@ class Wish:
         accepted: Ranges of offsets whose loss is known.
         acked: Positions that a producer's ledger names; None without one.
         progress: Told what is done.
-        clock: Gives now, UTC, by which snapshots are promised.
     """
 
     snapshot: int | None = None
@@ -54,7 +52,6 @@ class Wish:
     accepted: Sequence[Range] = ()
     acked: pl.DataFrame | None = None
     progress: Progress = lambda _what, _done, _total: None
-    clock: Callable[[], datetime] = utc_now
 
 
 def verify(settings: Settings, store: Store, wish: Wish = Wish()) -> Report:
@@ -93,7 +90,7 @@ def _checks(settings: Settings, scope: Scope, wish: Wish, *, topics: Mapping[str
     yield from _readable("the identities in silver can be read", lambda: identity_checks(scope))
     yield from _readable("the snapshots can be read", lambda: _snapshot_checks(scope))
     wish.progress("Looking for the files", 0, 0)
-    snapshots = _promised(settings, scope, wish)
+    snapshots = _promised(scope, wish)
     logs = logs_of(settings, scope, snapshots)
     yield from (log_check(logs), versions_check(logs, snapshots), presence_check(logs))
     yield from _readable("silver's progress can be read", lambda: _progress_checks(scope, logs))
@@ -122,11 +119,11 @@ def _progress_checks(scope: Scope, logs: Sequence[Log]) -> Iterator[Check]:
             yield progress_check(log.user_metadata.get(version), scope.events())
 
 
-def _promised(settings: Settings, scope: Scope, wish: Wish) -> list[Snapshot]:
-    """The snapshots whose files must be there: the one asked for, or those within the promise."""
+def _promised(scope: Scope, wish: Wish) -> Sequence[Snapshot]:
+    """The snapshots whose files must be there: the one asked for, or all that may be asked for."""
     if wish.snapshot is not None:
         return [scope.snapshot] if scope.snapshot else []
-    return promised(scope.published, days=settings.promise_days, now=wish.clock())
+    return scope.store.promised(scope.published)
 
 
 def _readable(claim: str, checks: Callable[[], Iterable[Check]]) -> Iterator[Check]:

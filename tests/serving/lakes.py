@@ -12,7 +12,7 @@ from deltalake import DeltaTable, Schema, write_deltalake
 
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
 from lakehouse.settings import Settings
-from lakehouse.snapshots import Snapshot
+from lakehouse.snapshots import PROMISED_FROM, Snapshot
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, SNAPSHOTS, STORED_METRICS
 from lakehouse.tables.model import Table
@@ -100,6 +100,10 @@ class SmallLake:
         self._published += 1
         return self._append_snapshot(versions, at)
 
+    def promise_from(self, snapshot_id: int) -> None:
+        """Lets the earlier snapshots expire, as `loginlake maintain` does."""
+        promise(self._settings, snapshot_id)
+
     def adopt(self, *, published: int) -> None:
         """Goes on after so many snapshots, with no events of its own yet."""
         self._events = []
@@ -135,6 +139,12 @@ class SmallLake:
         arrow = pa.Table.from_pylist(rows, schema=table.arrow_schema())
         write_deltalake(uri, arrow, mode=mode, partition_by=list(table.partition_by))
         return DeltaTable(uri).version()
+
+
+def promise(settings: Settings, snapshot_id: int) -> None:
+    """Notes the oldest snapshot that may still be asked for."""
+    publications = DeltaTable(settings.table_uri(SNAPSHOTS.layer, SNAPSHOTS.name))
+    publications.alter.set_table_properties({PROMISED_FROM: str(snapshot_id)}, raise_if_not_exists=False)
 
 
 def _raw(event: dict[str, Any]) -> dict[str, Any]:

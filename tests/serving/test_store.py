@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.errors import LakeUnreadable, SnapshotMissing, TableMissing
+from lakehouse.errors import LakeUnreadable, SnapshotExpired, SnapshotMissing, TableMissing
 from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import IP_ACTIVITY
@@ -24,6 +24,22 @@ def test_a_lake_without_a_snapshot_says_how_to_publish_one(settings: Settings) -
 def test_reading_makes_no_folder(settings: Settings) -> None:
     assert Store(settings).snapshots() == ()
     assert not Path(settings.root).exists()
+
+
+def test_a_snapshot_that_is_no_longer_promised_is_refused_also_by_a_store_that_is_open(
+    settings: Settings, lake: SmallLake
+) -> None:
+    store = Store(settings)
+    first = lake.publish([a_login(0)], [])
+    second = lake.publish([a_login(1)], [], FIRST_PUBLISHED + timedelta(hours=1))
+    assert store.snapshot(snapshot_id=1) == first
+
+    lake.promise_from(2)
+
+    assert store.snapshot() == second
+    for asked in ({"snapshot_id": 1}, {"as_of": FIRST_PUBLISHED}):
+        with pytest.raises(SnapshotExpired, match="Ask for 2 or a later one"):
+            store.snapshot(**asked)
 
 
 def test_a_new_snapshot_is_seen_and_the_earlier_one_still_reads_the_same(settings: Settings, lake: SmallLake) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +20,7 @@ from loginlake.verify import Wish, verify
 from serving.store import Store
 from tests.loginlake.verify.conftest import Verified
 from tests.loginlake.verify.lakes import NOON, OFFSETS, HandmadeLake, faults_of, faulty
+from tests.serving.lakes import promise
 
 Fault = Callable[[HandmadeLake], None]
 IPS, USERS = IP_ACTIVITY.table, USER_ACTIVITY.table
@@ -95,7 +95,8 @@ def cut(path: Callable[[HandmadeLake], Path]) -> Fault:
 
 
 def without_earlier_commits(lake: HandmadeLake) -> None:
-    """As Delta cleans a log: a checkpoint stands for the commits before it."""
+    """As an upkeep leaves a log: a checkpoint stands for the commits before it, and their snapshots have expired."""
+    promise(lake.settings, 3)
     a_checkpoint(lake, IPS)
     for version in range(3):
         commit(lake, IPS, version).unlink()
@@ -232,12 +233,11 @@ def test_a_log_that_was_cleaned_behind_a_checkpoint_is_whole(lake: HandmadeLake,
     assert faults_of(verified()) == []
 
 
-def test_a_version_that_a_promised_snapshot_names_must_be_there(
-    lake: HandmadeLake, verified: Verified, settings: Settings
-) -> None:
+def test_a_version_that_a_promised_snapshot_names_must_be_there(lake: HandmadeLake, verified: Verified) -> None:
     without_earlier_commits(lake)
+    promise(lake.settings, 1)
 
-    report = verified(clock=lambda: NOON + timedelta(days=settings.promise_days))
+    report = verified()
 
     assert "gold.ip_activity begins at version 3, snapshot 1 names 1" in faults_of(report)
 
@@ -248,8 +248,9 @@ def test_files_of_promised_snapshots_must_be_there_and_older_ones_need_not(
     former = sorted(set(DeltaTable(lake.uri(EVENTS), version=2).file_uris()) - set(lake.table(EVENTS).file_uris()))
     Path(former[0].removeprefix("file://")).unlink()
 
+    assert any("is missing" in fault for fault in faults_of(verified()))
+    promise(lake.settings, 3)
     assert verified().ok
-    assert any("is missing" in fault for fault in faults_of(verified(clock=lambda: NOON + timedelta(days=1))))
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
