@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from socket import create_connection
 
 import polars as pl
 from deltalake import DeltaTable
@@ -27,6 +29,7 @@ MISSING = (
     "expired: Kafka no longer has it: where the loss is known, --accept the range"
 )
 OTHER_TOPIC = "Point LOGINLAKE_KAFKA at the broker of this lake; a recreated topic needs a new lake (LOGINLAKE_ROOT)"
+CONNECT_SECONDS = 2.0
 START_BROKER = "Name a broker with --kafka to check it, or hold bronze against a --ledger"
 
 
@@ -60,6 +63,8 @@ class Gap:
 
 def topics_of(settings: Settings, bronze: pl.DataFrame | None) -> dict[str, Topic] | None:
     """Every topic of bronze and the settings' own, as the broker has it; None where no broker answers."""
+    if not listens(settings.kafka):
+        return None
     names = {settings.topic} if bronze is None else {settings.topic, *bronze["topic"].unique()}
     try:
         return {
@@ -69,6 +74,15 @@ def topics_of(settings: Settings, bronze: pl.DataFrame | None) -> dict[str, Topi
         }
     except BrokerFailed:
         return None
+
+
+def listens(servers: str) -> bool:
+    """True where something listens at one of the servers; Kafka's own client takes ten seconds to say that none does."""
+    for server in servers.split(","):
+        host, _, port = server.rpartition("://")[2].rpartition(":")
+        with suppress(OSError, ValueError), create_connection((host.strip("[] "), int(port)), CONNECT_SECONDS):
+            return True
+    return False
 
 
 def broker_checks(

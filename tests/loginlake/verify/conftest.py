@@ -25,11 +25,9 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def settings(healthy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(healthy: Path, tmp_path: Path) -> Settings:
     """A copy of the healthy lake, without a broker."""
     shutil.copytree(healthy / "lake", tmp_path / "lake")
-    # Asking a broker that is not there takes ten seconds.
-    monkeypatch.setattr("lakehouse.kafka.TIMEOUT", 0.2)
     return settings_of(tmp_path)
 
 
