@@ -84,6 +84,7 @@ class Lake:
         if not DeltaTable.isDeltaTable(self.spark, self.uri(table)):
             self._create(table)
             return
+        self._forget_lost_commits(table)
         live, declared = self.spark.read.format("delta").load(self.uri(table)).schema, struct_type(table)
         mine = {field.name: field.dataType for field in declared}
         theirs = {field.name: field.dataType for field in live}
@@ -128,8 +129,7 @@ class Lake:
             LakeUnreadable: The commit is garbled.
         """
         jvm = self.jvm
-        path = jvm.org.apache.hadoop.fs.Path(f"{self.uri(table)}/_delta_log/{version:020}.json")
-        files = path.getFileSystem(self.spark._jsparkSession.sessionState().newHadoopConf())
+        files, path = self._log_file(table, f"{version:020}.json")
         if not files.exists(path):
             return None
         commit = jvm.java.io.BufferedReader(jvm.java.io.InputStreamReader(files.open(path), "UTF-8"))
@@ -206,6 +206,21 @@ class Lake:
         none = self.jvm.scala.Option.empty()
         log = self.jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.uri(table))
         return log.update(False, none, none)
+
+    def _forget_lost_commits(self, table: Table) -> None:
+        """Removes the checksums that Hadoop has kept of commits that are gone: beside them no other can be written."""
+        version = self.version(table) + 1
+        while True:
+            files, path = self._log_file(table, f".{version:020}.json.crc")
+            if not files.exists(path):
+                return
+            files.delete(path, False)
+            version += 1
+
+    def _log_file(self, table: Table, name: str) -> tuple[Any, Any]:
+        """A file of the table's log, and the file system it lies on, as Hadoop has them."""
+        path = self.jvm.org.apache.hadoop.fs.Path(f"{self.uri(table)}/_delta_log/{name}")
+        return path.getFileSystem(self.spark._jsparkSession.sessionState().newHadoopConf()), path
 
     def _create(self, table: Table) -> None:
         builder = DeltaTable.createIfNotExists(self.spark).location(self.uri(table)).addColumns(struct_type(table))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,6 +52,8 @@ class SteadyStore(Store):
 
     def __init__(self, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
         super().__init__(settings, clock)
+        # What was seen last is never replaced by an earlier look.
+        self._seeing = threading.RLock()
         self._sight = Sight()
         self._lost: LakehouseError | None = None
         self._noted: LakehouseError | None = None
@@ -61,19 +64,20 @@ class SteadyStore(Store):
         Raises:
             LakeUnreadable: They can't be read, and never could.
         """
-        try:
-            published = super().snapshots()
-        except LakeUnreadable as error:
-            self._tell(error)
-            self._lost = error
-            if not self._sight.published:
-                raise
-            return self._sight.published
-        self._lost = None
-        if published is not self._sight.published:
-            self._noted = None
-            self._sight = self._look(published)
-        return published
+        with self._seeing:
+            try:
+                published = super().snapshots()
+            except LakeUnreadable as error:
+                self._tell(error)
+                self._lost = error
+                if not self._sight.published:
+                    raise
+                return self._sight.published
+            self._lost = None
+            if published is not self._sight.published:
+                self._noted = None
+                self._sight = self._look(published)
+            return published
 
     def snapshot(self, *, snapshot_id: int | None = None, as_of: datetime | None = None) -> Snapshot:
         """The snapshot asked for; without an id or an instant, the last good one.
@@ -91,14 +95,16 @@ class SteadyStore(Store):
         Raises:
             LakeUnreadable: Nothing can be served.
         """
-        self._sight = self._look(self.snapshots())
-        return self._lost or self._sight.damage or self._noted
+        with self._seeing:
+            self._sight = self._look(self.snapshots())
+            return self._lost or self._sight.damage or self._noted
 
     def note(self, error: LakehouseError) -> None:
         """Keeps in mind what went wrong in an answer, until the next publication, and looks what else can be served."""
-        self._tell(error)
-        self._noted = error
-        self._sight = self._look(self._sight.published)
+        with self._seeing:
+            self._tell(error)
+            self._noted = error
+            self._sight = self._look(self._sight.published)
 
     def _look(self, published: tuple[Snapshot, ...]) -> Sight:
         first: LakehouseError | None = None
