@@ -8,7 +8,7 @@ JARS := $(VENV)/.jars
 DOCS_CHECK := $(BIN)/python -m loginlake.reference --check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench notebooks docs lock clean machine
+.PHONY: help demo up test check bench soak notebooks docs lock clean machine
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ check: $(READY)  ## Format, lint, types, import rules, generated docs and locks
 
 bench: $(READY) $(JARS)  ## Run the benchmarks, one after another
 	@for benchmark in produce lake demo; do $(BIN)/python "benchmarks/$$benchmark.py" || exit 1; done
+
+soak: $(READY) $(JARS)  ## Kill processes under load and count every record (MINUTES=60; SEED=7: the same order again)
+	@$(BIN)/python -m tests.kills.soak --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
 
 notebooks: $(READY) $(JARS)  ## Open the notebooks in JupyterLab
 	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/notebooks.txt

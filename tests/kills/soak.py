@@ -1,0 +1,264 @@
+"""Kills under load for as long as you like, at named points and random times; then every record is counted.
+
+    python -m tests.kills.soak --minutes 60 --seed 7
+
+A broker, a producer of 500 records a second and `loginlake up` run as they do for a user, in a folder of their own.
+After each kill what was killed is started again, and nothing else is done. The time from a kill until a snapshot covers
+all that was acknowledged before it is the recovery. Exits 1 where a record is lost, one stands twice, or verify fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import mkdtemp
+
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import Settings
+from loginlake.broker import Broker, embedded_broker
+from loginlake.verify import verify
+from serving.store import Store
+from tests.conftest import a_free_port
+from tests.kills.oracle import acknowledged, ends, tally
+from tests.kills.points import POINTS, Point, Sight
+from tests.kills.processes import child_of, is_free, kill, kill_at, started, wait_until
+
+RATE = "500"
+# Kills at a random time fall into bronze commits and a refresh.
+SPAN_SECONDS = 15.0
+PAUSE_SECONDS = 5.0
+LOOK_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is done to a process.
+
+    Attributes:
+        name: What the table calls it.
+        inject: Does it, and has what was killed running again at its end; gives the moment of the kill.
+    """
+
+    name: str
+    inject: Callable[[], float]
+
+
+class Stage:
+    """Broker, producer and `loginlake up`, each of which can be killed and started again."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.ledgers: list[Path] = []
+        self._store = Store(settings)
+        self._brokers = ExitStack()
+        self.broker = self._started_broker()
+        self.producer = self._started_producer()
+        self.everything, self.sight = self._started_everything()
+
+    def kill_at(self, point: Point) -> float:
+        """Kills Spark at the point."""
+        kill_at(point, self.everything, self.sight)
+        return self._restarted()
+
+    def kill_at_random(self, chance: random.Random) -> float:
+        """Kills Spark at any moment."""
+        time.sleep(chance.uniform(0, SPAN_SECONDS))
+        kill(self.everything)
+        return self._restarted()
+
+    def kill_api(self) -> float:
+        """Kills the API, at which `up` ends by itself."""
+        os.kill(child_of(self.everything, "-m", "serving"), signal.SIGKILL)
+        killed_at = time.monotonic()
+        wait_until(lambda: self.everything.poll() is not None)
+        self._restarted()
+        return killed_at
+
+    def kill_broker(self) -> float:
+        """Kills the broker."""
+        self.broker.process.kill()
+        self.broker.process.wait()
+        killed_at = time.monotonic()
+        self.broker = self._started_broker()
+        return killed_at
+
+    def stop_broker(self) -> float:
+        """Lets the broker stand still for a while."""
+        self.broker.process.send_signal(signal.SIGSTOP)
+        stopped_at = time.monotonic()
+        time.sleep(PAUSE_SECONDS)
+        self.broker.process.send_signal(signal.SIGCONT)
+        return stopped_at
+
+    def kill_producer(self) -> float:
+        """Kills the producer with records in flight."""
+        kill(self.producer)
+        killed_at = time.monotonic()
+        self.producer = self._started_producer()
+        return killed_at
+
+    def await_covered(self, acked: dict[tuple[str, int], int]) -> None:
+        """Waits until a snapshot covers these offsets; should `up` have ended meanwhile it is started again."""
+
+        def is_covered() -> bool:
+            if self.everything.poll() is not None:
+                print(f"{_now()}  up had ended by itself and is started again", flush=True)
+                self._restarted()
+            return self._covers(acked)
+
+        wait_until(is_covered, look_seconds=LOOK_SECONDS)
+
+    def end_load(self) -> None:
+        """Asks the producer to deliver what it has and end."""
+        _end(self.producer)
+
+    def end(self) -> None:
+        """Asks all to end, the broker last."""
+        with self._brokers:
+            for process in (self.producer, self.everything):
+                _end(process)
+
+    def _covers(self, acked: dict[tuple[str, int], int]) -> bool:
+        try:
+            offsets = self._store.snapshot().offsets
+        except LakehouseError:  # none yet
+            return False
+        return all(offsets.get(at, 0) >= end for at, end in acked.items())
+
+    def _started_broker(self) -> Broker:
+        return self._brokers.enter_context(embedded_broker(self.settings))
+
+    def _started_producer(self) -> subprocess.Popen[bytes]:
+        number = len(self.ledgers)
+        self.ledgers.append(self.folder / f"ledger-{number}.ndjson")
+        words = ("--rate", RATE, "--seed", str(number), "--ledger", str(self.ledgers[-1]))
+        return started(self.settings, "produce", "generate", *words, output=self.folder / "produce.log")
+
+    def _started_everything(self) -> tuple[subprocess.Popen[bytes], Sight]:
+        sight = Sight(self.settings)
+        return started(self.settings, "up", output=self.folder / "up.log"), sight
+
+    def _restarted(self) -> float:
+        """Starts `up` again; its API's port is free as soon as that has noticed the end of the one before."""
+        killed_at = time.monotonic()
+        wait_until(lambda: is_free(self.settings.port))
+        self.everything, self.sight = self._started_everything()
+        return killed_at
+
+
+def main() -> None:
+    """Kills for so many minutes, prints the table and exits; what went wrong is left to be looked at."""
+    wanted = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    folder = Path(mkdtemp(prefix="loginlake-soak-"))
+    print(f"seed {wanted.seed}: kills for {wanted.minutes:g} minutes, in {folder}", flush=True)
+    with running_stage(folder) as stage:
+        stage.await_covered({(stage.settings.topic, 0): 1})
+        recoveries = soak(stage, random.Random(wanted.seed), seconds=wanted.minutes * 60)
+        whole = is_whole(stage, recoveries)
+    if not whole:
+        sys.exit(f"The lake, the ledgers and what the processes said are left in {folder}")
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def running_stage(folder: Path) -> Iterator[Stage]:
+    """All processes, for the block."""
+    stage = Stage(_settings(folder), folder)
+    try:
+        yield stage
+    finally:
+        stage.end()
+
+
+def soak(stage: Stage, chance: random.Random, *, seconds: float) -> dict[str, list[float]]:
+    """Injects faults until the time is over; gives the seconds of recovery by fault."""
+    ends_at, recoveries = time.monotonic() + seconds, defaultdict(list)
+    for fault in faults_of(stage, chance):
+        if time.monotonic() > ends_at:
+            break
+        killed_at = fault.inject()
+        acked = ends(acknowledged(*stage.ledgers))
+        stage.await_covered(acked)
+        recoveries[fault.name].append(time.monotonic() - killed_at)
+        number = sum(map(len, recoveries.values()))
+        print(f"{_now()}  {number:>4}  {fault.name:<26} {recoveries[fault.name][-1]:6.1f} s", flush=True)
+    return recoveries
+
+
+def faults_of(stage: Stage, chance: random.Random) -> Iterator[Fault]:
+    """All faults in an order of chance, again and again."""
+    faults = [
+        *(Fault(point.name, partial(stage.kill_at, point)) for point in POINTS),
+        Fault("API", stage.kill_api),
+        *[Fault("Spark at a random time", partial(stage.kill_at_random, chance))] * 2,
+        *[Fault("broker", stage.kill_broker)] * 2,
+        *[Fault(f"broker, stopped for {PAUSE_SECONDS:g} s", stage.stop_broker)] * 2,
+        *[Fault("producer", stage.kill_producer)] * 2,
+    ]
+    while True:
+        yield from chance.sample(faults, len(faults))
+
+
+def is_whole(stage: Stage, recoveries: dict[str, list[float]]) -> bool:
+    """Lets the lake catch up, prints what came of the kills, and gives whether all is there once."""
+    stage.end_load()
+    stage.await_covered(ends(acknowledged(*stage.ledgers)))
+    tallied = tally(stage.settings, acknowledged(*stage.ledgers))
+    report = verify(stage.settings, Store(stage.settings))
+    print(f"\n{'killed':<26} {'kills':>5} {'median s':>9} {'worst s':>8}")
+    all_seconds = [seconds for each in recoveries.values() for seconds in each]
+    for name, seconds in [*sorted(recoveries.items()), ("all", all_seconds)]:
+        print(f"{name:<26} {len(seconds):>5} {median(seconds):>9.1f} {max(seconds):>8.1f}")
+    print(f"\nacked {tallied.acked:,}, lost {tallied.unread:,}, doubled {tallied.doubled:,}")
+    for check in report.checks:
+        for fault in check.named:
+            print(f"{check.claim}: {fault}")
+    print(f"verify: {'ok' if report.ok else 'the claims of the lake do not hold'}", flush=True)
+    return tallied.is_complete and report.ok
+
+
+def _settings(folder: Path) -> Settings:
+    return Settings(
+        root=str(folder / "lake"),
+        state=folder / "state",
+        kafka=f"127.0.0.1:{a_free_port()}",
+        port=a_free_port(),
+        bronze_every=2.0,
+        refresh_every=1.0,
+        _env_file=None,
+    )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+
+
+def _now() -> str:
+    return time.strftime("%H:%M:%S")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
