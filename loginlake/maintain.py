@@ -143,6 +143,6 @@ def _maintain_bronze(lake: Lake, settings: Settings) -> list[Upkeep]:
             vacuum(lake, RAW_LOGS, hours=24.0 * settings.grace_days)
             trim_log(lake, RAW_LOGS, needed=lake.version(RAW_LOGS) if settings.grace_days == 0 else 0)
     except LockHeld as held:
-        log.info("bronze_maintains_itself", holder=held.parts["pid"])
+        log.info("bronze_maintains_itself", holder=held.parts.get("pid"))
         return [Upkeep(RAW_LOGS.full_name, 0, before, None)]
     return [Upkeep(RAW_LOGS.full_name, small, before, size_of(lake, RAW_LOGS))]

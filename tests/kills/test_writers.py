@@ -1,0 +1,88 @@
+"""One writer, across processes: a second is refused until the first one's JVM is gone, however that ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bronze.stream import ingest_once
+from gold.job import publish
+from lakehouse.errors import LockHeld
+from lakehouse.locks import LockName, lock_path
+from lakehouse.settings import Settings
+from lakehouse.spark import Lake
+from lakehouse.tables.silver import EVENTS
+from loginlake.pipeline import refresh
+from silver.job import refine
+from tests.kills.processes import PATIENCE_SECONDS, kill, started, stop, wait_until
+from tests.spark_lakes import a_raw_login, append_batch
+
+ROWS = 100
+
+
+def holding(settings: Settings, verb: str, *, lock: LockName) -> subprocess.Popen[bytes]:
+    """A job in a process of its own, stopped while it holds the lock."""
+    path = lock_path(settings, lock)
+    job = started(settings, verb, output=settings.state.parent / f"{verb}.log")
+    wait_until(lambda: path.exists() and path.stat().st_size > 0, alive=job, look_seconds=0.001)
+    stop(job)
+    return job
+
+
+def ended(settings: Settings, verb: str) -> tuple[int, str]:
+    """The exit code of a job, and all it said."""
+    output = settings.state.parent / f"{verb}-again.log"
+    return started(settings, verb, output=output).wait(PATIENCE_SECONDS), output.read_text()
+
+
+@pytest.mark.spark
+def test_of_two_silver_processes_one_works_and_the_other_names_it_until_it_is_killed(lake: Lake) -> None:
+    settings = lake.settings
+    append_batch(lake, [a_raw_login(offset) for offset in range(ROWS)])
+    first = holding(settings, "silver", lock="refresh")
+
+    code, said = ended(settings, "silver")
+    assert code == LockHeld.exit_code
+    assert f"Process {first.pid} has held the lock of refresh since 20" in said.splitlines()[-1]
+    for job in (refine, publish, refresh):
+        with pytest.raises(LockHeld, match=f"Process {first.pid} "):
+            job(lake, settings)
+
+    kill(first)
+    code, said = ended(settings, "silver")
+    assert code == 0, said
+    assert lake.read(EVENTS).count() == ROWS
+
+
+@pytest.mark.spark
+def test_a_killed_python_leaves_the_lock_to_its_jvm_which_ends_by_itself(lake: Lake) -> None:
+    settings = lake.settings
+    append_batch(lake, [a_raw_login(offset) for offset in range(ROWS)])
+    python = holding(settings, "silver", lock="refresh")
+    jvm = json.loads(lock_path(settings, "refresh").read_text())["jvm"]
+    python.kill()
+    python.wait()
+
+    with pytest.raises(LockHeld, match=rf"\(JVM {jvm}, on "):
+        refine(lake, settings)
+
+    os.kill(jvm, signal.SIGCONT)
+    wait_until(lambda: not Path(f"/proc/{jvm}").exists())
+    refine(lake, settings)
+    assert lake.read(EVENTS).count() == ROWS
+
+
+@pytest.mark.flow
+def test_a_second_bronze_process_is_refused_until_the_first_is_killed(fed_lake: Lake) -> None:
+    first = holding(fed_lake.settings, "bronze", lock="bronze")
+
+    with pytest.raises(LockHeld, match=f"Process {first.pid} has held the lock of bronze"):
+        ingest_once(fed_lake, fed_lake.settings)
+
+    kill(first)
+    ingest_once(fed_lake, fed_lake.settings)
