@@ -133,7 +133,8 @@ def test_a_second_signal_ends_the_wait_for_room_in_a_full_queue_and_says_what_wa
     assert re.search(r"\d+ of \d+ records were not delivered to 'logs' at .*\n$", stderr.decode())
 
 
-def test_a_signal_ends_the_wait_for_a_line_that_does_not_come(kafka: MockKafka) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_wait_for_a_line_that_does_not_come(kafka: MockKafka, number: signal.Signals) -> None:
     process = subprocess.Popen(
         [*COMMAND, "replay", "-"], env=environment(kafka), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -141,7 +142,7 @@ def test_a_signal_ends_the_wait_for_a_line_that_does_not_come(kafka: MockKafka) 
     process.stdin.write(b"one\n")
     process.stdin.flush()
     kafka.messages(1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     assert process.wait(timeout=30) == 0
     assert process.communicate()[0] == f"1 record delivered to topic logs at {kafka.settings.kafka}\n".encode()
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ import uvicorn
 
 from lakehouse.settings import Settings
 from serving.app import create_app
+from tests.conftest import a_free_port
 from tests.serving.lakes import SmallLake, publish_twice, settings_of
 
 START_SECONDS = 60
@@ -41,10 +41,9 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A server process of its own over the lake, and its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+def serving(settings: Settings, *, port: int | None = None) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A server process of its own over the lake, at that port or a free one, and its address."""
+    port = port or a_free_port()
     environment = os.environ | {
         "LOGINLAKE_ROOT": settings.root,
         "LOGINLAKE_KAFKA": settings.kafka,

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPResponse
 
+import httpx
 import pytest
 
 from lakehouse.errors import PortTaken, UsageError
 from lakehouse.settings import Settings
+from serving.parameters import LARGEST_LIMIT
 from serving.server import listening_socket, refuse_open_door
+from tests.conftest import a_free_port
 from tests.serving.conftest import serving
+from tests.serving.lakes import SmallLake, a_login
 
 WITHOUT_SPARK = """
 import sys
@@ -62,6 +70,49 @@ def test_a_signal_ends_the_server_cleanly(published: Settings, number: signal.Si
 
         assert process.returncode == 0
         assert b"Traceback" not in errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_answer_that_is_being_sent_arrives_whole_before_the_server_ends(
+    lake: SmallLake, settings: Settings, number: signal.Signals
+) -> None:
+    lake.publish([a_login(offset) for offset in range(LARGEST_LIMIT)], [])
+    with serving(settings) as (process, address), slow_reader(address) as answer:
+        answer.begin()  # the head is there, and the body is more than the system's buffers take
+        process.send_signal(number)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
+
+        rows = json.loads(answer.read())["data"]
+        assert answer.status == 200
+        assert len(rows) == LARGEST_LIMIT
+        assert process.wait(timeout=30) == 0
+
+
+@contextmanager
+def slow_reader(address: str) -> Iterator[HTTPResponse]:
+    """The answer with all rows of silver, of which nothing is read ahead."""
+    host, _, port = address.removeprefix("http://").partition(":")
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((host, int(port)))
+        path = f"/v1/tables/silver.events/rows?limit={LARGEST_LIMIT}"
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        with HTTPResponse(client) as answer:
+            yield answer
+
+
+def test_a_server_that_is_killed_leaves_its_port_free_and_serves_the_same_again(published: Settings) -> None:
+    port, answers = a_free_port(), []
+    settings = published.model_copy(update={"port": port})
+    for _ in range(2):
+        with serving(settings, port=port) as (process, address):
+            answers.append(httpx.get(f"{address}/v1/metrics/ip_activity?every=day&order_by=src_ip").json()["data"])
+            process.kill()
+            process.wait()
+        listening_socket(settings).close()
+
+    assert answers[0] == answers[1] != []
 
 
 def test_serving_and_the_read_verbs_import_without_spark() -> None:
