@@ -77,7 +77,7 @@ def topics_of(settings: Settings, bronze: pl.DataFrame | None) -> dict[str, Topi
 
 
 def listens(servers: str) -> bool:
-    """True where something listens at one of the servers; Kafka's own client takes ten seconds to say that none does."""
+    """True where something listens at one of the servers; librdkafka takes ten seconds to say that none does."""
     for server in servers.split(","):
         host, _, port = server.rpartition("://")[2].rpartition(":")
         with suppress(OSError, ValueError), create_connection((host.strip("[] "), int(port)), CONNECT_SECONDS):
