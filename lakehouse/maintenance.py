@@ -77,6 +77,8 @@ def vacuum(lake: Lake, table: Table, *, hours: float | None = None) -> None:
         table: Which.
         hours: The table's own property delta.deletedFileRetentionDuration unless given.
     """
+    # Delta prints what it has removed; standard output is for what was asked for.
+    getattr(getattr(lake.jvm.scala, "Console$"), "MODULE$").setOutDirect(lake.jvm.java.lang.System.err)
     DeltaTable.forPath(lake.spark, lake.uri(table)).vacuum(hours)
 
 

@@ -102,14 +102,17 @@ def published(lake: Lake) -> list[Snapshot]:
 
 def _maintain_published(lake: Lake, settings: Settings, clock: Clock) -> list[Upkeep]:
     tables = [table for table in (*SNAPSHOT_TABLES, SNAPSHOTS) if lake.exists(table)]
-    before = {table: size_of(lake, table) for table in tables}
-    small = {table: compacted(lake, table) for table in tables}
+    before = [size_of(lake, table) for table in tables]
+    small = [compacted(lake, table) for table in tables]
     publish_snapshot(lake, settings, clock=clock)
     snapshots = published(lake)
     if snapshots:
         now = max(clock(), snapshots[-1].at)
         _remove_expired(lake, horizon(snapshots, settings, now), tables, now=now)
-    return [Upkeep(table.full_name, small[table], before[table], size_of(lake, table)) for table in tables]
+    return [
+        Upkeep(table.full_name, files, size, size_of(lake, table))
+        for table, files, size in zip(tables, small, before, strict=True)
+    ]
 
 
 def _remove_expired(lake: Lake, held: Horizon, tables: Sequence[Table], *, now: datetime) -> None:
