@@ -76,8 +76,13 @@ def topics_of(settings: Settings, bronze: pl.DataFrame | None) -> dict[str, Topi
         return None
 
 
+def bounds_of(topics: Mapping[str, Topic]) -> dict[Partition, Bounds]:
+    """The bounds of every partition of the topics."""
+    return {at: bound for topic in topics.values() for at, bound in topic.bounds.items()}
+
+
 def listens(servers: str) -> bool:
-    """True where something listens at one of the servers; librdkafka takes ten seconds to say that none does."""
+    """True where something listens at one of the servers: Kafka's client takes ten seconds to say that none does."""
     for server in servers.split(","):
         host, _, port = server.rpartition("://")[2].rpartition(":")
         with suppress(OSError, ValueError), create_connection((host.strip("[] "), int(port)), CONNECT_SECONDS):
@@ -128,7 +133,7 @@ def records_check(
     settings: Settings, bronze: pl.DataFrame, topics: Mapping[str, Topic], *, accepted: Sequence[Range]
 ) -> Check:
     """Every offset between bronze's first and last is in bronze, or the broker has no record there."""
-    bounds = {at: bound for topic in topics.values() for at, bound in topic.bounds.items()}
+    bounds = bounds_of(topics)
     gaps = list(gaps_of(bronze, bounds))
     readable = [part for gap in gaps if (part := gap.readable)]
     try:

@@ -20,7 +20,7 @@ from loginlake.verify.recompute_gold import gold_checks
 from loginlake.verify.recompute_silver import events_check, expect_events, recompute_events
 from loginlake.verify.report import Check
 from loginlake.verify.scope import Scope
-from serving.store import below
+from serving.store import below, collected
 from silver.decode import DecodeRules
 from silver.enrich import enrichment_versions
 
@@ -45,7 +45,7 @@ def _recomputed(engine: Engine, settings: Settings, scope: Scope, progress: Prog
     snapshot = scope.snapshot
     events = scope.events() if snapshot is None else scope.store.rows(EVENTS, snapshot)
     ends = next_offsets(events)
-    rows = events.select(pl.len()).collect().item()
+    rows = collected(events.select(pl.len()), EVENTS).item()
     recompute_events(
         engine,
         scope.records().filter(below(ends)),

@@ -12,8 +12,10 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
+from lakehouse.errors import LakehouseError
 from lakehouse.tables.model import Table
 from loginlake.verify.report import NAMED
+from serving.store import reading
 
 CHUNK_ROWS = 20_000
 
@@ -33,6 +35,31 @@ class Difference:
     named: list[str]
 
 
+class EngineFailed(LakehouseError):
+    """DuckDB could not do its work."""
+
+
+class Watched:
+    """An iterator that keeps what it raises: DuckDB turns that into an error of its own."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self.raised: BaseException | None = None
+
+    def __iter__(self) -> Watched:
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
+        """The next batch."""
+        try:
+            return next(self._batches)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self.raised = error
+            raise
+
+
 class Engine:
     """A DuckDB of its own, on disk so that memory bounds no lake."""
 
@@ -40,8 +67,18 @@ class Engine:
         self._connection = connection
 
     def run(self, statement: str) -> None:
-        """Runs a statement."""
-        self._connection.execute(statement)
+        """Runs a statement.
+
+        Raises:
+            EngineFailed: It could not be run.
+        """
+        try:
+            self._connection.execute(statement)
+        except duckdb.Error as error:
+            raise EngineFailed(
+                f"DuckDB could not compute the lake again: {str(error).splitlines()[0]}",
+                mend="See that the folder for temporary files has room (TMPDIR names another)",
+            ) from error
 
     def rows(self, query: str) -> Iterator[tuple[object, ...]]:
         """The rows of a query."""
@@ -55,11 +92,20 @@ class Engine:
         return int(number)
 
     def load(self, name: str, table: Table, batches: Iterator[pa.RecordBatch]) -> None:
-        """Makes a table of the batches, in the declared columns; instants become plain, in UTC."""
+        """Makes a table of the batches, in the declared columns; instants become plain, in UTC.
+
+        Raises:
+            BaseException: What the batches raise, as it is.
+        """
         schema = _plain(table.arrow_schema())
-        reader = pa.RecordBatchReader.from_batches(schema, (_plain_batch(batch, schema) for batch in batches))
-        self._connection.register("incoming", reader)
-        self._connection.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")  # noqa: S608 (names are ours)
+        watched = Watched(batch.select(schema.names).cast(schema) for batch in batches)
+        self._connection.register("incoming", pa.RecordBatchReader.from_batches(schema, watched))
+        try:
+            self.run(f"CREATE TABLE {name} AS SELECT * FROM incoming")  # noqa: S608 (names are ours)
+        except EngineFailed:
+            if watched.raised is None:
+                raise
+            raise watched.raised from watched.raised.__cause__
         self._connection.unregister("incoming")
 
     def differences(self, live: str, expected: str, *, key: Sequence[str], columns: Sequence[str]) -> Difference:
@@ -92,10 +138,15 @@ def an_engine() -> Iterator[Engine]:
             yield Engine(connection)
 
 
-def batches_of(rows: pl.LazyFrame) -> Iterator[pa.RecordBatch]:
-    """The rows as Arrow batches, few in memory at a time."""
-    for frame in rows.collect_batches(chunk_size=CHUNK_ROWS):
-        yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+def batches_of(rows: pl.LazyFrame, table: Table) -> Iterator[pa.RecordBatch]:
+    """The rows as Arrow batches, few in memory at a time.
+
+    Raises:
+        LakeUnreadable: A file of the table is damaged.
+    """
+    with reading(table):
+        for frame in rows.collect_batches(chunk_size=CHUNK_ROWS):
+            yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:
@@ -103,10 +154,6 @@ def _plain(schema: pa.Schema) -> pa.Schema:
         pa.field(field.name, pa.timestamp("us") if pa.types.is_timestamp(field.type) else field.type)
         for field in schema
     )
-
-
-def _plain_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    return batch.select(schema.names).cast(schema)
 
 
 def _difference(live: str, expected: str, key: Sequence[str], columns: Sequence[str]) -> str:

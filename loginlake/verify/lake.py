@@ -10,9 +10,11 @@ import polars as pl
 import pyarrow as pa
 
 from lakehouse.errors import LakehouseError, LakeUnreadable, TableMissing
+from lakehouse.kafka import Bounds
+from lakehouse.offsets import Partition
 from lakehouse.settings import Settings
 from lakehouse.tables.silver import EVENTS
-from loginlake.verify.broker import Topic, broker_checks, topics_of
+from loginlake.verify.broker import Topic, bounds_of, broker_checks, topics_of
 from loginlake.verify.files import RESTORE_FILES, log_check, logs_of, presence_check, versions_check
 from loginlake.verify.identities import identity_checks
 from loginlake.verify.ledger import ledger_check
@@ -152,12 +154,17 @@ def _or_none(value: Callable[[], T]) -> T | None:
 
 
 def _layers(scope: Scope, topics: Mapping[str, Topic] | None) -> dict[str, int | None]:
-    bounds = [bound for topic in (topics or {}).values() for bound in topic.bounds.values()]
     return {
-        "kafka": None if topics is None else sum(bound.end - bound.beginning for bound in bounds),
+        "kafka": None if topics is None else sum(_records(at, bound, scope) for at, bound in bounds_of(topics).items()),
         "bronze": _or_none(lambda: scope.bronze.height),
         "silver": _or_none(lambda: scope.silver.height),
     }
+
+
+def _records(at: Partition, bound: Bounds, scope: Scope) -> int:
+    """Offsets of a partition that the broker has, up to the bounds of the scope."""
+    end = bound.end if scope.bounds is None else min(bound.end, scope.bounds.get(at, 0))
+    return max(0, end - bound.beginning)
 
 
 def _verdicts(scope: Scope) -> dict[str, int]:
@@ -167,6 +174,5 @@ def _verdicts(scope: Scope) -> dict[str, int]:
 def _unread(scope: Scope, topics: Mapping[str, Topic] | None) -> dict[str, int]:
     lasts = scope.bronze.group_by("topic", "partition").agg(pl.col("offset").max() + 1)
     nexts = {(topic, partition): end for topic, partition, end in lasts.iter_rows()}
-    bounds = {at: bound for topic in (topics or {}).values() for at, bound in topic.bounds.items()}
-    behind = sum(max(0, bound.end - nexts.get(at, bound.beginning)) for at, bound in bounds.items())
+    behind = sum(max(0, bound.end - nexts.get(at, bound.beginning)) for at, bound in bounds_of(topics or {}).items())
     return {"kafka": behind, "bronze": scope.bronze.height - scope.refined().height}

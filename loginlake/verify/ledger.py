@@ -9,7 +9,7 @@ import polars as pl
 
 from lakehouse.errors import UsageError
 from lakehouse.offsets import Offsets
-from loginlake.verify.broker import Topic
+from loginlake.verify.broker import Topic, bounds_of
 from loginlake.verify.ranges import POSITION, named_ranges
 from loginlake.verify.report import Check, judged
 from loginlake.verify.scope import POSITION_SCHEMA
@@ -61,7 +61,7 @@ def ledger_check(
 
 def _pending(absent: pl.DataFrame, bronze: pl.DataFrame, topics: Mapping[str, Topic]) -> pl.DataFrame:
     """Those past bronze's last that the broker has."""
-    ends = {at: bound.end for topic in topics.values() for at, bound in topic.bounds.items()}
+    ends = {at: bound.end for at, bound in bounds_of(topics).items()}
     lasts = bronze.group_by("topic", "partition").agg(last=pl.col("offset").max())
     beyond = absent.join(lasts, on=["topic", "partition"], how="left").filter(
         pl.col("last").is_null() | (pl.col("offset") > pl.col("last"))

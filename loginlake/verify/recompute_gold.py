@@ -95,7 +95,7 @@ def gold_checks(engine: Engine, store: Store, snapshot: Snapshot, *, thresholds:
 
 def _table_check(engine: Engine, store: Store, snapshot: Snapshot, *, table: Table, expected: str) -> Check:
     live = f"live_{table.name}"
-    engine.load(live, table, batches_of(store.rows(table, snapshot)))
+    engine.load(live, table, batches_of(store.rows(table, snapshot), table))
     return _compared(engine, table, live, expected)
 
 
@@ -106,7 +106,7 @@ def detections_check(engine: Engine, store: Store, snapshot: Snapshot, *, thresh
     found = list(detections_of(engine.rows(FAILURES), thresholds))
     schema = DETECTIONS.arrow_schema()
     engine.load("found", DETECTIONS, iter(pa.Table.from_pylist(found, schema=schema).to_batches()))
-    engine.load("live_detections", DETECTIONS, batches_of(store.rows(DETECTIONS, snapshot)))
+    engine.load("live_detections", DETECTIONS, batches_of(store.rows(DETECTIONS, snapshot), DETECTIONS))
     current = f"rule = 'brute_force_ip' AND rule_version = {thresholds.version}"
     former = engine.count(f"SELECT count(*) FROM live_detections WHERE NOT ({current})")  # noqa: S608 (a number)
     if former:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import polars as pl
 import pyarrow as pa
 
+from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.engine import Engine, batches_of
 from loginlake.verify.positions import REBUILD
@@ -65,7 +66,7 @@ def recompute_events(
         rules: What decoding depends on.
         told: Called with the number of records decoded so far.
     """
-    engine.load("live", EVENTS, batches_of(events))
+    engine.load("live", EVENTS, batches_of(events, EVENTS))
     engine.load("decoded", EVENTS, _decoded(records, rules, told))
 
 
@@ -102,7 +103,7 @@ def events_check(engine: Engine, *, same_enrichment: bool) -> Check:
 
 def _decoded(records: pl.LazyFrame, rules: DecodeRules, told: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
     done = 0
-    for batch in batches_of(records.select(RECORD_SCHEMA.names)):
+    for batch in batches_of(records.select(RECORD_SCHEMA.names), RAW_LOGS):
         yield decode(batch, rules)
         done += batch.num_rows
         told(done)

@@ -43,7 +43,8 @@ class Report:
         checks: Each claim.
         layers: Records in Kafka (None without a broker), rows in bronze and silver (None where they can't be read).
         verdicts: Silver rows per verdict.
-        unread: Kafka records that bronze, and bronze rows that silver has not read yet: work to do, no fault.
+        unread: Kafka records that bronze, and bronze rows that silver has not read yet: work to do, no fault. Of an
+            earlier snapshot: what came after it.
     """
 
     snapshot: int | None
