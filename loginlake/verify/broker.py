@@ -72,7 +72,8 @@ def topics_of(settings: Settings, bronze: pl.DataFrame | None) -> dict[str, Topi
             for name in sorted(names)
             if (bounds := kafka.partition_bounds(each := settings.model_copy(update={"topic": name})))
         }
-    except BrokerFailed:
+    # A broker that hangs answers nothing.
+    except (BrokerFailed, TimeoutError):
         return None
 
 

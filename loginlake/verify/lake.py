@@ -91,6 +91,10 @@ def _checks(settings: Settings, scope: Scope, wish: Wish, *, topics: Mapping[str
     yield from _readable("bronze and silver can be read", lambda: position_checks(scope))
     yield from _readable("the identities in silver can be read", lambda: identity_checks(scope))
     yield from _readable("the snapshots can be read", lambda: _snapshot_checks(scope))
+    yield from _readable("the files of the lake can be listed", lambda: _file_checks(settings, scope, wish))
+
+
+def _file_checks(settings: Settings, scope: Scope, wish: Wish) -> Iterator[Check]:
     wish.progress("Looking for the files", 0, 0)
     snapshots = _promised(scope, wish)
     logs = logs_of(settings, scope, snapshots)
