@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.settings import Settings
@@ -151,6 +153,21 @@ def test_detections_of_another_version_of_the_rule_are_left_as_they_are(lake: Ha
 
     assert faults_of(report) == []
     assert "1 found by another version of the rule, not compared" in notes_of(report)
+
+
+def test_a_file_that_can_not_be_read_again_is_a_fault_and_no_traceback(lake: HandmadeLake, verified: Verified) -> None:
+    (file,) = {Path(uri.removeprefix("file://")) for uri in lake.table(EVENTS).file_uris() if "verdict=broken" in uri}
+    # The column is read by the recomputation alone.
+    group = pq.ParquetFile(file).metadata.row_group(0)
+    detail = next(group.column(at) for at in range(group.num_columns) if group.column(at).path_in_schema == "detail")
+    begin = detail.dictionary_page_offset or detail.data_page_offset
+    content = file.read_bytes()
+    file.write_bytes(content[:begin] + b"\xff" * 40 + content[begin + 40 :])
+
+    assert verified().ok
+    found = faults_of(verified(is_deep=True))
+    assert any(file.name in fault for fault in found), found
+    assert any(fault.startswith("silver.events can't be read") for fault in found), found
 
 
 def test_every_stored_metric_has_sql_of_its_own() -> None:
