@@ -54,7 +54,8 @@ def send_in_transactions(settings: Settings, *, end: Callable[[Producer], None],
 
 def drop_records(settings: Settings, *, below: int) -> None:
     at = TopicPartition(settings.topic, 0, below)
-    for dropped in kafka.admin_client(settings).delete_records([at]).values():
+    admin = kafka.admin_client(settings)
+    for dropped in admin.delete_records([at]).values():
         dropped.result(30)
 
 

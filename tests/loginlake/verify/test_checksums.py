@@ -150,3 +150,10 @@ def test_a_torn_file_is_damaged_only_in_its_whole_chunks() -> None:
 
     assert not damaged(pa.py_buffer(torn), a_sidecar(content))
     assert damaged(pa.py_buffer(changed), a_sidecar(content))
+
+
+def test_a_changed_byte_in_the_end_mark_of_a_file_is_damage() -> None:
+    content = random.Random(1).randbytes(1_496) + b"PAR1"
+
+    assert not damaged(pa.py_buffer(content), a_sidecar(content))
+    assert damaged(pa.py_buffer(content[:-1] + b"?"), a_sidecar(content))
