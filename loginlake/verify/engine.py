@@ -15,7 +15,7 @@ import pyarrow as pa
 from lakehouse.errors import LakehouseError
 from lakehouse.tables.model import Table
 from loginlake.verify.report import NAMED
-from serving.store import reading
+from serving.files import reading
 
 CHUNK_ROWS = 20_000
 
