@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -20,7 +21,7 @@ from lakehouse.tables.bronze import RAW_LOGS
 from loginlake.pipeline import refresh
 from tests.conftest import a_free_port
 from tests.kills.oracle import acknowledged
-from tests.kills.processes import PATIENCE_SECONDS, started
+from tests.kills.processes import PATIENCE_SECONDS, running
 
 RATE = "200"
 # So often that no test waits long for one.
@@ -38,9 +39,9 @@ class Stage:
     def settings(self) -> Settings:
         return self.lake.settings
 
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
-        """The running verb; what it says is in the log file of its name."""
-        return started(self.settings, *words, output=self.folder / f"{words[0]}.log")
+    def running(self, *words: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        """The verb for a block; what it says is in the log file of its name."""
+        return running(self.settings, *words, output=self.folder / f"{words[0]}.log")
 
     def said(self, verb: str) -> str:
         """All that processes of that verb have said."""
@@ -66,13 +67,10 @@ def stage(spark: SparkSession, kafka: str, tmp_path_factory: pytest.TempPathFact
         _env_file=None,
     )
     stage = Stage(Lake(spark, settings), folder)
-    producer = stage.start("produce", "generate", "--rate", RATE, "--ledger", str(folder / "ledger.ndjson"))
-    try:
+    with stage.running("produce", "generate", "--rate", RATE, "--ledger", str(folder / "ledger.ndjson")) as producer:
         ingest_once(stage.lake, settings)
         refresh(stage.lake, settings)
         stage.lake.set_property(RAW_LOGS, name="delta.checkpointInterval", value=CHECKPOINT_INTERVAL)
         yield stage
-    finally:
         producer.send_signal(signal.SIGTERM)
-        ended = producer.wait(PATIENCE_SECONDS)
-    assert ended == 0, stage.said("produce")
+        assert producer.wait(PATIENCE_SECONDS) == 0, stage.said("produce")

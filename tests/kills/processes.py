@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,28 +37,41 @@ def started(settings: Settings, *words: str, output: Path) -> subprocess.Popen[b
         )
 
 
-def kill(job: subprocess.Popen[bytes]) -> None:
-    """Kill -9 of the Python process and its JVM at once."""
+@contextmanager
+def running(settings: Settings, *words: str, output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The same for the block, killed at its end if it or its JVM still runs: no failed test leaves a process."""
+    job = started(settings, *words, output=output)
+    try:
+        yield job
+    finally:
+        if _states(job.pid):
+            kill(job)
+
+
+def kill(job: subprocess.Popen[bytes]) -> float:
+    """Kill -9 of the Python process and its JVM at once; gives the moment."""
+    killed_at = time.monotonic()
     os.killpg(job.pid, signal.SIGKILL)
     job.wait(PATIENCE_SECONDS)
+    # A JVM whose first thread is a zombie already may hold its locks until the last one is gone.
     wait_until(lambda: not _states(job.pid))
+    return killed_at
 
 
-def kill_at(point: Point, job: subprocess.Popen[bytes], sight: Sight) -> None:
+def kill_at(point: Point, job: subprocess.Popen[bytes], sight: Sight) -> float:
     """Kills the job at that point: it is stopped when the files show it, and killed if they still do then."""
     while True:
         wait_until(lambda: point.is_now(sight), alive=job, look_seconds=LOOK_SECONDS)
         stop(job)
         if point.is_now(sight):
-            kill(job)
-            return
+            return kill(job)
         os.killpg(job.pid, signal.SIGCONT)
 
 
 def stop(job: subprocess.Popen[bytes]) -> None:
     """Stops all processes of the job where they are."""
     os.killpg(job.pid, signal.SIGSTOP)
-    wait_until(lambda: set(_states(job.pid)) <= {"T"}, look_seconds=LOOK_SECONDS)
+    wait_until(lambda: set(_states(job.pid)) <= {"T", "Z"}, look_seconds=LOOK_SECONDS)
 
 
 def is_free(port: int) -> bool:
@@ -95,8 +109,8 @@ class Stat:
 
 
 def _states(group: int) -> list[str]:
-    """The states of all processes in a group; those that are only to be reaped do not count."""
-    return [stat.state for _, stat in _processes() if stat.group == group and stat.state != "Z"]
+    """The states of all processes in a group."""
+    return [stat.state for _, stat in _processes() if stat.group == group]
 
 
 def _processes() -> Iterator[tuple[int, Stat]]:

@@ -26,6 +26,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import mkdtemp
 
+from lakehouse import kafka
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from loginlake.broker import Broker, embedded_broker
@@ -34,7 +35,7 @@ from serving.store import Store
 from tests.conftest import a_free_port
 from tests.kills.oracle import acknowledged, ends, tally
 from tests.kills.points import POINTS, Point, Sight
-from tests.kills.processes import child_of, is_free, kill, kill_at, started, wait_until
+from tests.kills.processes import PATIENCE_SECONDS, child_of, is_free, kill, kill_at, started, wait_until
 
 RATE = "500"
 # Kills at a random time fall into bronze commits and a refresh.
@@ -71,21 +72,23 @@ class Stage:
 
     def kill_at(self, point: Point) -> float:
         """Kills Spark at the point."""
-        kill_at(point, self.everything, self.sight)
-        return self._restarted()
+        killed_at = kill_at(point, self.everything, self.sight)
+        self._restart()
+        return killed_at
 
     def kill_at_random(self, chance: random.Random) -> float:
         """Kills Spark at any moment."""
         time.sleep(chance.uniform(0, SPAN_SECONDS))
-        kill(self.everything)
-        return self._restarted()
+        killed_at = kill(self.everything)
+        self._restart()
+        return killed_at
 
     def kill_api(self) -> float:
         """Kills the API, at which `up` ends by itself."""
         os.kill(child_of(self.everything, "-m", "serving"), signal.SIGKILL)
         killed_at = time.monotonic()
         wait_until(lambda: self.everything.poll() is not None)
-        self._restarted()
+        self._restart()
         return killed_at
 
     def kill_broker(self) -> float:
@@ -106,8 +109,7 @@ class Stage:
 
     def kill_producer(self) -> float:
         """Kills the producer with records in flight."""
-        kill(self.producer)
-        killed_at = time.monotonic()
+        killed_at = kill(self.producer)
         self.producer = self._started_producer()
         return killed_at
 
@@ -117,14 +119,15 @@ class Stage:
         def is_covered() -> bool:
             if self.everything.poll() is not None:
                 print(f"{_now()}  up had ended by itself and is started again", flush=True)
-                self._restarted()
+                self._restart()
             return self._covers(acked)
 
         wait_until(is_covered, look_seconds=LOOK_SECONDS)
 
-    def end_load(self) -> None:
-        """Asks the producer to deliver what it has and end."""
+    def settle(self) -> None:
+        """Asks the producer to deliver what it has and end, then waits until a snapshot covers all that Kafka holds."""
         _end(self.producer)
+        self.await_covered({at: bounds.end for at, bounds in kafka.partition_bounds(self.settings).items()})
 
     def end(self) -> None:
         """Asks all to end, the broker last."""
@@ -152,12 +155,10 @@ class Stage:
         sight = Sight(self.settings)
         return started(self.settings, "up", output=self.folder / "up.log"), sight
 
-    def _restarted(self) -> float:
+    def _restart(self) -> None:
         """Starts `up` again; its API's port is free as soon as that has noticed the end of the one before."""
-        killed_at = time.monotonic()
         wait_until(lambda: is_free(self.settings.port))
         self.everything, self.sight = self._started_everything()
-        return killed_at
 
 
 def main() -> None:
@@ -216,8 +217,7 @@ def faults_of(stage: Stage, chance: random.Random) -> Iterator[Fault]:
 
 def is_whole(stage: Stage, recoveries: dict[str, list[float]]) -> bool:
     """Lets the lake catch up, prints what came of the kills, and gives whether all is there once."""
-    stage.end_load()
-    stage.await_covered(ends(acknowledged(*stage.ledgers)))
+    stage.settle()
     tallied = tally(stage.settings, acknowledged(*stage.ledgers))
     report = verify(stage.settings, Store(stage.settings))
     print(f"\n{'killed':<26} {'kills':>5} {'median s':>9} {'worst s':>8}")
@@ -225,11 +225,13 @@ def is_whole(stage: Stage, recoveries: dict[str, list[float]]) -> bool:
     for name, seconds in [*sorted(recoveries.items()), ("all", all_seconds)]:
         print(f"{name:<26} {len(seconds):>5} {median(seconds):>9.1f} {max(seconds):>8.1f}")
     print(f"\nacked {tallied.acked:,}, lost {tallied.unread:,}, doubled {tallied.doubled:,}")
+    if not tallied.is_complete:
+        print(tallied)
     for check in report.checks:
         for fault in check.named:
             print(f"{check.claim}: {fault}")
     print(f"verify: {'ok' if report.ok else 'the claims of the lake do not hold'}", flush=True)
-    return tallied.is_complete and report.ok
+    return tallied.acked > 0 and tallied.is_complete and report.ok
 
 
 def _settings(folder: Path) -> Settings:
@@ -246,7 +248,7 @@ def _settings(folder: Path) -> Settings:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGTERM)
-    process.wait()
+    process.wait(PATIENCE_SECONDS)
 
 
 def _now() -> str:

@@ -19,7 +19,7 @@ from loginlake.verify import verify
 from serving.store import Store
 from tests.conftest import a_free_port
 from tests.kills.oracle import acknowledged, tally
-from tests.kills.processes import PATIENCE_SECONDS, kill, started, wait_until
+from tests.kills.processes import PATIENCE_SECONDS, kill, running, started, wait_until
 
 pytestmark = pytest.mark.flow
 
@@ -57,15 +57,15 @@ def test_a_broker_that_is_killed_and_one_that_stands_still_lose_nothing_they_ack
         before = acknowledged(ledger).height
         wait_until(lambda: acknowledged(ledger).height > before + int(RATE))
 
-    with ExitStack() as brokers:
-        broker = brokers.enter_context(embedded_broker(settings))
-        words = ("produce", "generate", "--rate", RATE, "--ledger", str(ledger))
-        producer = started(settings, *words, output=tmp_path / "produce.log")
+    words = ("produce", "generate", "--rate", RATE, "--ledger", str(ledger))
+    with ExitStack() as parts:
+        broker = parts.enter_context(embedded_broker(settings))
+        producer = parts.enter_context(running(settings, *words, output=tmp_path / "produce.log"))
         with running_stream(lake, settings, once=False) as query:
             await_more()
             broker.process.kill()
             broker.process.wait()
-            broker = brokers.enter_context(embedded_broker(settings))
+            broker = parts.enter_context(embedded_broker(settings))
             await_more()
             broker.process.send_signal(signal.SIGSTOP)
             time.sleep(PAUSE_SECONDS)
@@ -88,9 +88,9 @@ def test_a_producer_that_is_killed_while_it_flushes_has_told_the_truth_and_its_c
     def produce(ledger: Path) -> tuple[str, ...]:
         return "produce", "generate", "--events", str(BATCH), "--start", "2026-03-01", "--ledger", str(ledger)
 
-    producer = started(settings, *produce(ledgers[0]), output=tmp_path / "produce.log")
-    wait_until(lambda: ledgers[0].exists() and ledgers[0].stat().st_size > 0, alive=producer, look_seconds=0.001)
-    kill(producer)
+    with running(settings, *produce(ledgers[0]), output=tmp_path / "produce.log") as producer:
+        wait_until(lambda: ledgers[0].exists() and ledgers[0].stat().st_size > 0, alive=producer, look_seconds=0.001)
+        kill(producer)
     again = started(settings, *produce(ledgers[1]), output=tmp_path / "produce.log")
     assert again.wait(PATIENCE_SECONDS) == 0
 

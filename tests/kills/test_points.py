@@ -39,7 +39,8 @@ def test_a_job_that_is_killed_there_leaves_nothing_twice_and_no_gap(stage: Stage
         prepare(stage.lake, stage.settings)
     sight = Sight(stage.settings)
 
-    kill_at(point, stage.start(point.job), sight)
+    with stage.running(point.job) as job:
+        kill_at(point, job, sight)
 
     assert point.is_now(sight)
     tallied = tally(stage.settings, stage.acked())
@@ -51,10 +52,10 @@ def test_all_in_one_process_killed_at_any_moment_leave_nothing_twice_and_no_gap(
     print(f"seed {seed}")  # noqa: T201 (shown when the test fails)
     sight = Sight(stage.settings)
 
-    everything = stage.start("up")
-    wait_until(lambda: sight.committed_at(RAW_LOGS) > 0, alive=everything)
-    time.sleep(random.Random(seed).uniform(0, SPAN_SECONDS))
-    kill(everything)
+    with stage.running("up") as everything:
+        wait_until(lambda: sight.committed_at(RAW_LOGS) > 0, alive=everything)
+        time.sleep(random.Random(seed).uniform(0, SPAN_SECONDS))
+        kill(everything)
 
     tallied = tally(stage.settings, stage.acked())
     assert tallied.is_sound, tallied

@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,19 +21,20 @@ from lakehouse.spark import Lake
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
 from silver.job import refine
-from tests.kills.processes import PATIENCE_SECONDS, kill, started, stop, wait_until
+from tests.kills.processes import PATIENCE_SECONDS, running, started, stop, wait_until
 from tests.spark_lakes import a_raw_login, append_batch
 
 ROWS = 100
 
 
-def holding(settings: Settings, verb: str, *, lock: LockName) -> subprocess.Popen[bytes]:
-    """A job in a process of its own, stopped while it holds the lock."""
+@contextmanager
+def holding(settings: Settings, verb: str, *, lock: LockName) -> Iterator[subprocess.Popen[bytes]]:
+    """A job in a process of its own, stopped while it holds the lock; killed at the end of the block."""
     path = lock_path(settings, lock)
-    job = started(settings, verb, output=settings.state.parent / f"{verb}.log")
-    wait_until(lambda: path.exists() and path.stat().st_size > 0, alive=job, look_seconds=0.001)
-    stop(job)
-    return job
+    with running(settings, verb, output=settings.state.parent / f"{verb}.log") as job:
+        wait_until(lambda: path.exists() and path.stat().st_size > 0, alive=job, look_seconds=0.001)
+        stop(job)
+        yield job
 
 
 def ended(settings: Settings, verb: str) -> tuple[int, str]:
@@ -44,16 +47,15 @@ def ended(settings: Settings, verb: str) -> tuple[int, str]:
 def test_of_two_silver_processes_one_works_and_the_other_names_it_until_it_is_killed(lake: Lake) -> None:
     settings = lake.settings
     append_batch(lake, [a_raw_login(offset) for offset in range(ROWS)])
-    first = holding(settings, "silver", lock="refresh")
 
-    code, said = ended(settings, "silver")
-    assert code == LockHeld.exit_code
-    assert f"Process {first.pid} has held the lock of refresh since 20" in said.splitlines()[-1]
-    for job in (refine, publish, refresh):
-        with pytest.raises(LockHeld, match=f"Process {first.pid} "):
-            job(lake, settings)
+    with holding(settings, "silver", lock="refresh") as first:
+        code, said = ended(settings, "silver")
+        assert code == LockHeld.exit_code
+        assert f"Process {first.pid} has held the lock of refresh since 20" in said.splitlines()[-1]
+        for job in (refine, publish, refresh):
+            with pytest.raises(LockHeld, match=f"Process {first.pid} "):
+                job(lake, settings)
 
-    kill(first)
     code, said = ended(settings, "silver")
     assert code == 0, said
     assert lake.read(EVENTS).count() == ROWS
@@ -63,26 +65,26 @@ def test_of_two_silver_processes_one_works_and_the_other_names_it_until_it_is_ki
 def test_a_killed_python_leaves_the_lock_to_its_jvm_which_ends_by_itself(lake: Lake) -> None:
     settings = lake.settings
     append_batch(lake, [a_raw_login(offset) for offset in range(ROWS)])
-    python = holding(settings, "silver", lock="refresh")
-    jvm = json.loads(lock_path(settings, "refresh").read_text())["jvm"]
-    python.kill()
-    python.wait()
 
-    with pytest.raises(LockHeld, match=rf"\(JVM {jvm}, on "):
-        refine(lake, settings)
+    with holding(settings, "silver", lock="refresh") as python:
+        jvm = json.loads(lock_path(settings, "refresh").read_text())["jvm"]
+        python.kill()
+        python.wait()
+        with pytest.raises(LockHeld, match=rf"\(JVM {jvm}, on "):
+            refine(lake, settings)
 
-    os.kill(jvm, signal.SIGCONT)
-    wait_until(lambda: not Path(f"/proc/{jvm}").exists())
+        os.kill(jvm, signal.SIGCONT)
+        wait_until(lambda: not Path(f"/proc/{jvm}").exists())
     refine(lake, settings)
     assert lake.read(EVENTS).count() == ROWS
 
 
 @pytest.mark.flow
 def test_a_second_bronze_process_is_refused_until_the_first_is_killed(fed_lake: Lake) -> None:
-    first = holding(fed_lake.settings, "bronze", lock="bronze")
-
-    with pytest.raises(LockHeld, match=f"Process {first.pid} has held the lock of bronze"):
+    with (
+        holding(fed_lake.settings, "bronze", lock="bronze") as first,
+        pytest.raises(LockHeld, match=f"Process {first.pid} has held the lock of bronze"),
+    ):
         ingest_once(fed_lake, fed_lake.settings)
 
-    kill(first)
     ingest_once(fed_lake, fed_lake.settings)
