@@ -51,25 +51,56 @@ def publish(
 
 def publish_snapshot(lake: Lake, settings: Settings, *, clock: Callable[[], datetime]) -> Snapshot | None:
     """What `publish` does, for a caller that holds the lock of refresh."""
-    for table in (*SNAPSHOT_TABLES, SNAPSHOTS):
-        lake.ensure(table)
-    last = last_snapshot(lake)
-    rule = load_rule(conf_folder(settings))
+    last = opened_gold(lake)
     silver_version = lake.version(EVENTS)
-    changed = changed_events(lake, last, silver_version)
+    changed = None if is_rewritten(lake, last) else changed_events(lake, last, silver_version)
     if changed is None:
-        changed = events = lake.read(EVENTS, version=silver_version)
-        rebuild(lake, events, rule)
-    elif silver_version > covered_version(last):
-        recompute(lake, changed, lake.read(EVENTS, version=silver_version), rule=rule)
+        return publish_rebuilt(lake, settings, clock=clock)
+    try:
+        if silver_version > covered_version(last):
+            rule = load_rule(conf_folder(settings))
+            recompute(lake, changed, lake.read(EVENTS, version=silver_version), rule=rule)
+        return publish_versions(lake, last, changed, clock=clock)
+    finally:
+        changed.unpersist()
+
+
+def publish_rebuilt(lake: Lake, settings: Settings, *, clock: Callable[[], datetime]) -> Snapshot | None:
+    """Writes all of gold anew and publishes the next snapshot, for a caller that holds the lock of refresh."""
+    last = opened_gold(lake)
+    events = lake.read(EVENTS, version=lake.version(EVENTS))
+    rebuild(lake, events, load_rule(conf_folder(settings)))
+    return publish_versions(lake, last, events, clock=clock)
+
+
+def publish_versions(
+    lake: Lake, last: Snapshot | None, changed: DataFrame, *, clock: Callable[[], datetime]
+) -> Snapshot | None:
+    """Publishes the tables as they are now; None where they are those of the last snapshot."""
     snapshot = next_snapshot(lake, last, changed, at=next_instant(last, clock=clock()))
-    changed.unpersist()
     if not snapshot.offsets or (last is not None and snapshot.versions == last.versions):
         return None
     row = lake.spark.createDataFrame([snapshot.row()], struct_type(SNAPSHOTS))
     lake.append(SNAPSHOTS, row, user_metadata=snapshot.user_metadata())
     log.info("snapshot_published", snapshot=snapshot.id, silver=snapshot.versions[EVENTS.full_name])
     return snapshot
+
+
+def opened_gold(lake: Lake) -> Snapshot | None:
+    """The newest published snapshot, None before the first; with all tables there that the next one names."""
+    for table in (*SNAPSHOT_TABLES, SNAPSHOTS):
+        lake.ensure(table)
+    return last_snapshot(lake)
+
+
+def is_rewritten(lake: Lake, last: Snapshot | None) -> bool:
+    """True where silver was written anew since the snapshot, or gold by a rebuild that ended before it published.
+
+    The change feed of such a silver holds every row twice, and such a gold may be half of one kind, half of another.
+    """
+    return last is not None and any(
+        lake.was_overwritten(table, after=last.versions[table.full_name]) for table in SNAPSHOT_TABLES
+    )
 
 
 def last_snapshot(lake: Lake) -> Snapshot | None:

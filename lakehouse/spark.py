@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.conf import conf_folder
 from lakehouse.errors import LakeUnreadable, MissingExtra, SchemaDiffers
 from lakehouse.jars import jar_paths
 from lakehouse.java import java_path
+from lakehouse.offsets import Offsets
 from lakehouse.settings import Settings
 from lakehouse.tables.model import Table
 
 try:
     from delta.tables import DeltaTable
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
     from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
     from pyspark.sql.types import StructType
 except ImportError as error:
@@ -158,14 +160,18 @@ class Lake:
 
     def append(self, table: Table, rows: DataFrame, *, user_metadata: str | None = None) -> None:
         """Appends rows in one commit."""
-        writer = rows.select(*table.column_names).write.format("delta").mode("append")
-        if user_metadata is not None:
-            writer = writer.option("userMetadata", user_metadata)
-        writer.save(self.uri(table))
+        _writer(table, rows, user_metadata).mode("append").save(self.uri(table))
 
-    def overwrite(self, table: Table, rows: DataFrame) -> None:
-        """Replaces all rows in one commit."""
-        rows.select(*table.column_names).write.format("delta").mode("overwrite").save(self.uri(table))
+    def overwrite(self, table: Table, rows: DataFrame, *, user_metadata: str | None = None) -> None:
+        """Replaces all rows of a table with partitions in one commit: one file for each."""
+        gathered = rows.repartition(*table.partition_by)
+        _writer(table, gathered, user_metadata).mode("overwrite").save(self.uri(table))
+
+    def was_overwritten(self, table: Table, *, after: int) -> bool:
+        """True where a commit after that version replaced all rows."""
+        commits = (self.commit_info(table, version) or {} for version in range(after + 1, self.version(table) + 1))
+        written = (commit["operationParameters"] for commit in commits if commit.get("operation") == "WRITE")
+        return any(how.get("mode") == "Overwrite" and "predicate" not in how for how in written)
 
     def replace_keys(self, table: Table, *, touched: DataFrame, rows: DataFrame, days: Sequence[date]) -> None:
         """Makes `rows` all that the table holds for the touched keys: one MERGE.
@@ -181,7 +187,6 @@ class Lake:
         (day,) = table.partition_by
         key = list(dict.fromkeys((*table.key, day)))
         same_key = " AND ".join(f"live.{name} <=> new.{name}" for name in key)
-        literals = ", ".join(f"DATE'{value.isoformat()}'" for value in days)
         present = rows.withColumn("is_present", F.lit(True))
         source = _touched(touched, key).join(present, _same_keys(key), "left")
         named = (F.col(f"touched_{name}").alias(name) if name in key else F.col(name) for name in table.column_names)
@@ -189,7 +194,10 @@ class Lake:
         (
             DeltaTable.forPath(self.spark, self.uri(table))
             .alias("live")
-            .merge(source.select(*named, "is_present").alias("new"), f"live.{day} IN ({literals}) AND {same_key}")
+            .merge(
+                source.select(*named, "is_present").alias("new"),
+                f"live.{day} IN ({_day_literals(days)}) AND {same_key}",
+            )
             .whenMatchedDelete("new.is_present IS NULL")
             .whenMatchedUpdate(set=values)
             .whenNotMatchedInsert("new.is_present", values=values)
@@ -232,9 +240,27 @@ class Lake:
         builder.execute()
 
 
+def is_below(offsets: Offsets) -> Column:
+    """True for Kafka positions that lie below the next offset of their partition; other partitions are not below."""
+    positions: Iterable[Column] = (
+        (F.col("topic") == topic) & (F.col("partition") == partition) & (F.col("offset") < offset)
+        for (topic, partition), offset in offsets.items()
+    )
+    return reduce(lambda first, second: first | second, positions, F.lit(False))
+
+
 def matching(rows: DataFrame, touched: DataFrame, key: Sequence[str]) -> DataFrame:
     """The rows whose key is among the touched ones; null is a value like any other."""
     return rows.join(_touched(touched, key), _same_keys(key), "left_semi")
+
+
+def _day_literals(days: Iterable[date]) -> str:
+    return ", ".join(f"DATE'{day.isoformat()}'" for day in days)
+
+
+def _writer(table: Table, rows: DataFrame, user_metadata: str | None) -> DataFrameWriter:
+    writer = rows.select(*table.column_names).write.format("delta")
+    return writer if user_metadata is None else writer.option("userMetadata", user_metadata)
 
 
 def _touched(touched: DataFrame, key: Sequence[str]) -> DataFrame:

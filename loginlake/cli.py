@@ -12,7 +12,7 @@ from lakehouse import door
 from lakehouse.door import stop_on_signals
 from lakehouse.errors import BrokerFailed
 from lakehouse.job import spark_job
-from loginlake import maintaining, read
+from loginlake import maintaining, mending, read
 from loginlake.durations import seconds
 from loginlake.verifying import verify
 from loginlake.writing import print_table
@@ -32,6 +32,7 @@ EXAMPLES = {
     "gold": "loginlake gold",
     "refresh": "loginlake refresh --every 60s",
     "maintain": "loginlake maintain --dry-run",
+    "rebuild": "loginlake rebuild gold",
     "serve": "loginlake serve --port 8080",
     "verify": "loginlake verify --snapshot 1 --deep",
     "tables": "loginlake tables --json",
@@ -139,6 +140,7 @@ def refresh(
             )
 
 
+mending.register(app)
 app.command()(serve)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bronze.stream import running_stream
-from gold.job import publish_snapshot
+from gold.job import publish_rebuilt, publish_snapshot
 from lakehouse.errors import LockHeld
 from lakehouse.locks import writer_lock
 from lakehouse.settings import Settings
@@ -20,6 +20,7 @@ from lakehouse.snapshots import Snapshot
 from lakehouse.spark import Lake
 from loginlake.maintain import maintain
 from silver.job import append_events
+from silver.rebuild import rewrite_events
 
 if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery
@@ -43,6 +44,33 @@ def refresh(
     with writer_lock(lake.spark, settings, "refresh"):
         append_events(lake, settings)
         return publish_snapshot(lake, settings, clock=clock)
+
+
+def rebuild_silver(
+    lake: Lake, settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Snapshot | None:
+    """Silver anew from all of bronze, then gold anew, published as one snapshot.
+
+    Where it is killed, the next refresh does the rest.
+
+    Raises:
+        LockHeld: Another job writes silver or gold.
+    """
+    with writer_lock(lake.spark, settings, "refresh"):
+        rewrite_events(lake, settings)
+        return publish_rebuilt(lake, settings, clock=clock)
+
+
+def rebuild_gold(
+    lake: Lake, settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Snapshot | None:
+    """Gold anew from silver, published as one snapshot; where it is killed, the next refresh does the rest.
+
+    Raises:
+        LockHeld: Another job writes silver or gold.
+    """
+    with writer_lock(lake.spark, settings, "refresh"):
+        return publish_rebuilt(lake, settings, clock=clock)
 
 
 def refresh_every(

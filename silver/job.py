@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import reduce
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import structlog
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from lakehouse.locks import writer_lock
-from lakehouse.offsets import Offsets, furthest
+from lakehouse.offsets import furthest
 from lakehouse.progress import Progress, extent_of, read_progress
 from lakehouse.settings import Settings
-from lakehouse.spark import Lake, struct_type
+from lakehouse.spark import Lake, is_below, struct_type
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
 from silver.decode import DecodeRules, decode
@@ -69,7 +68,7 @@ def unread_records(lake: Lake, read: Progress) -> DataFrame:
     records = lake.read(RAW_LOGS, version=lake.version(RAW_LOGS))
     if read.ingested_on is not None:
         records = records.where(F.col("ingested_on") >= F.lit(read.ingested_on))
-    return records.where(~_is_below(read.offsets))
+    return records.where(~is_below(read.offsets))
 
 
 def decoded_events(records: DataFrame, rules: DecodeRules) -> DataFrame:
@@ -111,15 +110,6 @@ def losing_copies(candidates: DataFrame, accepted: DataFrame) -> DataFrame:
         *(F.col(f"arrival.{name}").alias(name) for name in POSITION),
         *(F.col(f"winner.{name}").alias(f"winner_{name}") for name in POSITION),
     )
-
-
-def _is_below(offsets: Offsets) -> Column:
-    """True for positions that lie below the next offset of their partition; other partitions are not below."""
-    positions: Iterable[Column] = (
-        (F.col("topic") == topic) & (F.col("partition") == partition) & (F.col("offset") < offset)
-        for (topic, partition), offset in offsets.items()
-    )
-    return reduce(lambda first, second: first | second, positions, F.lit(False))
 
 
 def _decoder(rules: DecodeRules) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
