@@ -204,6 +204,30 @@ class Lake:
             .execute()
         )
 
+    def replace_rows(self, table: Table, rows: DataFrame, *, lying_in: Iterable[tuple[str, date]]) -> None:
+        """Puts the rows in the place of those that have their keys: one MERGE.
+
+        Args:
+            table: A table partitioned by a word and a day.
+            rows: At most one per key.
+            lying_in: The partitions that the rows to be replaced lie in.
+        """
+        word, day = table.partition_by
+        days: dict[str, list[date]] = {}
+        for value, on in lying_in:
+            days.setdefault(value, []).append(on)
+        partitions = " OR ".join(
+            f"(live.{word} = '{value}' AND live.{day} IN ({_day_literals(on)}))" for value, on in days.items()
+        )
+        same_key = " AND ".join(f"live.{name} = new.{name}" for name in table.key)
+        (
+            DeltaTable.forPath(self.spark, self.uri(table))
+            .alias("live")
+            .merge(rows.select(*table.column_names).alias("new"), f"({partitions}) AND {same_key}")
+            .whenMatchedUpdateAll()
+            .execute()
+        )
+
     @property
     def jvm(self) -> Any:
         """The classes of Spark's JVM."""

@@ -33,6 +33,7 @@ EXAMPLES = {
     "refresh": "loginlake refresh --every 60s",
     "maintain": "loginlake maintain --dry-run",
     "rebuild": "loginlake rebuild gold",
+    "redrive": "loginlake redrive --reason implausible_time --dry-run",
     "serve": "loginlake serve --port 8080",
     "verify": "loginlake verify --snapshot 1 --deep",
     "tables": "loginlake tables --json",

@@ -21,6 +21,7 @@ from lakehouse.spark import Lake
 from loginlake.maintain import maintain
 from silver.job import append_events
 from silver.rebuild import rewrite_events
+from silver.redrive import Redriven, redrive_events
 
 if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery
@@ -71,6 +72,25 @@ def rebuild_gold(
     """
     with writer_lock(lake.spark, settings, "refresh"):
         return publish_rebuilt(lake, settings, clock=clock)
+
+
+def redrive(
+    lake: Lake,
+    settings: Settings,
+    *,
+    reason: str | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> tuple[Redriven, Snapshot | None]:
+    """Broken rows once more through the decoders of today, then gold; where it is killed, the next refresh goes on.
+
+    Returns:
+        What was found, and the new snapshot; None where nothing changed.
+
+    Raises:
+        LockHeld: Another job writes silver or gold.
+    """
+    with writer_lock(lake.spark, settings, "refresh"):
+        return redrive_events(lake, settings, reason=reason), publish_snapshot(lake, settings, clock=clock)
 
 
 def refresh_every(

@@ -55,7 +55,7 @@ def test_the_version_is_that_of_the_package(loginlake: Loginlake) -> None:
 def test_all_verbs_are_there() -> None:
     read = {"tables", "history", "query", "sql", "verify", "doctor"}
     run = {"demo", "up", "broker", "produce", "bronze", "silver", "gold", "refresh", "serve", "jars"}
-    mend = {"maintain", "rebuild"}
+    mend = {"maintain", "rebuild", "redrive"}
 
     assert set(VERBS) == read | run | mend
 

@@ -1,0 +1,52 @@
+"""The verbs that mend a lake: their words, and what they say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lakehouse.errors import UsageError
+from loginlake.mending import told
+from silver.redrive import Redriven
+from tests.loginlake.processes import Loginlake
+
+
+@pytest.mark.parametrize("words", [["rebuild"], ["rebuild", "bronze"]])
+def test_only_silver_and_gold_can_be_rebuilt(loginlake: Loginlake, words: list[str]) -> None:
+    assert loginlake(*words).returncode == UsageError.exit_code
+
+
+def test_a_reason_that_breaks_no_row_is_refused_with_those_that_do(loginlake: Loginlake) -> None:
+    ended = loginlake("redrive", "--reason", "not_a_login")
+
+    assert ended.returncode == UsageError.exit_code
+    assert ended.stderr.count("\n") == 1
+    assert "implausible_time" in ended.stderr
+
+
+def test_a_redrive_says_what_became_of_the_rows() -> None:
+    found = Redriven(
+        taken=1_203, mended={"accepted": 1_200, "duplicate": 1}, broken={"not_json": 2}, resettled=4, written=1_205
+    )
+
+    assert told(found).splitlines() == [
+        "broken rows taken again: 1,203",
+        "accepted now: 1,200",
+        "duplicate now: 1",
+        "still broken, not_json: 2",
+        "copies of them that have another winner now: 4",
+    ]
+
+
+@pytest.mark.spark
+def test_both_verbs_run_on_an_empty_lake(loginlake: Loginlake, tmp_path) -> None:
+    where = ("--root", str(tmp_path / "lake"), "--state", str(tmp_path / "state"))
+
+    dry = loginlake("redrive", "--dry-run", "--json", *where)
+    rebuilt = loginlake("rebuild", "silver", *where)
+
+    assert json.loads(dry.stdout) == {
+        "taken": 0, "mended": {}, "broken": {}, "resettled": 0, "written": 0, "snapshot": None,
+    }  # fmt: skip
+    assert rebuilt.stdout == "Nothing new: the last snapshot covers all\n"

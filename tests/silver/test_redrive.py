@@ -1,0 +1,190 @@
+"""Redriving: rows that were broken under old rules are what today's decoders make of them, each event once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lakehouse.errors import LockHeld
+from lakehouse.locks import writer_lock
+from lakehouse.progress import extent_of, progress_from_json, read_progress
+from lakehouse.spark import Lake
+from lakehouse.tables import SNAPSHOT_TABLES
+from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY
+from lakehouse.tables.silver import EVENTS
+from loginlake.pipeline import rebuild_silver, redrive, refresh
+from silver.job import refine
+from silver.redrive import Redriven, preview, redrive_events
+from tests.spark_lakes import a_raw, a_raw_login, append_batch, rows_of
+
+pytestmark = pytest.mark.spark
+
+# More than a day before the append time of every batch: implausible as long as past_days is 1.
+OLD = "2026-01-20T10:00:00Z"
+
+
+def strict(lake: Lake) -> Lake:
+    """The same lake under rules that take an event of the day before yesterday for implausible."""
+    return Lake(lake.spark, lake.settings.model_copy(update={"past_days": 1}))
+
+
+def an_old_login(offset: int, partition: int = 0, **fields: Any) -> dict[str, Any]:
+    return a_raw_login(offset, partition, **{"event_at": OLD} | fields)
+
+
+def verdicts(lake: Lake) -> dict[tuple[int, int], tuple[str, str | None]]:
+    return {(row["partition"], row["offset"]): (row["verdict"], row["reason"]) for row in rows_of(lake, EVENTS)}
+
+
+def test_a_row_that_decodes_now_is_accepted_and_the_rest_stays_broken(lake: Lake) -> None:
+    append_batch(lake, [an_old_login(0), a_raw_login(1), a_raw(2, value=b"?"), a_raw(3, value=b'{"action":"paid"}')])
+    refine(strict(lake), strict(lake).settings)
+    assert verdicts(lake)[0, 0] == ("broken", "implausible_time")
+
+    found = redrive_events(lake, lake.settings)
+
+    assert found == Redriven(taken=2, mended={"accepted": 1}, broken={"not_json": 1}, resettled=0, written=1)
+    assert verdicts(lake) == {
+        (0, 0): ("accepted", None),
+        (0, 1): ("accepted", None),
+        (0, 2): ("broken", "not_json"),
+        (0, 3): ("ignored", "not_a_login"),
+    }
+
+
+def test_a_second_redrive_writes_nothing(lake: Lake) -> None:
+    append_batch(lake, [an_old_login(0), a_raw(1, value=b"?")])
+    refine(strict(lake), strict(lake).settings)
+    redrive_events(lake, lake.settings)
+    version = lake.version(EVENTS)
+
+    again = redrive_events(lake, lake.settings)
+
+    assert again == Redriven(taken=1, mended={}, broken={"not_json": 1}, resettled=0, written=0)
+    assert lake.version(EVENTS) == version
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(lake: Lake) -> None:
+    append_batch(lake, [an_old_login(0), an_old_login(1, event_id="e0-0"), a_raw(2, value=b"?")])
+    refine(strict(lake), strict(lake).settings)
+    version = lake.version(EVENTS)
+
+    said = preview(lake, lake.settings)
+
+    assert lake.version(EVENTS) == version
+    assert said == redrive_events(lake, lake.settings)
+    assert said.mended == {"accepted": 1, "duplicate": 1}
+
+
+def test_only_rows_of_the_reason_asked_for_are_taken(lake: Lake) -> None:
+    append_batch(lake, [an_old_login(0), a_raw(1, value=b"?")])
+    refine(strict(lake), strict(lake).settings)
+
+    assert redrive_events(lake, lake.settings, reason="not_json").taken == 1
+    assert verdicts(lake)[0, 0] == ("broken", "implausible_time")
+    assert redrive_events(lake, lake.settings, reason="implausible_time").mended == {"accepted": 1}
+
+
+def test_a_row_that_is_broken_otherwise_now_says_so(lake: Lake) -> None:
+    append_batch(lake, [a_raw(0, value=b"?")])
+    refine(lake, lake.settings)
+    as_sshd = lake.settings.model_copy(update={"default_format": "sshd"})
+
+    found = redrive_events(lake, as_sshd)
+
+    assert (found.broken, found.written) == ({"not_syslog": 1}, 1)
+    (row,) = rows_of(lake, EVENTS)
+    assert (row["verdict"], row["reason"], row["format"]) == ("broken", "not_syslog", "sshd")
+
+
+def test_the_first_copy_to_reach_bronze_wins_also_when_it_is_mended_last(lake: Lake, tmp_path: Any) -> None:
+    # The same event on the same day: the first copy is too old by its own stamp, later ones are not.
+    strictly = strict(lake)
+    at_once = Lake(lake.spark, lake.settings.model_copy(update={"root": str(tmp_path / "other")}))
+    first = an_old_login(0, event_id="same", event_at="2026-01-31T00:00:00Z", username="first")
+    others = [
+        a_raw_login(1, event_id="same", event_at="2026-01-31T23:59:00Z", username="second"),
+        a_raw_login(0, partition=1, event_id="same", event_at="2026-01-31T23:59:00Z", username="third"),
+    ]
+    for each in (lake, at_once):
+        append_batch(each, [first])
+        append_batch(each, others, number=1)
+    refine(strictly, strictly.settings)
+    assert verdicts(lake)[0, 1] == ("accepted", None)
+
+    found = redrive_events(lake, lake.settings)
+
+    assert found == Redriven(taken=1, mended={"accepted": 1}, broken={}, resettled=2, written=3)
+    refine(at_once, at_once.settings)
+    assert rows_of(lake, EVENTS) == rows_of(at_once, EVENTS)
+
+
+def test_silver_still_knows_how_far_it_has_read(lake: Lake) -> None:
+    append_batch(lake, [an_old_login(0), a_raw_login(1, partition=1)])
+    refine(strict(lake), strict(lake).settings)
+    before = read_progress(lake)
+    redrive_events(lake, lake.settings)
+
+    assert progress_from_json(lake.user_metadata(EVENTS)) == before
+    assert before.offsets == extent_of(lake.read(EVENTS)).offsets
+    append_batch(lake, [a_raw_login(2, event_id="e0-0", event_at=OLD)], number=1)
+    assert refine(lake, lake.settings) == 1
+    assert verdicts(lake)[0, 2] == ("duplicate", None)
+
+
+def test_gold_follows_and_only_touched_days_are_written_again(lake: Lake) -> None:
+    append_batch(
+        lake,
+        [
+            *(an_old_login(offset, outcome="failure", src_ip="192.0.2.1") for offset in range(7)),
+            a_raw_login(7, src_ip="198.51.100.1"),
+        ],
+    )
+    strictly = strict(lake)
+    before = refresh(strictly, strictly.settings)
+    kept = {row.file for row in lake.read(PAIR_ACTIVITY).selectExpr("_metadata.file_path as file").collect()}
+
+    found, snapshot = redrive(lake, lake.settings)
+
+    assert before is not None
+    assert snapshot is not None
+    assert found.mended == {"accepted": 7}
+    assert snapshot.id == before.id + 1
+    assert {row["src_ip"]: row["attempts"] for row in rows_of(lake, IP_ACTIVITY.table)} == {
+        "192.0.2.1": 7,
+        "198.51.100.1": 1,
+    }
+    now = {row.file for row in lake.read(PAIR_ACTIVITY).selectExpr("_metadata.file_path as file").collect()}
+    assert kept < now
+    gold = {table.full_name: rows_of(lake, table) for table in SNAPSHOT_TABLES}
+    rebuild_silver(lake, lake.settings)
+    assert {table.full_name: rows_of(lake, table) for table in SNAPSHOT_TABLES} == gold
+    assert redrive(lake, lake.settings)[1] is None
+
+
+def test_gold_forgets_what_an_accepted_row_counted_that_is_a_copy_now(lake: Lake) -> None:
+    append_batch(lake, [an_old_login(0, event_id="same", event_at="2026-01-31T00:00:00Z", username="first")])
+    append_batch(lake, [a_raw_login(1, event_id="same", event_at="2026-01-31T23:59:00Z", username="second")], number=1)
+    strictly = strict(lake)
+    refresh(strictly, strictly.settings)
+    assert [row["username"] for row in rows_of(lake, PAIR_ACTIVITY)] == ["second"]
+
+    redrive(lake, lake.settings)
+
+    assert [row["username"] for row in rows_of(lake, PAIR_ACTIVITY)] == ["first"]
+
+
+def test_a_refresh_goes_on_where_a_killed_redrive_had_only_written_silver(lake: Lake) -> None:
+    append_batch(lake, [an_old_login(0), a_raw_login(1)])
+    strictly = strict(lake)
+    refresh(strictly, strictly.settings)
+    redrive_events(lake, lake.settings)
+
+    assert refresh(lake, lake.settings) is not None
+    assert sum(row["attempts"] for row in rows_of(lake, PAIR_ACTIVITY)) == 2
+
+
+def test_a_redrive_beside_a_refresh_is_refused(lake: Lake) -> None:
+    with writer_lock(lake.spark, lake.settings, "refresh"), pytest.raises(LockHeld, match="lock of refresh"):
+        redrive(lake, lake.settings)
