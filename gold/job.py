@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 from pyspark import inheritable_thread_target
@@ -14,6 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from gold.losses import lost_tables
+from gold.restate import restate_all, restate_touched
 from gold.transforms.detections import REACH_DAYS, BruteForceIp, brute_force_ip, load_rule, suspects
 from gold.transforms.metrics import COUNTED_ACTIONS, metric_rows, pair_activity_hourly
 from lakehouse.conf import conf_folder
@@ -57,10 +59,13 @@ def publish_snapshot(lake: Lake, settings: Settings, *, clock: Callable[[], date
     if changed is None:
         return publish_rebuilt(lake, settings, clock=clock)
     try:
+        span = span_of(changed)
         if silver_version > covered_version(last):
             rule = load_rule(conf_folder(settings))
             recompute(lake, changed, lake.read(EVENTS, version=silver_version), rule=rule)
-        return publish_versions(lake, last, changed, clock=clock)
+        if last is not None:
+            restate_touched(lake, last, changed, since=span.first_event_at)
+        return publish_versions(lake, last, span, clock=clock)
     finally:
         changed.unpersist()
 
@@ -68,16 +73,20 @@ def publish_snapshot(lake: Lake, settings: Settings, *, clock: Callable[[], date
 def publish_rebuilt(lake: Lake, settings: Settings, *, clock: Callable[[], datetime]) -> Snapshot | None:
     """Writes all of gold anew and publishes the next snapshot, for a caller that holds the lock of refresh."""
     last = opened_gold(lake)
+    # Told before they are written anew: what was published of them can't be read any more.
+    lost = [] if last is None else lost_tables(lake, last)
     events = lake.read(EVENTS, version=lake.version(EVENTS))
     rebuild(lake, events, load_rule(conf_folder(settings)))
-    return publish_versions(lake, last, events, clock=clock)
+    if last is not None:
+        restate_all(lake, last, events, lost=lost)
+    return publish_versions(lake, last, span_of(events), clock=clock)
 
 
 def publish_versions(
-    lake: Lake, last: Snapshot | None, changed: DataFrame, *, clock: Callable[[], datetime]
+    lake: Lake, last: Snapshot | None, span: Span, *, clock: Callable[[], datetime]
 ) -> Snapshot | None:
     """Publishes the tables as they are now; None where they are those of the last snapshot."""
-    snapshot = next_snapshot(lake, last, changed, at=next_instant(last, clock=clock()))
+    snapshot = next_snapshot(lake, last, span, at=next_instant(last, clock=clock()))
     if not snapshot.offsets or (last is not None and snapshot.versions == last.versions):
         return None
     row = lake.spark.createDataFrame([snapshot.row()], struct_type(SNAPSHOTS))
@@ -99,7 +108,7 @@ def is_rewritten(lake: Lake, last: Snapshot | None) -> bool:
     The change feed of such a silver holds every row twice, and such a gold may be half of one kind, half of another.
     """
     return last is not None and any(
-        lake.was_overwritten(table, after=last.versions[table.full_name]) for table in SNAPSHOT_TABLES
+        lake.was_overwritten(table, after=last.versions.get(table.full_name, 0)) for table in SNAPSHOT_TABLES
     )
 
 
@@ -133,19 +142,32 @@ def changed_events(lake: Lake, last: Snapshot | None, silver_version: int) -> Da
         return None
 
 
-def next_snapshot(lake: Lake, last: Snapshot | None, changed: DataFrame, *, at: datetime) -> Snapshot:
-    """The snapshot of all tables as they are now."""
+class Span(NamedTuple):
+    """What silver rows span in time: the accepted ones by their events, all of them by their append times."""
+
+    first_event_at: datetime | None
+    last_event_at: datetime | None
+    last_append_at: datetime | None
+
+
+def span_of(events: DataFrame) -> Span:
+    """The span of silver rows, in one pass."""
     event_at = F.when(F.col("verdict") == "accepted", F.col("event_at"))
-    maxima = changed.agg(F.max(event_at).alias("event_at"), F.max("appended_at").alias("appended_at"))
-    (new,) = maxima.toArrow().to_pylist()
+    ends = {"first_event_at": F.min(event_at), "last_event_at": F.max(event_at), "last_append_at": F.max("appended_at")}
+    (span,) = events.agg(*(end.alias(name) for name, end in ends.items())).toArrow().to_pylist()
+    return Span(**span)
+
+
+def next_snapshot(lake: Lake, last: Snapshot | None, span: Span, *, at: datetime) -> Snapshot:
+    """The snapshot of all tables as they are now."""
     covered = read_progress(lake)
     return Snapshot(
         id=last.id + 1 if last else 1,
         at=at,
         versions={table.full_name: lake.version(table) for table in SNAPSHOT_TABLES},
         offsets=covered.offsets,
-        last_event_at=_later(last.last_event_at if last else None, new["event_at"]),
-        last_append_at=_later(last.last_append_at if last else None, new["appended_at"]),
+        last_event_at=_later(last.last_event_at if last else None, span.last_event_at),
+        last_append_at=_later(last.last_append_at if last else None, span.last_append_at),
         enrichment=covered.enrichment,
     )
 

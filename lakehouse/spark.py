@@ -167,6 +167,10 @@ class Lake:
         gathered = rows.repartition(*table.partition_by)
         _writer(table, gathered, user_metadata).mode("overwrite").save(self.uri(table))
 
+    def replace_where(self, table: Table, rows: DataFrame, *, condition: str) -> None:
+        """Puts the rows in the place of all for which the SQL condition holds, as it does for them: one commit."""
+        _writer(table, rows, None).mode("overwrite").option("replaceWhere", condition).save(self.uri(table))
+
     def was_overwritten(self, table: Table, *, after: int) -> bool:
         """True where a commit after that version replaced all rows."""
         commits = (self.commit_info(table, version) or {} for version in range(after + 1, self.version(table) + 1))

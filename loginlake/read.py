@@ -129,8 +129,8 @@ def sql(
     """Answer a SELECT over all tables of one snapshot.
 
     The tables go by their names, with or without the layer: raw_logs, events, pair_activity_hourly, ip_activity,
-    user_activity, app_activity, detections, snapshots. The view logins has the attempts: accepted rows of events
-    with action login. Words that SQL keeps for itself stand in double quotes: "offset".
+    user_activity, app_activity, detections, restatements, snapshots. The view logins has the attempts: accepted rows
+    of events with action login. Words that SQL keeps for itself stand in double quotes: "offset".
 
     For example: loginlake sql 'select username, sum(times) as n from logins group by username'
     """

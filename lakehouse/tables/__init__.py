@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lakehouse.errors import TableMissing
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import DETECTIONS, METRICS, PAIR_ACTIVITY, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.gold import DETECTIONS, METRICS, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
 from lakehouse.tables.model import Metric, Table
 from lakehouse.tables.silver import EVENTS
 
@@ -14,6 +14,7 @@ SNAPSHOT_TABLES: tuple[Table, ...] = (
     PAIR_ACTIVITY,
     *(metric.table for metric in STORED_METRICS),
     DETECTIONS,
+    RESTATEMENTS,
 )
 TABLES: dict[str, Table] = {table.full_name: table for table in (RAW_LOGS, *SNAPSHOT_TABLES, SNAPSHOTS)}
 METRICS_BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}

@@ -127,6 +127,33 @@ DETECTIONS = Table(
     ),
 )
 
+RESTATEMENTS = Table(
+    layer="gold",
+    name="restatements",
+    grain="one row per snapshot, table and key whose published figures of a closed window the snapshot changed",
+    key=("snapshot_id", "table_name", "window_at", "key"),
+    partition_by=(),
+    columns=(
+        Column("snapshot_id", "long", "The snapshot that changed the figures; the one before it has the old ones."),
+        Column("table_name", "string", "The table: the base or a stored metric."),
+        Column("key", "string", "JSON object: the columns beside the window that name the row."),
+        Column("window_at", "timestamp", "Start of the window; it had ended by the now of the snapshot before."),
+        Column("old_values", "string", "JSON object: what the changed measures were; null where there was no row."),
+        Column("new_values", "string", "JSON object: what they are; null where there is no row any more."),
+        Column(
+            "cause",
+            "string",
+            "late: events came; erased: events went; mended: events are read otherwise than before, or all of these.",
+        ),
+        Column(
+            "offsets",
+            "string",
+            "JSON list of topic:partition:first-last: where the events lie that came, went or changed; "
+            "after a rebuild, those that came.",
+        ),
+    ),
+)
+
 SNAPSHOTS = Table(
     layer="gold",
     name="snapshots",

@@ -1,0 +1,190 @@
+"""Restatements: which published figures of closed windows the next snapshot changes, from what to what, and why.
+
+A window is closed when it ends at or before the last snapshot's now. What changed is the difference between the tables
+as the last snapshot names them and as they are now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
+
+from gold.transforms.metrics import COUNTED_ACTIONS
+from lakehouse.snapshots import Snapshot
+from lakehouse.spark import Lake, is_below, matching
+from lakehouse.tables.gold import PAIR_ACTIVITY, RESTATEMENTS, STORED_METRICS
+from lakehouse.tables.model import Table, Window
+
+LENGTHS: dict[Window, timedelta] = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+INSTANTS = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'"}
+LATE, MENDED, ERASED = "late", "mended", "erased"
+
+
+@dataclass(frozen=True)
+class Restated:
+    """A table whose figures are held against those published before."""
+
+    table: Table
+    every: Window
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The key beside the window."""
+        return tuple(name for name in self.table.key if name != "window_at")
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The figures."""
+        return tuple(name for name in self.table.column_names if name not in (*self.table.key, "window_on"))
+
+    def last_closed(self, now: datetime) -> datetime:
+        """The latest start of a window that ends at or before that instant."""
+        return now - LENGTHS[self.every]
+
+
+RESTATED = (
+    Restated(PAIR_ACTIVITY, "hour"),
+    *(Restated(metric.table, metric.stored) for metric in STORED_METRICS if metric.stored),
+)
+
+
+def restate_touched(lake: Lake, last: Snapshot, changed: DataFrame, *, since: datetime | None) -> None:
+    """Notes the restatements of the figures that changed rows fall into.
+
+    Args:
+        lake: Its tables, as the next snapshot will name them.
+        last: The snapshot whose figures they are held against.
+        changed: The change feed of silver since then.
+        since: The least event time of an accepted row in it; None where it has none.
+    """
+    now, noted = last.now, []
+    # Most refreshes touch open windows alone; those of a day are open when those of its hours are closed.
+    closed = [each for each in RESTATED if now and since and window_of(since, each.every) <= each.last_closed(now)]
+    days = days_until(changed, now) if now and closed else []
+    for restated in closed:
+        causes = causes_of(changed, restated)
+        before, after = (
+            matching(figures.where(F.col("window_on").isin(days)), causes, restated.table.key)
+            for figures in closed_figures(lake, last, restated)
+        )
+        noted.append(differences(restated, before, after, causes=causes))
+    note(lake, last, noted)
+
+
+def restate_all(lake: Lake, last: Snapshot, events: DataFrame, *, lost: Sequence[str]) -> None:
+    """Notes the restatements of all figures, after a rebuild.
+
+    Args:
+        lake: Its tables, as the next snapshot will name them.
+        last: The snapshot whose figures they are held against.
+        events: All of silver.
+        lost: Tables that can't be read any more as that snapshot names them; nothing is said of these.
+    """
+    came = events.where(~is_below(last.offsets)).withColumn("_change_type", F.lit("insert"))
+    noted = [
+        differences(restated, *closed_figures(lake, last, restated), causes=causes_of(came, restated))
+        for restated in RESTATED
+        if last.now and restated.table.full_name not in lost
+    ]
+    note(lake, last, noted)
+
+
+def note(lake: Lake, last: Snapshot, noted: Sequence[DataFrame]) -> None:
+    """Writes the restatements of the next snapshot, in the place of those that a killed refresh has left."""
+    is_as_published = lake.version(RESTATEMENTS) == last.versions.get(RESTATEMENTS.full_name)
+    if is_as_published and not noted:
+        return
+    numbered = (rows.withColumn("snapshot_id", F.lit(last.id + 1)) for rows in noted)
+    rows = reduce(DataFrame.unionByName, numbered, lake.read(RESTATEMENTS).limit(0)).persist()
+    try:
+        if not is_as_published:
+            lake.replace_where(RESTATEMENTS, rows, condition=f"snapshot_id > {last.id}")
+        elif not rows.isEmpty():
+            lake.append(RESTATEMENTS, rows)
+    finally:
+        rows.unpersist()
+
+
+def closed_figures(lake: Lake, last: Snapshot, restated: Restated) -> tuple[DataFrame, DataFrame]:
+    """The figures of closed windows as they were published last, and as they are now."""
+    published = lake.read(restated.table, version=last.versions[restated.table.full_name])
+    is_closed = F.col("window_at") <= F.lit(restated.last_closed(last.now)) if last.now else F.lit(False)
+    return published.where(is_closed), lake.read(restated.table).where(is_closed)
+
+
+def differences(restated: Restated, before: DataFrame, after: DataFrame, *, causes: DataFrame) -> DataFrame:
+    """The restatements of one table: a row for each key whose figures differ, without the snapshot's id."""
+    key, measures = restated.table.key, restated.measures
+    both = _named(before, "old", (*key, *measures)).join(
+        _named(after, "new", (*key, *measures)), [_same(name) for name in key], "full"
+    )
+    differing = both.where(reduce(or_, (~_same(name) for name in measures)))
+    told = differing.select(
+        F.lit(restated.table.full_name).alias("table_name"),
+        *(F.coalesce(f"old_{name}", f"new_{name}").alias(name) for name in key),
+        *(_changed_values(side, measures).alias(f"{side}_values") for side in ("old", "new")),
+    )
+    why = causes.select(*(F.col(name).alias(f"cause_{name}") for name in key), "cause", "offsets")
+    same_key = [F.col(name).eqNullSafe(F.col(f"cause_{name}")) for name in key]
+    return told.join(why, same_key, "left").select(
+        "table_name",
+        F.to_json(F.struct(*restated.dimensions), {"ignoreNullFields": "false"}).alias("key"),
+        *("window_at", "old_values", "new_values"),
+        F.coalesce("cause", F.lit(MENDED)).alias("cause"),
+        F.coalesce("offsets", F.lit("[]")).alias("offsets"),
+    )
+
+
+def causes_of(changed: DataFrame, restated: Restated) -> DataFrame:
+    """Per key of the table why its figures may differ, and the Kafka offsets of the rows that came, changed or went."""
+    key = restated.table.key
+    counted = changed.where((F.col("verdict") == "accepted") & F.col("action").isin(*COUNTED_ACTIONS))
+    feed = F.col("_change_type")
+    caused = counted.withColumn("window_at", F.date_trunc(restated.every, "event_at")).withColumn(
+        "cause", F.when(feed == "insert", LATE).when(feed == "delete", ERASED).otherwise(MENDED)
+    )
+    # Ranges keep it small, however many rows there are.
+    ranges = caused.groupBy(*key, "topic", "partition").agg(
+        _shared_cause(), F.min("offset").alias("first"), F.max("offset").alias("last")
+    )
+    written = F.format_string("%s:%d:%d-%d", "topic", "partition", "first", "last")
+    return ranges.groupBy(*key).agg(_shared_cause(), F.to_json(F.sort_array(F.collect_list(written))).alias("offsets"))
+
+
+def days_until(changed: DataFrame, now: datetime) -> list[object]:
+    """The event days up to now of the accepted rows."""
+    accepted = changed.where((F.col("verdict") == "accepted") & (F.col("event_on") <= F.lit(now.date())))
+    return [day for (day,) in accepted.select("event_on").distinct().collect()]
+
+
+def window_of(at: datetime, every: Window) -> datetime:
+    """The start of the window that an instant lies in."""
+    hour = at.replace(minute=0, second=0, microsecond=0)
+    return hour if every == "hour" else hour.replace(hour=0)
+
+
+def _shared_cause() -> Column:
+    """The cause that all rows have; where they differ, the figure was mended."""
+    return F.when(F.min("cause") == F.max("cause"), F.min("cause")).otherwise(MENDED).alias("cause")
+
+
+def _named(figures: DataFrame, side: str, names: Sequence[str]) -> DataFrame:
+    return figures.select(
+        *(F.col(name).alias(f"{side}_{name}") for name in names), F.lit(True).alias(f"{side}_is_there")
+    )
+
+
+def _same(name: str) -> Column:
+    return F.col(f"old_{name}").eqNullSafe(F.col(f"new_{name}"))
+
+
+def _changed_values(side: str, measures: Sequence[str]) -> Column:
+    """The measures that differ, as a JSON object; null where that side has no row."""
+    values = (F.when(~_same(name), F.col(f"{side}_{name}")).alias(name) for name in measures)
+    return F.when(F.col(f"{side}_is_there"), F.to_json(F.struct(*values), INSTANTS))

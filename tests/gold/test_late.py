@@ -1,0 +1,54 @@
+"""Late events, up to the oldest that is plausible, land in the windows in which they happened."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lakehouse.spark import Lake
+from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS
+from lakehouse.tables.silver import EVENTS
+from loginlake.pipeline import refresh
+from tests.spark_lakes import a_raw, a_raw_login, append_batch, rows_of
+
+pytestmark = pytest.mark.spark
+
+DAYS, PER_DAY = 1_000, 5
+
+
+def test_5000_late_events_of_1000_days_land_in_their_windows(lake: Lake) -> None:
+    append_batch(lake, [a_raw_login(0)])
+    refresh(lake, lake.settings)
+    start = datetime(2023, 1, 1, tzinfo=UTC)
+    late = [
+        a_raw_login(
+            1 + number,
+            event_at=(start + timedelta(days=number % DAYS, hours=number // DAYS)).isoformat(),
+            src_ip="192.0.2.1",
+        )
+        for number in range(DAYS * PER_DAY)
+    ]
+    append_batch(lake, late, number=1)
+    refresh(lake, lake.settings)
+
+    daily = [row for row in rows_of(lake, IP_ACTIVITY.table) if row["src_ip"] == "192.0.2.1"]
+    assert [row["window_at"] for row in daily] == [start + timedelta(days=day) for day in range(DAYS)]
+    assert {row["attempts"] for row in daily} == {PER_DAY}
+    hourly = [row["window_at"] for row in rows_of(lake, PAIR_ACTIVITY) if row["src_ip"] == "192.0.2.1"]
+    assert len(set(hourly)) == len(hourly) == DAYS * PER_DAY
+    assert lake.read(RESTATEMENTS).where("cause = 'late'").count() == DAYS * PER_DAY + 3 * DAYS
+
+
+def test_the_oldest_plausible_event_is_accepted_and_one_older_is_broken(lake: Lake) -> None:
+    appended_at = a_raw(0)["appended_at"]
+    bound = appended_at - timedelta(days=lake.settings.past_days)
+    ages = (bound, bound - timedelta(microseconds=1))
+    records = [
+        a_raw_login(offset, event_at=at.isoformat()) | {"appended_at": appended_at} for offset, at in enumerate(ages)
+    ]
+    append_batch(lake, records)
+    refresh(lake, lake.settings)
+
+    assert [row["verdict"] for row in rows_of(lake, EVENTS)] == ["accepted", "broken"]
+    assert [row["window_at"] for row in rows_of(lake, PAIR_ACTIVITY)] == [bound.replace(minute=0, second=0)]
