@@ -173,8 +173,8 @@ class Lake:
 
     def was_overwritten(self, table: Table, *, after: int) -> bool:
         """True where a commit after that version replaced all rows."""
-        commits = (self.commit_info(table, version) or {} for version in range(after + 1, self.version(table) + 1))
-        written = (commit["operationParameters"] for commit in commits if commit.get("operation") == "WRITE")
+        commits = (self.commit_info(table, version) for version in range(after + 1, self.version(table) + 1))
+        written = (commit.get("operationParameters", {}) for commit in commits if commit)
         return any(how.get("mode") == "Overwrite" and "predicate" not in how for how in written)
 
     def replace_keys(self, table: Table, *, touched: DataFrame, rows: DataFrame, days: Sequence[date]) -> None:
