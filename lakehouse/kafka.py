@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,9 +66,10 @@ def ensure_topic(settings: Settings, *, partitions: int | None = None) -> None:
         config={"message.timestamp.type": "LogAppendTime"},
     )
     try:
-        admin.create_topics([topic])[settings.topic].result(TIMEOUT)
-    except KafkaException as error:
-        raise _broker_failed(settings, error) from error
+        _answer(settings, admin.create_topics([topic])[settings.topic])
+    except BrokerFailed:
+        if settings.topic not in _topics(admin, settings):  # else another process was quicker by a moment
+            raise
 
 
 def topic_id(settings: Settings) -> str:
@@ -83,11 +85,8 @@ def topic_id(settings: Settings) -> str:
             mend="Send something with `loginlake produce`, which creates it, or correct LOGINLAKE_TOPIC",
             topic=settings.topic,
         )
-    try:
-        described = admin.describe_topics(TopicCollection([settings.topic]))[settings.topic].result(TIMEOUT)
-    except KafkaException as error:
-        raise _broker_failed(settings, error) from error
-    return str(described.topic_id)
+    described = admin.describe_topics(TopicCollection([settings.topic]))[settings.topic]
+    return str(_answer(settings, described).topic_id)
 
 
 def partition_bounds(settings: Settings) -> dict[Partition, Bounds]:
@@ -147,10 +146,7 @@ def timestamp_type(settings: Settings) -> str:
     """`LogAppendTime` where the broker stamps the records, else `CreateTime`."""
     admin = admin_client(settings)
     resource = ConfigResource(ResourceType.TOPIC, settings.topic)
-    try:
-        configs = admin.describe_configs([resource])[resource].result(TIMEOUT)
-    except KafkaException as error:
-        raise _broker_failed(settings, error) from error
+    configs = _answer(settings, admin.describe_configs([resource])[resource])
     return str(configs["message.timestamp.type"].value)
 
 
@@ -160,10 +156,25 @@ def _listed(
     futures = admin.list_offsets(
         dict.fromkeys(at, spec), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT
     )
+    return {(p.topic, p.partition): _answer(settings, future).offset for p, future in futures.items()}
+
+
+def _answer(settings: Settings, asked: Future[Any]) -> Any:
+    """What the broker answers.
+
+    Raises:
+        BrokerFailed: It refuses, or does not answer in time.
+    """
     try:
-        return {(p.topic, p.partition): future.result(TIMEOUT).offset for p, future in futures.items()}
+        return asked.result(TIMEOUT)
     except KafkaException as error:
         raise _broker_failed(settings, error) from error
+    except TimeoutError as error:
+        raise BrokerFailed(
+            f"Kafka at {settings.kafka} did not answer within {TIMEOUT:g} s",
+            mend="See whether the broker is alive, then try again",
+            kafka=settings.kafka,
+        ) from error
 
 
 def _topics(admin: AdminClient, settings: Settings) -> dict[str, Any]:
