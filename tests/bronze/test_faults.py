@@ -146,9 +146,11 @@ def test_a_full_disk_stops_the_stream_and_with_room_it_goes_on_with_nothing_lost
     send(settings, b"1")
     ingest_once(fed_lake, settings)
     with mounted(tmp_path / "disk", megabytes=4) as disk:
-        small = fed_lake.settings.model_copy(update={full: disk / full if full == "state" else str(disk / full)})
+        places = {"root": str(disk / "lake"), "state": disk / "state"}
+        small = settings.model_copy(update={full: places[full]})
         lake = Lake(fed_lake.spark, small)
-        shutil.copytree(fed_lake.settings.root, small.root, dirs_exist_ok=True)
+        if full == "root":
+            shutil.copytree(settings.root, small.root)
         send(settings, b"2", b"3")
         filler = fill(disk)
 
