@@ -168,7 +168,8 @@ def next_snapshot(lake: Lake, last: Snapshot | None, span: Span, *, at: datetime
         offsets=covered.offsets,
         last_event_at=_later(last.last_event_at if last else None, span.last_event_at),
         last_append_at=_later(last.last_append_at if last else None, span.last_append_at),
-        enrichment=covered.enrichment,
+        # A commit of silver that read nothing new, such as that of a redrive, does not name them.
+        enrichment=covered.enrichment or (last.enrichment if last else {}),
     )
 
 

@@ -14,13 +14,11 @@ import structlog
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
-from lakehouse.progress import Progress, read_progress
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
 from silver.decode import POSITION, DecodeRules
-from silver.enrich import enrichment_versions
 from silver.job import IDENTITY, decoded_events, with_duplicates
 
 log = structlog.get_logger()
@@ -62,16 +60,12 @@ def redrive_events(lake: Lake, settings: Settings, *, reason: str | None = None)
     """
     lake.ensure(RAW_LOGS)
     lake.ensure(EVENTS)
-    read = read_progress(lake)
     with taken_again(lake, settings, reason) as rows:
         found = redriven(rows)
         if found.written:
             changed = rows.where("is_changed")
             lying_in = sorted(changed.select("was_verdict", "was_event_on").distinct().collect())
             lake.replace_rows(EVENTS, changed, lying_in=lying_in)
-            # A MERGE can't say how far silver has read; without it, each refresh would count that from all rows.
-            progress = Progress(read.offsets, read.ingested_on, enrichment_versions())
-            lake.append(EVENTS, lake.read(EVENTS).limit(0), user_metadata=progress.to_json())
     log.info("events_redriven", table=EVENTS.full_name, taken=found.taken, rows=found.written)
     return found
 
