@@ -19,7 +19,7 @@ from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.report import Check, Report
@@ -88,6 +88,7 @@ class HandmadeLake:
             rows = metric_rows(metric, base.lazy(), every=metric.stored).collect()
             self.overwrite(metric.table, rows.to_arrow())
         self.overwrite(DETECTIONS, detections(events, self.settings))
+        self.overwrite(RESTATEMENTS, RESTATEMENTS.arrow_schema().empty_table())
         self.published += 1
         self.append_snapshot(self.published, offsets)
 
