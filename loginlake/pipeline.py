@@ -104,18 +104,32 @@ def refresh_every(
     """Refreshes until told to stop: as soon as the last one ended, but at most once every so many seconds.
 
     Now and then, when a refresh has ended, it maintains the lake.
+
+    Raises:
+        LockHeld: Another job writes silver or gold when it starts; one that comes later is waited for.
     """
+    refreshed: Callable[[Lake, Settings], Snapshot | None] = refresh
     maintained = time.monotonic()
     lake.spark.sparkContext.setLocalProperty("spark.scheduler.pool", "refresh")
     while not stop.is_set():
         started = time.monotonic()
-        snapshot = refresh(lake, settings)
+        snapshot = refreshed(lake, settings)
+        refreshed = refresh_if_free
         if snapshot is not None:
             published(snapshot)
         if time.monotonic() - maintained >= settings.maintain_every:
             maintain_if_free(lake, settings)
             maintained = time.monotonic()
         stop.wait(max(0.0, started + seconds - time.monotonic()))
+
+
+def refresh_if_free(lake: Lake, settings: Settings) -> Snapshot | None:
+    """What `refresh` does; where another job, such as a redrive, writes just now, the next time will do."""
+    try:
+        return refresh(lake, settings)
+    except LockHeld as held:
+        log.warning("not_refreshed", reason=held.what)
+        return None
 
 
 def maintain_if_free(lake: Lake, settings: Settings) -> None:
