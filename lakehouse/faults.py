@@ -46,7 +46,7 @@ RULES = (
         re.compile(
             r"FAILED_READ_FILE|is not a Parquet file|JsonParseException|ChecksumException|Checksum error"
             r"|DELTA_TRUNCATED_TRANSACTION_LOG|DELTA_VERSIONS_NOT_CONTIGUOUS|DELTA_LOG_FILE_NOT_FOUND"
-            r"|DELTA_STATE_RECOVER_ERROR|DELTA_FILE_NOT_FOUND|DELTA_SCHEMA_NOT_SET|FileNotFoundException"
+            r"|DELTA_STATE_RECOVER_ERROR|DELTA_MISSING_PART_FILES|DELTA_FILE_NOT_FOUND|DELTA_SCHEMA_NOT_SET|FileNotFoundException"
         ),
         LakeUnreadable,
         "{where} is missing or damaged",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.conf import conf_folder
 from lakehouse.errors import LakeUnreadable, MissingExtra, SchemaDiffers
+from lakehouse.faults import fault_of
 from lakehouse.jars import jar_paths
 from lakehouse.java import java_path
 from lakehouse.offsets import Offsets
@@ -82,8 +83,9 @@ class Lake:
 
         Raises:
             SchemaDiffers: The live table has other columns; they are named.
+            LakeUnreadable: Its log is damaged.
         """
-        if not DeltaTable.isDeltaTable(self.spark, self.uri(table)):
+        if not self._can_be_opened(table):
             self._create(table)
             return
         self._forget_lost_commits(table)
@@ -242,6 +244,17 @@ class Lake:
         none = self.jvm.scala.Option.empty()
         log = self.jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.uri(table))
         return log.update(False, none, none)
+
+    def _can_be_opened(self, table: Table) -> bool:
+        """True where the table has been created; what Delta says of a damaged log does not name the table."""
+        try:
+            return self.exists(table)
+        except Exception as error:
+            fault = fault_of(error)
+            if not isinstance(fault, LakeUnreadable):
+                raise
+            what = f"{table.full_name} can't be opened: {fault.what}"
+            raise LakeUnreadable(what, mend=fault.mend, table=table.full_name) from error
 
     def _forget_lost_commits(self, table: Table) -> None:
         """Removes the checksums that Hadoop has kept of commits that are gone: beside them no other can be written."""
