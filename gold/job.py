@@ -89,7 +89,8 @@ def publish_versions(
     snapshot = next_snapshot(lake, last, span, at=next_instant(last, clock=clock()))
     if not snapshot.offsets or (last is not None and snapshot.versions == last.versions):
         return None
-    row = lake.spark.createDataFrame([snapshot.row()], struct_type(SNAPSHOTS))
+    # One partition: Spark would write a file without rows for each other one, which no version names.
+    row = lake.spark.createDataFrame([snapshot.row()], struct_type(SNAPSHOTS)).coalesce(1)
     lake.append(SNAPSHOTS, row, user_metadata=snapshot.user_metadata())
     log.info("snapshot_published", snapshot=snapshot.id, silver=snapshot.versions[EVENTS.full_name])
     return snapshot
