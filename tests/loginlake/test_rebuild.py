@@ -37,7 +37,7 @@ def batches(seed: int) -> list[list[dict[str, Any]]]:
     for number in range(3):
         batch = [
             a_raw_login(
-                10 * number + row,
+                100 * number + row,
                 partition=row % 2,
                 event_id=f"e{chance.randrange(12)}",
                 event_at=f"2026-02-0{chance.choice((1, 2))}T00:{chance.randrange(3):02}:00Z",
@@ -47,8 +47,8 @@ def batches(seed: int) -> list[list[dict[str, Any]]]:
             )
             for row in range(9)
         ]
-        batch += [a_failure(offset) for offset in range(100 * number + 100, 100 * number + 107)]
-        batch.append(a_raw(10 * number + 9, value=b"?"))
+        batch += [a_failure(offset) for offset in range(100 * number + 10, 100 * number + 17)]
+        batch.append(a_raw(100 * number + 9, value=b"?"))
         chance.shuffle(batch)
         batches.append(batch)
     return batches
