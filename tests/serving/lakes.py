@@ -14,7 +14,7 @@ from gold.transforms.metrics import metric_rows, pair_activity_hourly
 from lakehouse.settings import Settings
 from lakehouse.snapshots import PROMISED_FROM, Snapshot
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 
@@ -97,6 +97,7 @@ class SmallLake:
             rows = metric_rows(metric, base.lazy(), every=metric.stored).collect()
             versions[metric.table.full_name] = self._write(metric.table, rows.to_dicts())
         versions[DETECTIONS.full_name] = self._write(DETECTIONS, detections)
+        versions[RESTATEMENTS.full_name] = self._write(RESTATEMENTS, [])
         self._published += 1
         return self._append_snapshot(versions, at)
 
