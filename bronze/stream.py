@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ import structlog
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, stop_when_event_set, wait_fixed
+from tenacity.nap import sleep_using_event
 
 from lakehouse import kafka
-from lakehouse.errors import ClockWentBack, LakehouseError, StreamFailed, TopicChanged
+from lakehouse.errors import BrokerFailed, ClockWentBack, LakehouseError, StreamFailed, TopicChanged
 from lakehouse.faults import fault_of
 from lakehouse.kafka import Bounds
 from lakehouse.locks import writer_lock
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 Clock = Callable[[], datetime]
+
+# Spark's own reader rides out a broker that starts again; so do we.
+BROKER_PATIENCE_SECONDS = 60.0
 
 
 class Ingest:
@@ -51,6 +57,7 @@ class Ingest:
         self.clock = clock
         self.topic_id = topic_id
         self.maintained_at = clock()
+        self.stopping = threading.Event()
         self.failure: LakehouseError | None = None
 
     def __call__(self, records: DataFrame, batch_id: int) -> None:
@@ -59,7 +66,7 @@ class Ingest:
         if batch_id == 0 and records.isEmpty():
             return
         try:
-            refuse_other_topic(self.lake.settings, self.topic_id)
+            self.await_same_topic()
             ingested_at = self.last = self.checked_now()
         except LakehouseError as error:
             self.failure = error
@@ -71,6 +78,23 @@ class Ingest:
         )
         log.info("batch_written", table=RAW_LOGS.full_name, batch=batch_id)
         self.maintain(ingested_at)
+
+    def await_same_topic(self) -> None:
+        """Holds the topic to be the one that bronze is read from, and waits for a broker that fails for a moment.
+
+        Raises:
+            TopicChanged: It is another.
+            BrokerFailed: The broker does not come back, or the stream is to stop.
+        """
+        waiting = Retrying(
+            retry=retry_if_exception_type(BrokerFailed),
+            stop=stop_after_delay(BROKER_PATIENCE_SECONDS) | stop_when_event_set(self.stopping),
+            wait=wait_fixed(1),
+            sleep=sleep_using_event(self.stopping),
+            before_sleep=lambda failed: log.warning("broker_awaited", attempt=failed.attempt_number),
+            reraise=True,
+        )
+        waiting(refuse_other_topic, self.lake.settings, self.topic_id)
 
     def maintain(self, now: datetime) -> None:
         """Compacts bronze between two batches, when it is time: only who holds its lock may."""
@@ -129,6 +153,7 @@ def running_stream(
         except StreamingQueryException as error:
             raise ingest.failure or _why_it_stopped(error, lake, settings) from error
         finally:
+            ingest.stopping.set()
             query.stop()
 
 

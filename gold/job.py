@@ -22,7 +22,7 @@ from lakehouse.conf import conf_folder
 from lakehouse.locks import writer_lock
 from lakehouse.progress import read_progress
 from lakehouse.settings import Settings
-from lakehouse.snapshots import Snapshot, next_instant, snapshot_from_row
+from lakehouse.snapshots import Snapshot, next_instant, snapshot_from_metadata, snapshot_from_row
 from lakehouse.spark import DAYS_PER_COMMIT, Lake, matching, struct_type
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, SNAPSHOTS, STORED_METRICS
@@ -115,6 +115,9 @@ def is_rewritten(lake: Lake, last: Snapshot | None) -> bool:
 
 def last_snapshot(lake: Lake) -> Snapshot | None:
     """The newest published snapshot, None before the first."""
+    noted = snapshot_from_metadata(lake.user_metadata(SNAPSHOTS))
+    if noted is not None:
+        return noted
     rows = lake.read(SNAPSHOTS).orderBy(F.desc("id")).limit(1).toArrow().to_pylist()
     return snapshot_from_row(rows[0]) if rows else None
 
@@ -250,15 +253,11 @@ def recompute_detections(lake: Lake, addresses: DataFrame, events: DataFrame, *,
         read_days = sorted({day + timedelta(days=near) for day in days for near in range(-REACH_DAYS, REACH_DAYS + 1)})
         ips = of_days.select(F.col("entity").alias("src_ip")).distinct()
         source = events.where(F.col("event_on").isin(read_days)).join(ips, "src_ip", "left_semi")
-        found = detections(source, rule).join(of_days, JUDGED, "left_semi").persist()
+        found = detections(source, rule).join(of_days, JUDGED, "left_semi").localCheckpoint()
         known = lake.read(DETECTIONS).where(F.col("fired_on").isin(days)).join(of_days, JUDGED, "left_semi")
-        touched = known.select(*JUDGED_KEY).union(found.select(*JUDGED_KEY)).distinct().persist()
-        try:
-            if not touched.isEmpty():
-                lake.replace_keys(DETECTIONS, touched=touched, rows=found, days=days)
-        finally:
-            found.unpersist()
-            touched.unpersist()
+        touched = known.select(*JUDGED_KEY).union(found.select(*JUDGED_KEY)).distinct().localCheckpoint()
+        if not touched.isEmpty():
+            lake.replace_keys(DETECTIONS, touched=touched, rows=found, days=days)
 
 
 def stored_rows(metric: Metric, base: DataFrame) -> DataFrame:

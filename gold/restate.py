@@ -101,14 +101,11 @@ def note(lake: Lake, last: Snapshot, noted: Sequence[DataFrame]) -> None:
     if is_as_published and not noted:
         return
     numbered = (rows.withColumn("snapshot_id", F.lit(last.id + 1)) for rows in noted)
-    rows = reduce(DataFrame.unionByName, numbered, lake.read(RESTATEMENTS).limit(0)).persist()
-    try:
-        if not is_as_published:
-            lake.replace_where(RESTATEMENTS, rows, condition=f"snapshot_id > {last.id}")
-        elif not rows.isEmpty():
-            lake.append(RESTATEMENTS, rows)
-    finally:
-        rows.unpersist()
+    rows = reduce(DataFrame.unionByName, numbered, lake.read(RESTATEMENTS).limit(0)).localCheckpoint()
+    if not is_as_published:
+        lake.replace_where(RESTATEMENTS, rows, condition=f"snapshot_id > {last.id}")
+    elif not rows.isEmpty():
+        lake.append(RESTATEMENTS, rows)
 
 
 def closed_figures(lake: Lake, last: Snapshot, restated: Restated) -> tuple[DataFrame, DataFrame]:

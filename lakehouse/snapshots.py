@@ -13,6 +13,7 @@ from lakehouse.offsets import Partition, offsets_from_json, offsets_to_json
 
 # A property of gold.snapshots: the oldest snapshot that may still be asked for.
 PROMISED_FROM = "loginlake.promisedFrom"
+INSTANTS = ("at", "last_event_at", "last_append_at")
 NO_SNAPSHOT = "Run `loginlake refresh` to publish one"
 
 
@@ -73,6 +74,15 @@ def snapshot_from_row(row: Mapping[str, Any]) -> Snapshot:
         last_append_at=row["last_append_at"],
         enrichment=json.loads(row["enrichment"]),
     )
+
+
+def snapshot_from_metadata(text: str | None) -> Snapshot | None:
+    """The snapshot that the userMetadata of a commit of `gold.snapshots` notes, None where it notes none."""
+    noted = json.loads(text or "{}").get("snapshot")
+    if noted is None:
+        return None
+    instants = {name: noted[name] and datetime.fromisoformat(noted[name]) for name in INSTANTS}
+    return snapshot_from_row(noted | instants)
 
 
 def next_instant(previous: Snapshot | None, *, clock: datetime) -> datetime:

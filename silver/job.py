@@ -86,7 +86,8 @@ def with_duplicates(decoded: DataFrame, accepted: DataFrame) -> DataFrame:
         decoded: New rows.
         accepted: Accepted rows that silver has, of all event days in `decoded`.
     """
-    losers = losing_copies(decoded.where(F.col("verdict") == "accepted"), accepted).persist()
+    # Not kept by persist(): Spark would plan it anew once silver, which it reads, is written.
+    losers = losing_copies(decoded.where(F.col("verdict") == "accepted"), accepted).localCheckpoint()
     few = losers.count() <= BROADCAST_ROWS
     settled = decoded.drop("winner_topic", "winner_partition", "winner_offset").join(
         F.broadcast(losers) if few else losers, list(POSITION), "left"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import or_
@@ -60,12 +58,12 @@ def redrive_events(lake: Lake, settings: Settings, *, reason: str | None = None)
     """
     lake.ensure(RAW_LOGS)
     lake.ensure(EVENTS)
-    with taken_again(lake, settings, reason) as rows:
-        found = redriven(rows)
-        if found.written:
-            changed = rows.where("is_changed")
-            lying_in = sorted(changed.select("was_verdict", "was_event_on").distinct().collect())
-            lake.replace_rows(EVENTS, changed, lying_in=lying_in)
+    rows = taken_again(lake, settings, reason)
+    found = redriven(rows)
+    if found.written:
+        changed = rows.where("is_changed")
+        lying_in = sorted(changed.select("was_verdict", "was_event_on").distinct().collect())
+        lake.replace_rows(EVENTS, changed, lying_in=lying_in)
     log.info("events_redriven", table=EVENTS.full_name, taken=found.taken, rows=found.written)
     return found
 
@@ -74,12 +72,10 @@ def preview(lake: Lake, settings: Settings, *, reason: str | None = None) -> Red
     """What `redrive_events` would do; nothing is written."""
     lake.ensure(RAW_LOGS)
     lake.ensure(EVENTS)
-    with taken_again(lake, settings, reason) as rows:
-        return redriven(rows)
+    return redriven(taken_again(lake, settings, reason))
 
 
-@contextmanager
-def taken_again(lake: Lake, settings: Settings, reason: str | None) -> Iterator[DataFrame]:
+def taken_again(lake: Lake, settings: Settings, reason: str | None) -> DataFrame:
     """The broken rows by the decoders of today, with the copies of events that they turn out to be, as all are now.
 
     Beside the columns of silver each has what it was: `was_verdict`, `was_event_on`, and whether `is_changed`.
@@ -89,12 +85,11 @@ def taken_again(lake: Lake, settings: Settings, reason: str | None) -> Iterator[
     broken = broken if reason is None else broken.where(F.col("reason") == reason)
     decoded = decoded_events(records_of(lake, broken), DecodeRules.from_settings(settings)).persist()
     copies = copies_of(decoded.where(F.col("verdict") == "accepted"), events).persist()
-    rows = compared(settled(decoded, copies), broken.unionByName(copies)).persist()
     try:
-        yield rows
+        return compared(settled(decoded, copies), broken.unionByName(copies)).localCheckpoint()
     finally:
-        for frame in (rows, copies, decoded):
-            frame.unpersist()
+        copies.unpersist()
+        decoded.unpersist()
 
 
 def records_of(lake: Lake, events: DataFrame) -> DataFrame:

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from lakehouse.errors import InFuture, SnapshotMissing
-from lakehouse.snapshots import Snapshot, next_instant, oldest_needed, resolve_snapshot, snapshot_from_row
+from lakehouse.snapshots import (
+    Snapshot,
+    next_instant,
+    oldest_needed,
+    resolve_snapshot,
+    snapshot_from_metadata,
+    snapshot_from_row,
+)
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -38,6 +45,12 @@ def test_a_snapshot_is_read_as_it_was_written(values: dict[str, Any]) -> None:
     snapshot = a_snapshot(**values)
 
     assert snapshot_from_row(snapshot.row()) == snapshot
+    assert snapshot_from_metadata(snapshot.user_metadata()) == snapshot
+
+
+@pytest.mark.parametrize("text", [None, "{}"])
+def test_a_commit_that_publishes_nothing_notes_no_snapshot(text: str | None) -> None:
+    assert snapshot_from_metadata(text) is None
 
 
 def test_the_commit_carries_the_row_as_json() -> None:
