@@ -98,8 +98,7 @@ def publish_versions(
 
 def opened_gold(lake: Lake) -> Snapshot | None:
     """The newest published snapshot, None before the first; with all tables there that the next one names."""
-    for table in (*SNAPSHOT_TABLES, SNAPSHOTS):
-        lake.ensure(table)
+    at_once(lake, *(partial(lake.ensure, table) for table in (*SNAPSHOT_TABLES, SNAPSHOTS)))
     return last_snapshot(lake)
 
 
@@ -179,11 +178,14 @@ def next_snapshot(lake: Lake, last: Snapshot | None, span: Span, *, at: datetime
 
 def rebuild(lake: Lake, events: DataFrame, rule: BruteForceIp) -> None:
     """Writes every gold table anew from all of silver, each in one commit."""
+    at_once(lake, lambda: rebuild_activity(lake, events), lambda: lake.overwrite(DETECTIONS, detections(events, rule)))
+
+
+def rebuild_activity(lake: Lake, events: DataFrame) -> None:
+    """The base from silver, then the stored metrics from the base."""
     lake.overwrite(PAIR_ACTIVITY, pair_activity_hourly(events))
     base = lake.read(PAIR_ACTIVITY)
-    for metric in STORED_METRICS:
-        lake.overwrite(metric.table, stored_rows(metric, base))
-    lake.overwrite(DETECTIONS, detections(events, rule))
+    at_once(lake, *(partial(lake.overwrite, metric.table, stored_rows(metric, base)) for metric in STORED_METRICS))
 
 
 def recompute(lake: Lake, changed: DataFrame, events: DataFrame, *, rule: BruteForceIp) -> None:
@@ -192,7 +194,6 @@ def recompute(lake: Lake, changed: DataFrame, events: DataFrame, *, rule: BruteF
     pairs = touched_pairs(accepted).persist()
     addresses = touched_addresses(accepted).persist()
     try:
-        # Most of a small MERGE is planning, so tables that do not read each other are written at the same time.
         at_once(
             lake,
             lambda: recompute_activity(lake, pairs, events),
@@ -204,7 +205,10 @@ def recompute(lake: Lake, changed: DataFrame, events: DataFrame, *, rule: BruteF
 
 
 def at_once(lake: Lake, *tasks: Callable[[], None]) -> None:
-    """Runs the tasks at the same time, each in the scheduler pool of the caller; all end before a failure is raised."""
+    """Runs the tasks at the same time, each in the scheduler pool of the caller; all end before a failure is raised.
+
+    Most of a small commit is planning, by one thread.
+    """
     with ThreadPoolExecutor(len(tasks)) as threads:
         running = [threads.submit(inheritable_thread_target(lake.spark)(task)) for task in tasks]
     for task in running:
@@ -232,9 +236,12 @@ def recompute_activity(lake: Lake, pairs: DataFrame, events: DataFrame) -> None:
         hourly = events.where(F.col("event_on").isin(days)).withColumn("window_at", F.date_trunc("hour", "event_at"))
         source = matching(hourly, of_days, PAIR_ACTIVITY.key).drop("window_at")
         lake.replace_keys(PAIR_ACTIVITY, touched=of_days, rows=pair_activity_hourly(source), days=days)
-        base = lake.read(PAIR_ACTIVITY).where(F.col("window_on").isin(days))
+        base = lake.read(PAIR_ACTIVITY).where(F.col("window_on").isin(days)).persist()
         metrics = (partial(recompute_metric, lake, metric, of_days, base=base, days=days) for metric in STORED_METRICS)
-        at_once(lake, *metrics)
+        try:
+            at_once(lake, *metrics)
+        finally:
+            base.unpersist()
 
 
 def recompute_metric(lake: Lake, metric: Metric, pairs: DataFrame, *, base: DataFrame, days: list[date]) -> None:

@@ -57,7 +57,7 @@ class Table:
         key: Columns whose values (null is one) name a row.
         partition_by: Columns the files are laid out by.
         columns: All columns in order.
-        properties: Delta table properties beyond `DEFAULT_PROPERTIES`.
+        properties: Delta table properties; files have statistics of the key unless they name other columns.
     """
 
     layer: Literal["bronze", "silver", "gold"]

@@ -129,7 +129,7 @@ def test_what_can_not_be_made_again_stops_the_refresh_with_the_file_and_the_mend
 
 
 def test_at_the_door_it_is_one_line_without_a_stack_trace(lake: Lake, tmp_path: Path) -> None:
-    FILE_DAMAGES["truncated"](Path(lake.uri(SNAPSHOTS)))
+    COMMIT_DAMAGES["garbage"](Path(lake.uri(SNAPSHOTS)))
     environment = {"LOGINLAKE_ROOT": lake.settings.root, "LOGINLAKE_STATE": str(tmp_path / "state")}
 
     ended = subprocess.run(
