@@ -230,27 +230,23 @@ def touched_addresses(accepted: DataFrame) -> DataFrame:
 
 
 def recompute_activity(lake: Lake, pairs: DataFrame, events: DataFrame) -> None:
-    """The base and the stored metrics, for the touched keys."""
+    """The base for the touched keys, then the stored metrics for their days."""
     for days in commits_of_days(pairs, "window_on"):
         of_days = pairs.where(F.col("window_on").isin(days))
         hourly = events.where(F.col("event_on").isin(days)).withColumn("window_at", F.date_trunc("hour", "event_at"))
         source = matching(hourly, of_days, PAIR_ACTIVITY.key).drop("window_at")
         lake.replace_keys(PAIR_ACTIVITY, touched=of_days, rows=pair_activity_hourly(source), days=days)
         base = lake.read(PAIR_ACTIVITY).where(F.col("window_on").isin(days)).persist()
-        metrics = (partial(recompute_metric, lake, metric, of_days, base=base, days=days) for metric in STORED_METRICS)
         try:
-            at_once(lake, *metrics)
+            # All of a day: a MERGE reads and writes the same files, which hold many keys each, and plans for longer.
+            at_once(lake, *(partial(recompute_metric, lake, metric, base, days=days) for metric in STORED_METRICS))
         finally:
             base.unpersist()
 
 
-def recompute_metric(lake: Lake, metric: Metric, pairs: DataFrame, *, base: DataFrame, days: list[date]) -> None:
-    """One stored metric, for the windows and dimensions that the touched pairs fall into."""
-    window = F.date_trunc(metric.stored or "day", "window_at")
-    touched = pairs.withColumn("window_at", window).select(*metric.key, "window_on").distinct()
-    dimensions = tuple(column.name for column in metric.dimensions)
-    source = matching(base, touched, ("window_on", *dimensions))
-    lake.replace_keys(metric.table, touched=touched, rows=stored_rows(metric, source), days=days)
+def recompute_metric(lake: Lake, metric: Metric, base: DataFrame, *, days: list[date]) -> None:
+    """One stored metric of some days, from all rows of the base of these days."""
+    lake.replace_days(metric.table, stored_rows(metric, base), days=days)
 
 
 def recompute_detections(lake: Lake, addresses: DataFrame, events: DataFrame, *, rule: BruteForceIp) -> None:

@@ -173,6 +173,17 @@ class Lake:
         """Puts the rows in the place of all for which the SQL condition holds, as it does for them: one commit."""
         _writer(table, rows, None).mode("overwrite").option("replaceWhere", condition).save(self.uri(table))
 
+    def replace_days(self, table: Table, rows: DataFrame, *, days: Sequence[date]) -> None:
+        """Makes the rows all that a table has of these days, one file for each: one commit.
+
+        Args:
+            table: A table partitioned by day.
+            rows: Of these days alone.
+            days: At most `DAYS_PER_COMMIT`.
+        """
+        (day,) = table.partition_by
+        self.replace_where(table, rows.repartition(day), condition=f"{day} IN ({_day_literals(days)})")
+
     def was_overwritten(self, table: Table, *, after: int) -> bool:
         """True where a commit after that version replaced all rows."""
         commits = (self.commit_info(table, version) for version in range(after + 1, self.version(table) + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,21 +42,36 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield broker.servers
 
 
+@pytest.fixture(scope="session")
+def created(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a lake whose tables have just been created: it is copied, since that takes seconds."""
+    from gold.job import opened_gold
+    from lakehouse.spark import Lake
+    from lakehouse.tables.bronze import RAW_LOGS
+
+    folder = tmp_path_factory.mktemp("created")
+    lake = Lake(spark, Settings(root=str(folder / "lake"), state=folder / "state", _env_file=None))
+    lake.ensure(RAW_LOGS)
+    opened_gold(lake)
+    return folder / "lake"
+
+
 @pytest.fixture
-def lake(spark: SparkSession, tmp_path: Path) -> Lake:
-    """An empty lake, with no broker."""
+def lake(spark: SparkSession, created: Path, tmp_path: Path) -> Lake:
+    """A lake without rows and without a broker."""
     from lakehouse.spark import Lake
 
-    return Lake(spark, Settings(root=str(tmp_path / "lake"), state=tmp_path / "state", _env_file=None))
+    root = shutil.copytree(created, tmp_path / "lake")
+    return Lake(spark, Settings(root=str(root), state=tmp_path / "state", _env_file=None))
 
 
 @pytest.fixture
-def fed_lake(spark: SparkSession, kafka: str, tmp_path: Path) -> Lake:
-    """An empty lake that a topic of its own feeds."""
+def fed_lake(spark: SparkSession, kafka: str, created: Path, tmp_path: Path) -> Lake:
+    """A lake without rows that a topic of its own feeds."""
     from lakehouse.spark import Lake
 
     settings = Settings(
-        root=str(tmp_path / "lake"),
+        root=str(shutil.copytree(created, tmp_path / "lake")),
         state=tmp_path / "state",
         kafka=kafka,
         topic=f"logs-{uuid4().hex[:8]}",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import polars as pl
+from deltalake import DeltaTable
+
 from lakehouse.spark import Lake, struct_type
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.model import Table
@@ -43,6 +46,5 @@ def append_batch(lake: Lake, records: list[dict[str, Any]], *, number: int = 0) 
 
 
 def rows_of(lake: Lake, table: Table) -> list[dict[str, Any]]:
-    """All rows of a table, in the order of its key; nulls first."""
-    rows: list[dict[str, Any]] = lake.read(table).orderBy(*table.key).toArrow().to_pylist()
-    return rows
+    """All rows of a table, in the order of its key; nulls first. Read as readers do: Spark takes long for few rows."""
+    return pl.scan_delta(DeltaTable(lake.uri(table))).sort(*table.key).collect().to_dicts()

@@ -14,7 +14,6 @@ from lakehouse.snapshots import Snapshot
 from lakehouse.spark import Lake
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import DETECTIONS, IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
-from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
 from silver.job import refine
@@ -38,10 +37,8 @@ def a_burst(first: int, at: str, count: int = 7) -> list[dict[str, Any]]:
 class StoppingLake(Lake):
     """Writes the base, and is stopped before what comes after it."""
 
-    def replace_keys(self, table: Table, **rows: Any) -> None:
-        if table != PAIR_ACTIVITY:
-            raise KeyboardInterrupt
-        super().replace_keys(table, **rows)
+    def replace_days(self, *_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
 
 
 def gold_rows(lake: Lake) -> dict[str, list[dict[str, Any]]]:

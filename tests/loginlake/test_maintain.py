@@ -47,10 +47,10 @@ def prepared(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture
-def fragmented_lake(lake: Lake, prepared: Path) -> Lake:
+def fragmented_lake(spark: SparkSession, prepared: Path, tmp_path: Path) -> Lake:
     """A copy of that lake."""
-    shutil.copytree(prepared, lake.settings.root)
-    return lake
+    root = shutil.copytree(prepared, tmp_path / "lake")
+    return Lake(spark, Settings(root=str(root), state=tmp_path / "state", _env_file=None))
 
 
 def holding(lake: Lake, *, promise_days: int, grace_days: int) -> Lake:
