@@ -231,27 +231,34 @@ def touched_addresses(accepted: DataFrame) -> DataFrame:
 
 def recompute_activity(lake: Lake, pairs: DataFrame, events: DataFrame) -> None:
     """The base for the touched keys, then the stored metrics for their days."""
-    for days in commits_of_days(pairs, "window_on"):
+    touched_days = days_of(pairs, "window_on")
+    for days in commits_of(touched_days):
         of_days = pairs.where(F.col("window_on").isin(days))
         hourly = events.where(F.col("event_on").isin(days)).withColumn("window_at", F.date_trunc("hour", "event_at"))
         source = matching(hourly, of_days, PAIR_ACTIVITY.key).drop("window_at")
         lake.replace_keys(PAIR_ACTIVITY, touched=of_days, rows=pair_activity_hourly(source), days=days)
-        base = lake.read(PAIR_ACTIVITY).where(F.col("window_on").isin(days)).persist()
-        try:
-            # All of a day: a MERGE reads and writes the same files, which hold many keys each, and plans for longer.
-            at_once(lake, *(partial(recompute_metric, lake, metric, base, days=days) for metric in STORED_METRICS))
-        finally:
-            base.unpersist()
+    if touched_days:
+        recompute_metrics(lake, touched_days)
 
 
-def recompute_metric(lake: Lake, metric: Metric, base: DataFrame, *, days: list[date]) -> None:
-    """One stored metric of some days, from all rows of the base of these days."""
-    lake.replace_days(metric.table, stored_rows(metric, base), days=days)
+def recompute_metrics(lake: Lake, days: list[date]) -> None:
+    """The stored metrics of these days, from all rows that the base has of them.
+
+    A MERGE by key would read and write the same files, since each holds many keys, and plan for longer.
+    """
+    base = lake.read(PAIR_ACTIVITY).where(F.col("window_on").isin(days)).persist()
+    try:
+        replaced = (
+            partial(lake.replace_days, each.table, stored_rows(each, base), days=days) for each in STORED_METRICS
+        )
+        at_once(lake, *replaced)
+    finally:
+        base.unpersist()
 
 
 def recompute_detections(lake: Lake, addresses: DataFrame, events: DataFrame, *, rule: BruteForceIp) -> None:
     """The detections of the touched addresses and days."""
-    for days in commits_of_days(addresses, "fired_on"):
+    for days in commits_of(days_of(addresses, "fired_on")):
         of_days = addresses.where(F.col("fired_on").isin(days))
         read_days = sorted({day + timedelta(days=near) for day in days for near in range(-REACH_DAYS, REACH_DAYS + 1)})
         ips = of_days.select(F.col("entity").alias("src_ip")).distinct()
@@ -275,9 +282,13 @@ def detections(events: DataFrame, rule: BruteForceIp) -> DataFrame:
     return failures.groupBy("src_ip").applyInArrow(brute_force_ip(rule), struct_type(DETECTIONS))
 
 
-def commits_of_days(touched: DataFrame, column: str) -> Iterator[list[date]]:
-    """The touched days, oldest first, at most as many together as one commit may span."""
-    days = sorted(day for (day,) in touched.select(column).distinct().collect())
+def days_of(touched: DataFrame, column: str) -> list[date]:
+    """The touched days, oldest first."""
+    return sorted(day for (day,) in touched.select(column).distinct().collect())
+
+
+def commits_of(days: list[date]) -> Iterator[list[date]]:
+    """The days, at most as many together as the condition of one MERGE names."""
     for first in range(0, len(days), DAYS_PER_COMMIT):
         yield days[first : first + DAYS_PER_COMMIT]
 

@@ -29,7 +29,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from datetime import date
 
-# MERGE names its days in its condition; beyond this many a commit is split.
+# MERGE names its days in its condition; with more than so many it is split.
 DAYS_PER_COMMIT = 100
 
 
@@ -179,7 +179,7 @@ class Lake:
         Args:
             table: A table partitioned by day.
             rows: Of these days alone.
-            days: At most `DAYS_PER_COMMIT`.
+            days: At least one.
         """
         (day,) = table.partition_by
         self.replace_where(table, rows.repartition(day), condition=f"{day} IN ({_day_literals(days)})")
