@@ -22,8 +22,9 @@ from stand import own_broker, print_table, seconds_of
 
 from bronze.stream import ingest_once
 from lakehouse import kafka
+from lakehouse.session import spark_session
 from lakehouse.settings import Settings
-from lakehouse.spark import Lake, spark_session, struct_type
+from lakehouse.spark import Lake, struct_type
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh

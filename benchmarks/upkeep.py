@@ -21,7 +21,8 @@ from stand import own_broker, print_table, seconds_of
 from bronze.stream import ingest_once
 from lakehouse import kafka
 from lakehouse.maintenance import size_of
-from lakehouse.spark import Lake, spark_session
+from lakehouse.session import spark_session
+from lakehouse.spark import Lake
 from lakehouse.tables import TABLES
 from loginlake.maintain import maintain
 from loginlake.pipeline import refresh

@@ -20,8 +20,9 @@ from stand import own_broker, print_table, seconds_of
 
 from bronze.stream import ingest_once
 from lakehouse import kafka
+from lakehouse.session import spark_session
 from lakehouse.settings import Settings
-from lakehouse.spark import Lake, spark_session
+from lakehouse.spark import Lake
 from loginlake.pipeline import refresh
 from loginlake.verify import Report, Wish, verify
 from producer.events import DAY_SECONDS, SECOND

@@ -20,6 +20,7 @@ INTERRUPTED = 130
 # The extra that brings a module, for those that a command may find missing.
 EXTRAS = {
     "confluent_kafka": "producer",
+    "delta": "spark",
     "deltalake": "serving",
     "duckdb": "verify",
     "fastapi": "serving",

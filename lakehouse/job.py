@@ -23,8 +23,9 @@ def spark_job(name: str) -> Iterator[Lake]:
         KeyboardInterrupt: A signal came while Spark was starting.
     """
     from lakehouse.logs import configure_logs
+    from lakehouse.session import spark_session
     from lakehouse.settings import load_settings
-    from lakehouse.spark import Lake, spark_session
+    from lakehouse.spark import Lake
 
     configure_logs()
     settings = load_settings()

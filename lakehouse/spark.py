@@ -1,64 +1,29 @@
-"""Spark and Delta: the session, and the only code that writes Delta tables."""
+"""The Delta tables as Spark reads and writes them: the only code that writes any."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.conf import conf_folder
-from lakehouse.errors import LakeUnreadable, MissingExtra, SchemaDiffers
+from delta.tables import DeltaTable
+from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
+from pyspark.sql.types import StructType
+
+from lakehouse.errors import LakeUnreadable, SchemaDiffers
 from lakehouse.faults import fault_of
-from lakehouse.jars import jar_paths
-from lakehouse.java import java_path
 from lakehouse.offsets import Offsets
 from lakehouse.settings import Settings
 from lakehouse.tables.model import Table
-
-try:
-    from delta.tables import DeltaTable
-    from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
-    from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
-    from pyspark.sql.types import StructType
-except ImportError as error:
-    raise MissingExtra("This install has no Spark", mend="Install it with `pip install 'loginlake[spark]'`") from error
 
 if TYPE_CHECKING:
     from datetime import date
 
 # MERGE names its days in its condition; with more than so many it is split.
 DAYS_PER_COMMIT = 100
-
-
-def spark_session(settings: Settings, *, job: str) -> SparkSession:
-    """The Spark session of this process, with Delta and Kafka on its class path.
-
-    Args:
-        settings: They name the master and the folder with `spark-defaults.conf`.
-        job: Shown as the application's name.
-
-    Raises:
-        JavaMissing: No Java that Spark runs on.
-        JarsMissing: The connectors' jars can't be had.
-    """
-    java_path()
-    os.environ["SPARK_CONF_DIR"] = str(conf_folder(settings))
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-    jars = ",".join(str(jar) for jar in jar_paths(settings, "spark"))
-    scratch = settings.state.resolve() / "spark"
-    session: SparkSession = (
-        SparkSession.builder.appName(f"loginlake {job}")
-        .master(settings.spark_master)
-        .config("spark.jars", jars)
-        .config("spark.local.dir", str(scratch))
-        .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
-        .getOrCreate()
-    )
-    return session
 
 
 def struct_type(table: Table) -> StructType:

@@ -99,7 +99,8 @@ def up(settings: Settings) -> None:
 @contextmanager
 def running_parts(settings: Settings, console: Console) -> Iterator[Lake]:
     """The broker, unless one is given, and Spark, for the block."""
-    from lakehouse.spark import Lake, spark_session
+    from lakehouse.session import spark_session
+    from lakehouse.spark import Lake
 
     refuse_open_door(settings)
     listening_socket(settings).close()  # a taken port is said now, not when all else runs

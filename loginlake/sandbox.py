@@ -46,7 +46,8 @@ def running_lake(settings: Settings) -> Iterator[Lake]:
         PortTaken: Something listens at `settings.kafka` already.
         JavaMissing, JarsMissing, BrokerFailed: A part can't be started.
     """
-    from lakehouse.spark import Lake, spark_session
+    from lakehouse.session import spark_session
+    from lakehouse.spark import Lake
 
     # A lesson shows what it does; of the jobs' own logs, only what went wrong is worth a reader's time.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))

@@ -27,7 +27,7 @@ def a_free_port() -> int:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    from lakehouse.spark import spark_session
+    from lakehouse.session import spark_session
 
     session = spark_session(Settings(state=tmp_path_factory.mktemp("spark"), _env_file=None), job="tests")
     yield session

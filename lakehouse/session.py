@@ -1,0 +1,41 @@
+"""The Spark session of a process."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pyspark.sql import SparkSession
+
+from lakehouse.conf import conf_folder
+from lakehouse.jars import jar_paths
+from lakehouse.java import java_path
+from lakehouse.settings import Settings
+
+
+def spark_session(settings: Settings, *, job: str) -> SparkSession:
+    """The Spark session of this process, with Delta and Kafka on its class path.
+
+    Args:
+        settings: They name the master and the folder with `spark-defaults.conf`.
+        job: Shown as the application's name.
+
+    Raises:
+        JavaMissing: No Java that Spark runs on.
+        JarsMissing: The connectors' jars can't be had.
+    """
+    java_path()
+    os.environ["SPARK_CONF_DIR"] = str(conf_folder(settings))
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    jars = ",".join(str(jar) for jar in jar_paths(settings, "spark"))
+    scratch = settings.state.resolve() / "spark"
+    session: SparkSession = (
+        SparkSession.builder.appName(f"loginlake {job}")
+        .master(settings.spark_master)
+        .config("spark.jars", jars)
+        .config("spark.local.dir", str(scratch))
+        .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
+        .getOrCreate()
+    )
+    return session
