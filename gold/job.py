@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
 import structlog
-from pyspark import inheritable_thread_target
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
@@ -21,6 +19,7 @@ from gold.transforms.metrics import COUNTED_ACTIONS, metric_rows, pair_activity_
 from lakehouse.conf import conf_folder
 from lakehouse.locks import writer_lock
 from lakehouse.progress import read_progress
+from lakehouse.session import at_once
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot, next_instant, snapshot_from_metadata, snapshot_from_row
 from lakehouse.spark import DAYS_PER_COMMIT, Lake, matching, struct_type
@@ -98,7 +97,7 @@ def publish_versions(
 
 def opened_gold(lake: Lake) -> Snapshot | None:
     """The newest published snapshot, None before the first; with all tables there that the next one names."""
-    at_once(lake, *(partial(lake.ensure, table) for table in (*SNAPSHOT_TABLES, SNAPSHOTS)))
+    at_once(lake.spark, *(partial(lake.ensure, table) for table in (*SNAPSHOT_TABLES, SNAPSHOTS)))
     return last_snapshot(lake)
 
 
@@ -178,14 +177,18 @@ def next_snapshot(lake: Lake, last: Snapshot | None, span: Span, *, at: datetime
 
 def rebuild(lake: Lake, events: DataFrame, rule: BruteForceIp) -> None:
     """Writes every gold table anew from all of silver, each in one commit."""
-    at_once(lake, lambda: rebuild_activity(lake, events), lambda: lake.overwrite(DETECTIONS, detections(events, rule)))
+    at_once(
+        lake.spark, lambda: rebuild_activity(lake, events), lambda: lake.overwrite(DETECTIONS, detections(events, rule))
+    )
 
 
 def rebuild_activity(lake: Lake, events: DataFrame) -> None:
     """The base from silver, then the stored metrics from the base."""
     lake.overwrite(PAIR_ACTIVITY, pair_activity_hourly(events))
     base = lake.read(PAIR_ACTIVITY)
-    at_once(lake, *(partial(lake.overwrite, metric.table, stored_rows(metric, base)) for metric in STORED_METRICS))
+    at_once(
+        lake.spark, *(partial(lake.overwrite, metric.table, stored_rows(metric, base)) for metric in STORED_METRICS)
+    )
 
 
 def recompute(lake: Lake, changed: DataFrame, events: DataFrame, *, rule: BruteForceIp) -> None:
@@ -195,24 +198,13 @@ def recompute(lake: Lake, changed: DataFrame, events: DataFrame, *, rule: BruteF
     addresses = touched_addresses(accepted).persist()
     try:
         at_once(
-            lake,
+            lake.spark,
             lambda: recompute_activity(lake, pairs, events),
             lambda: recompute_detections(lake, addresses, events, rule=rule),
         )
     finally:
         pairs.unpersist()
         addresses.unpersist()
-
-
-def at_once(lake: Lake, *tasks: Callable[[], None]) -> None:
-    """Runs the tasks at the same time, each in the scheduler pool of the caller; all end before a failure is raised.
-
-    Most of a small commit is planning, by one thread.
-    """
-    with ThreadPoolExecutor(len(tasks)) as threads:
-        running = [threads.submit(inheritable_thread_target(lake.spark)(task)) for task in tasks]
-    for task in running:
-        task.result()
 
 
 def touched_pairs(accepted: DataFrame) -> DataFrame:
@@ -251,7 +243,7 @@ def recompute_metrics(lake: Lake, days: list[date]) -> None:
         replaced = (
             partial(lake.replace_days, each.table, stored_rows(each, base), days=days) for each in STORED_METRICS
         )
-        at_once(lake, *replaced)
+        at_once(lake.spark, *replaced)
     finally:
         base.unpersist()
 

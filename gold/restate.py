@@ -16,6 +16,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from gold.transforms.metrics import COUNTED_ACTIONS
+from lakehouse.session import at_once
 from lakehouse.snapshots import Snapshot
 from lakehouse.spark import Lake, is_below, matching
 from lakehouse.tables.gold import PAIR_ACTIVITY, RESTATEMENTS, STORED_METRICS
@@ -100,8 +101,9 @@ def note(lake: Lake, last: Snapshot, noted: Sequence[DataFrame]) -> None:
     is_as_published = lake.version(RESTATEMENTS) == last.versions.get(RESTATEMENTS.full_name)
     if is_as_published and not noted:
         return
-    numbered = (rows.withColumn("snapshot_id", F.lit(last.id + 1)) for rows in noted)
-    rows = reduce(DataFrame.unionByName, numbered, lake.read(RESTATEMENTS).limit(0)).localCheckpoint()
+    computed = at_once(lake.spark, *(rows.localCheckpoint for rows in noted)) if noted else []
+    numbered = (rows.withColumn("snapshot_id", F.lit(last.id + 1)) for rows in computed)
+    rows = reduce(DataFrame.unionByName, numbered, lake.read(RESTATEMENTS).limit(0))
     if not is_as_published:
         lake.replace_where(RESTATEMENTS, rows, condition=f"snapshot_id > {last.id}")
     elif not rows.isEmpty():

@@ -1,16 +1,22 @@
-"""The Spark session of a process."""
+"""The Spark session of a process, and several queries of it at the same time."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
+from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 
 from lakehouse.conf import conf_folder
 from lakehouse.jars import jar_paths
 from lakehouse.java import java_path
 from lakehouse.settings import Settings
+
+Result = TypeVar("Result")
 
 
 def spark_session(settings: Settings, *, job: str) -> SparkSession:
@@ -39,3 +45,13 @@ def spark_session(settings: Settings, *, job: str) -> SparkSession:
         .getOrCreate()
     )
     return session
+
+
+def at_once(spark: SparkSession, *tasks: Callable[[], Result]) -> list[Result]:
+    """Runs the tasks at the same time, each in the scheduler pool of the caller, and gives what each returns.
+
+    All end before the failure of one is raised. Most of a small query is planning, which takes one thread.
+    """
+    with ThreadPoolExecutor(len(tasks)) as threads:
+        running = [threads.submit(inheritable_thread_target(spark)(task)) for task in tasks]
+    return [task.result() for task in running]
