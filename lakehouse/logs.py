@@ -12,6 +12,7 @@ import structlog
 SAID_TWICE = (
     "KeyboardInterrupt while sending command.",
     "Exception while sending command.",
+    "Exception occurred while shutting down connection",
     "There was an exception while executing the Python Proxy on the Python Side.",
 )
 PY4J_LOGGERS = (None, "py4j.clientserver")
