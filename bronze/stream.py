@@ -37,6 +37,8 @@ Clock = Callable[[], datetime]
 
 # Spark's own reader rides out a broker that starts again; so do we.
 BROKER_PATIENCE_SECONDS = 60.0
+# For the batch in work when a stream is to stop.
+STOP_SECONDS = 30.0
 
 
 class Ingest:
@@ -57,14 +59,19 @@ class Ingest:
         self.clock = clock
         self.topic_id = topic_id
         self.maintained_at = clock()
+        self.in_work = threading.Lock()
         self.stopping = threading.Event()
         self.failure: LakehouseError | None = None
 
     def __call__(self, records: DataFrame, batch_id: int) -> None:
-        """Writes one batch; `foreachBatch` of Spark calls this."""
-        # The first batch after a start comes also where Kafka has nothing new; later ones have records.
-        if batch_id == 0 and records.isEmpty():
-            return
+        """Writes one batch, unless the stream is to stop: the next start reads it again; Spark calls this."""
+        with self.in_work:
+            # The first batch after a start comes also where Kafka has nothing new; later ones have records.
+            if not self.stopping.is_set() and not (batch_id == 0 and records.isEmpty()):
+                self.write(records, batch_id)
+
+    def write(self, records: DataFrame, batch_id: int) -> None:
+        """Appends the records to bronze, and keeps bronze up when it is time."""
         try:
             self.await_same_topic()
             ingested_at = self.last = self.checked_now()
@@ -78,6 +85,17 @@ class Ingest:
         )
         log.info("batch_written", table=RAW_LOGS.full_name, batch=batch_id)
         self.maintain(ingested_at)
+
+    def stop(self, query: StreamingQuery) -> None:
+        """Lets the batch in work end, then stops the query.
+
+        Where Spark interrupts a batch it looks for the cause in the whole text of our error, by a regular expression
+        that overflows the stack: the query then never ends.
+        """
+        self.stopping.set()
+        if self.in_work.acquire(timeout=STOP_SECONDS):
+            self.in_work.release()
+        query.stop()
 
     def await_same_topic(self) -> None:
         """Holds the topic to be the one that bronze is read from, and waits for a broker that fails for a moment.
@@ -153,8 +171,7 @@ def running_stream(
         except StreamingQueryException as error:
             raise ingest.failure or _why_it_stopped(error, lake, settings) from error
         finally:
-            ingest.stopping.set()
-            query.stop()
+            ingest.stop(query)
 
 
 def ingest_once(lake: Lake, settings: Settings) -> None:
