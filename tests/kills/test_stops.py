@@ -36,10 +36,11 @@ def assert_all_is_there(stage: Stage) -> None:
     assert verify(stage.settings, Store(stage.settings)).ok
 
 
-def test_everything_in_one_process_ends_at_ctrl_c_and_its_api_with_it(stage: Stage) -> None:
+def test_everything_in_one_process_is_proven_while_it_writes_and_ends_at_ctrl_c_with_its_api(stage: Stage) -> None:
     sight = Sight(stage.settings)
     with stage.running("up") as everything:
         await_work(sight, everything)
+        assert verify(stage.settings, Store(stage.settings)).ok
         everything.send_signal(signal.SIGINT)
 
         assert everything.wait(PATIENCE_SECONDS) == 0, stage.said("up")
