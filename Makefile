@@ -19,8 +19,8 @@ demo: $(READY) $(JARS)  ## Set up and show the whole flow, live until Ctrl-C (ON
 up: $(READY) $(JARS)  ## Run broker, bronze, refresh and the API until Ctrl-C
 	@$(BIN)/loginlake up
 
-test: $(READY) $(JARS)  ## Set up and run all tests, the files shared out between two processes
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+test: $(READY) $(JARS)  ## Set up and run all tests
+	$(BIN)/pytest
 
 check: $(READY)  ## Format, lint, types, import rules, generated docs and locks
 	$(BIN)/ruff format --check .
