@@ -149,11 +149,15 @@ def run_until(
 ) -> None:
     """The bronze stream and the refresh loop, in this one Spark process, until told to stop.
 
+    The first refresh waits for the stream's first batch: what came while nobody ran is then in the first snapshot.
+
     Raises:
         LakehouseError: The stream or a refresh failed.
     """
     lake.spark.sparkContext.setLocalProperty("spark.scheduler.pool", "bronze")
     with running_stream(lake, settings, once=False) as query, _stopping_with(query, stop):
+        while query.lastProgress is None and not stop.wait(POLL_SECONDS):
+            pass
         refresh_every(lake, settings, stop, seconds=settings.refresh_every, published=published)
 
 

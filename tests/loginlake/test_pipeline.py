@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from lakehouse import kafka
+from lakehouse.snapshots import Snapshot
+from lakehouse.spark import Lake
+from loginlake.pipeline import run_until
+from loginlake.sandbox import produce
+
+pytestmark = pytest.mark.spark
+
+
+def test_the_first_snapshot_covers_what_came_while_nobody_ran(fed_lake: Lake) -> None:
+    kafka.ensure_topic(fed_lake.settings)
+    produced = produce(fed_lake.settings, events=50)
+    stop = threading.Event()
+    snapshots: list[Snapshot] = []
+
+    def published(snapshot: Snapshot) -> None:
+        snapshots.append(snapshot)
+        stop.set()
+
+    run_until(stop, fed_lake, fed_lake.settings, published=published)
+
+    assert [sum(snapshot.offsets.values()) for snapshot in snapshots] == [produced]
