@@ -6,7 +6,6 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,13 +16,13 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, stop_when_event_set, wait_fixed
 from tenacity.nap import sleep_using_event
 
+from bronze.start import hold_topic_id, read_extent, refuse_other_topic, starting_offsets
 from lakehouse import kafka
-from lakehouse.errors import BrokerFailed, ClockWentBack, LakehouseError, StreamFailed, TopicChanged
+from lakehouse.errors import BrokerFailed, ClockWentBack, LakehouseError, StreamFailed
 from lakehouse.faults import fault_of
-from lakehouse.kafka import Bounds
 from lakehouse.locks import writer_lock
 from lakehouse.maintenance import compacted, vacuum
-from lakehouse.offsets import Offsets, Partition, offsets_to_json
+from lakehouse.offsets import Offsets, offsets_to_json
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
@@ -87,10 +86,10 @@ class Ingest:
         self.maintain(ingested_at)
 
     def stop(self, query: StreamingQuery) -> None:
-        """Lets the batch in work end, then stops the query.
+        """Lets the batch in work end, or interrupts it after `STOP_SECONDS`; then stops the query.
 
         Where Spark interrupts a batch it looks for the cause in the whole text of our error, by a regular expression
-        that overflows the stack: the query then never ends.
+        that may overflow the stack: the query then never ends.
         """
         self.stopping.set()
         if self.in_work.acquire(timeout=STOP_SECONDS):
@@ -178,96 +177,6 @@ def ingest_once(lake: Lake, settings: Settings) -> None:
     """Reads all that Kafka holds now into bronze."""
     with running_stream(lake, settings, once=True) as query:
         query.awaitTermination()
-
-
-@dataclass(frozen=True)
-class Extent:
-    """How far bronze has read.
-
-    Attributes:
-        offsets: One past the largest offset, per partition of the topic that has rows.
-        last_ingest: The instant of the last batch of any topic, UTC; None while bronze is empty.
-    """
-
-    offsets: Offsets
-    last_ingest: datetime | None
-
-
-def read_extent(lake: Lake, topic: str) -> Extent:
-    """How far bronze has read, by its own rows."""
-    largest = lake.read(RAW_LOGS).groupBy("topic", "partition").agg(F.max("offset"), F.max("ingested_at"))
-    spans = [tuple(span.values()) for span in largest.toArrow().to_pylist()]
-    return Extent(
-        offsets={(name, partition): offset + 1 for name, partition, offset, _ in spans if name == topic},
-        last_ingest=max((ingested_at for *_, ingested_at in spans), default=None),
-    )
-
-
-def starting_offsets(settings: Settings, extent: Extent) -> dict[Partition, int]:
-    """Where to go on in each partition: after bronze's last row, or where the broker's records begin.
-
-    Raises:
-        TopicChanged: The broker has dropped records that bronze lacks, or holds fewer than bronze has.
-    """
-    bounds = kafka.partition_bounds(settings)
-    return {at: _checked_start(at, extent.offsets.get(at), bound) for at, bound in bounds.items()}
-
-
-def hold_topic_id(lake: Lake, settings: Settings) -> str:
-    """Notes the broker's id of the topic at first sight, holds it against the noted one ever after, and gives it.
-
-    Raises:
-        TopicChanged: The topic was recreated: offsets of the two would be confused.
-    """
-    name = f"loginlake.topicId.{settings.topic}"
-    noted = lake.table_property(RAW_LOGS, name)
-    if noted is None:
-        noted = kafka.topic_id(settings)
-        lake.set_property(RAW_LOGS, name=name, value=noted)
-    else:
-        refuse_other_topic(settings, noted)
-    return noted
-
-
-def refuse_other_topic(settings: Settings, noted: str) -> None:
-    """Holds the broker's topic to be the one with that id.
-
-    Raises:
-        TopicChanged: It has another id.
-        BrokerFailed: The broker does not answer, or no longer has the topic.
-    """
-    current = kafka.topic_id(settings)
-    if noted != current:
-        raise TopicChanged(
-            f"Topic {settings.topic!r} has id {current}, but bronze was read from the one with id {noted}",
-            mend="Point LOGINLAKE_KAFKA at the broker of this lake, or start a new lake with LOGINLAKE_ROOT",
-            noted=noted,
-            current=current,
-        )
-
-
-def _checked_start(at: Partition, read: int | None, bounds: Bounds) -> int:
-    topic, partition = at
-    if read is None:
-        if bounds.beginning > 0:
-            log.warning("partition_begins_late", topic=topic, partition=partition, offset=bounds.beginning)
-        return bounds.beginning
-    if read < bounds.beginning:
-        raise TopicChanged(
-            f"Kafka has dropped offsets {read} to {bounds.beginning - 1} of {topic}:{partition} that bronze lacks",
-            mend="They are lost: lengthen the topic's retention, and start a new lake with LOGINLAKE_ROOT",
-            topic=topic,
-            partition=partition,
-            lost=(read, bounds.beginning),
-        )
-    if read > bounds.end:
-        raise TopicChanged(
-            f"Kafka's {topic}:{partition} ends at {bounds.end}, but bronze has read up to {read}",
-            mend="The broker has lost records: restore its data, or start a new lake with LOGINLAKE_ROOT",
-            topic=topic,
-            partition=partition,
-        )
-    return read
 
 
 def _why_it_stopped(error: StreamingQueryException, lake: Lake, settings: Settings) -> LakehouseError:

@@ -145,7 +145,7 @@ assert lake.read(RAW_LOGS).count() == before + 800
 # bookmark, and there is no other that could disagree with it.
 
 # %%
-from bronze.stream import read_extent, starting_offsets
+from bronze.start import read_extent, starting_offsets
 
 starting = starting_offsets(settings, read_extent(lake, settings.topic))
 for (topic, partition), offset in starting.items():

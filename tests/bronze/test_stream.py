@@ -9,7 +9,8 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
 
-from bronze.stream import ingest_once, read_extent, running_stream
+from bronze.start import read_extent
+from bronze.stream import ingest_once, running_stream
 from lakehouse import kafka
 from lakehouse.errors import ClockWentBack, LockHeld
 from lakehouse.settings import Settings
