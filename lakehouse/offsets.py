@@ -6,8 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import TypeAlias
 
+import msgspec
+
 Partition: TypeAlias = tuple[str, int]
 Offsets: TypeAlias = Mapping[Partition, int]
+NestedOffsets: TypeAlias = dict[str, dict[int, int]]
+
+NESTED = msgspec.json.Decoder(NestedOffsets)
 
 
 def offsets_to_json(offsets: Offsets) -> str:
@@ -24,11 +29,18 @@ def nested_offsets(offsets: Offsets) -> dict[str, dict[str, int]]:
 
 
 def offsets_from_json(text: str) -> dict[Partition, int]:
-    """The offsets that `offsets_to_json` wrote."""
+    """The offsets that `offsets_to_json` wrote.
+
+    Raises:
+        msgspec.DecodeError: It did not write this.
+    """
+    return flat_offsets(NESTED.decode(text))
+
+
+def flat_offsets(nested: NestedOffsets) -> dict[Partition, int]:
+    """The offsets that `nested_offsets` nested."""
     return {
-        (topic, int(partition)): int(offset)
-        for topic, partitions in json.loads(text).items()
-        for partition, offset in partitions.items()
+        (topic, partition): offset for topic, partitions in nested.items() for partition, offset in partitions.items()
     }
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
-from lakehouse.offsets import Offsets, Partition, nested_offsets, offsets_from_json
+import msgspec
+
+from lakehouse.offsets import NestedOffsets, Offsets, Partition, flat_offsets, nested_offsets
 from lakehouse.tables.silver import EVENTS
 
 if TYPE_CHECKING:
@@ -38,17 +40,24 @@ class Progress:
         return json.dumps(noted, sort_keys=True)
 
 
+class Noted(msgspec.Struct, frozen=True):
+    """What `Progress.to_json` writes."""
+
+    offsets: NestedOffsets
+    ingested_on: date | None
+    enrichment: dict[str, str]
+
+
+NOTED = msgspec.json.Decoder(Noted)
+
+
 def progress_from_json(text: str | None) -> Progress | None:
-    """The progress that a silver commit's userMetadata notes, None where it notes none."""
-    noted = json.loads(text or "{}")
-    if "offsets" not in noted:
+    """The progress that a silver commit's userMetadata notes, None where it notes none, or something else."""
+    try:
+        noted = NOTED.decode(text or "")
+    except msgspec.DecodeError:
         return None
-    day = noted["ingested_on"]
-    return Progress(
-        offsets=offsets_from_json(json.dumps(noted["offsets"])),
-        ingested_on=date.fromisoformat(day) if day else None,
-        enrichment=noted["enrichment"],
-    )
+    return Progress(flat_offsets(noted.offsets), noted.ingested_on, noted.enrichment)
 
 
 def read_progress(lake: Lake) -> Progress:

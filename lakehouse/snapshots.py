@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from lakehouse.errors import InFuture, SnapshotExpired, SnapshotMissing
+import msgspec
+
+from lakehouse.errors import InFuture, LakeUnreadable, SnapshotExpired, SnapshotMissing
 from lakehouse.offsets import Partition, offsets_from_json, offsets_to_json
+from lakehouse.tables.gold import SNAPSHOTS
 
 # A property of gold.snapshots: the oldest snapshot that may still be asked for.
 PROMISED_FROM = "loginlake.promisedFrom"
-INSTANTS = ("at", "last_event_at", "last_append_at")
 NO_SNAPSHOT = "Run `loginlake refresh` to publish one"
 
 
@@ -63,26 +65,63 @@ class Snapshot:
         return json.dumps({"snapshot": self.row()}, default=lambda instant: instant.isoformat(), sort_keys=True)
 
 
+class Row(msgspec.Struct, frozen=True):
+    """A row of `gold.snapshots`."""
+
+    id: int
+    at: datetime
+    versions: str
+    offsets: str
+    last_event_at: datetime | None
+    last_append_at: datetime | None
+    enrichment: str
+
+    def snapshot(self) -> Snapshot:
+        """The snapshot that it stands for."""
+        return Snapshot(
+            id=self.id,
+            at=self.at,
+            versions=VERSIONS.decode(self.versions),
+            offsets=offsets_from_json(self.offsets),
+            last_event_at=self.last_event_at,
+            last_append_at=self.last_append_at,
+            enrichment=ENRICHMENT.decode(self.enrichment),
+        )
+
+
+class Noted(msgspec.Struct, frozen=True):
+    """What `Snapshot.user_metadata` writes."""
+
+    snapshot: Row
+
+
+VERSIONS = msgspec.json.Decoder(dict[str, int])
+ENRICHMENT = msgspec.json.Decoder(dict[str, str])
+NOTED = msgspec.json.Decoder(Noted)
+
+
 def snapshot_from_row(row: Mapping[str, Any]) -> Snapshot:
-    """The snapshot that a row of `gold.snapshots` stands for; its instants must be timezone-aware."""
-    return Snapshot(
-        id=row["id"],
-        at=row["at"],
-        versions=json.loads(row["versions"]),
-        offsets=offsets_from_json(row["offsets"]),
-        last_event_at=row["last_event_at"],
-        last_append_at=row["last_append_at"],
-        enrichment=json.loads(row["enrichment"]),
-    )
+    """The snapshot that a row of `gold.snapshots` stands for; its instants must be timezone-aware.
+
+    Raises:
+        LakeUnreadable: A value is garbled.
+    """
+    try:
+        return msgspec.convert(row, Row).snapshot()
+    except msgspec.DecodeError as error:
+        raise LakeUnreadable(
+            f"{SNAPSHOTS.full_name} has a garbled row",
+            mend="Restore its files from a copy of the lake",
+            table=SNAPSHOTS.full_name,
+        ) from error
 
 
 def snapshot_from_metadata(text: str | None) -> Snapshot | None:
     """The snapshot that the userMetadata of a commit of `gold.snapshots` notes, None where it notes none."""
-    noted = json.loads(text or "{}").get("snapshot")
-    if noted is None:
+    try:
+        return NOTED.decode(text or "").snapshot.snapshot()
+    except msgspec.DecodeError:
         return None
-    instants = {name: noted[name] and datetime.fromisoformat(noted[name]) for name in INSTANTS}
-    return snapshot_from_row(noted | instants)
 
 
 def next_instant(previous: Snapshot | None, *, clock: datetime) -> datetime:
