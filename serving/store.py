@@ -22,7 +22,7 @@ from lakehouse.snapshots import PROMISED_FROM, Snapshot, held_to_promise, resolv
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.model import Table
-from serving.files import hold_commit, is_intact, last_commit, reading
+from serving.files import checked_rows, hold_commit, is_intact, last_commit, reading
 from serving.parameters import AS_OF, SNAPSHOT, Given
 
 # A pinned handle holds its table's list of files; readers ask for few versions at a time.
@@ -79,8 +79,8 @@ class Store:
                 return ()
             commit = last_commit(SNAPSHOTS, handle)
             if commit != self._publication:
-                rows = collected(scan(SNAPSHOTS, handle), SNAPSHOTS).sort("id")
-                self._published = tuple(snapshot_from_row(row) for row in rows.to_dicts())
+                rows = checked_rows(SNAPSHOTS, handle)
+                self._published = tuple(sorted(map(snapshot_from_row, rows), key=attrgetter("id")))
                 self._keep(handle, commit)
             return self._published
 

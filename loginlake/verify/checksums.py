@@ -49,19 +49,25 @@ class Item:
         return f"{self.folder.table.full_name}/{self.name}"
 
 
-def checksum_check(logs: Sequence[Log], progress: Progress) -> Check:
-    """Every file that the verified versions need is as it was written, and so is what else lies there."""
+def checksum_check(logs: Sequence[Log], progress: Progress) -> tuple[Check, set[str]]:
+    """Every file that the verified versions need is as it was written, and so is what else lies there.
+
+    Returns:
+        The claim, and the full names of the tables that have a file that is not.
+    """
     items = [item for log in logs for item in items_of(log)]
-    faults = []
+    faults, damaged = [], set()
     for done, item in enumerate(items):
         progress("Reading every file", done, len(items))
         if fault := fault_of(item):
             faults.append(f"{item} {fault}")
+            damaged.add(item.folder.table.full_name)
     bare = sum(not item.has_sidecar for item in items)
     notes = [f"{bare:,} files have no .crc beside them: only their pages were checked"] if bare else []
-    return judged(
+    check = judged(
         "every byte of every file is as it was written", faults, checked=len(items), mend=RESTORE_FILES, notes=notes
     )
+    return check, damaged
 
 
 def items_of(log: Log) -> Iterator[Item]:

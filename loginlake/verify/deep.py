@@ -1,4 +1,4 @@
-"""What `--deep` adds: every byte read, and silver and gold computed again from bronze by another engine."""
+"""Silver and gold computed again from bronze by another engine: what `--deep` adds beside reading every byte."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.brute_force import thresholds_in
-from loginlake.verify.checksums import checksum_check
 from loginlake.verify.engine import Engine, an_engine
-from loginlake.verify.logs import Log
 from loginlake.verify.publications import next_offsets
 from loginlake.verify.recompute_gold import gold_checks
 from loginlake.verify.recompute_silver import events_check, expect_events, recompute_events
@@ -27,23 +25,21 @@ from silver.enrich import enrichment_versions
 Progress = Callable[[str, int, int], None]
 
 
-def deep_checks(settings: Settings, scope: Scope, logs: Sequence[Log], progress: Progress) -> Iterator[Check]:
-    """Every file against its checksums, then silver and gold against what bronze gives.
+def recomputed_checks(settings: Settings, scope: Scope, progress: Progress) -> Iterator[Check]:
+    """Silver and gold against what bronze gives.
 
     Args:
         settings: Give the rules of decoding and of detection.
         scope: The lake.
-        logs: Name the files.
         progress: Told what is done.
     """
-    yield checksum_check(logs, progress)
     with an_engine() as engine:
         yield from _recomputed(engine, settings, scope, progress)
 
 
 def _recomputed(engine: Engine, settings: Settings, scope: Scope, progress: Progress) -> Iterator[Check]:
     snapshot = scope.snapshot
-    events = scope.events() if snapshot is None else scope.store.rows(EVENTS, snapshot)
+    events = scope.events() if snapshot is None else scope.rows(EVENTS, snapshot)
     ends = next_offsets(events)
     rows = collected(events.select(pl.len()), EVENTS).item()
     recompute_events(
@@ -61,7 +57,7 @@ def _recomputed(engine: Engine, settings: Settings, scope: Scope, progress: Prog
     notes = [f"{unpublished:,} rows that no snapshot names yet are left out"] if unpublished else []
     yield replace(silver, notes=[*silver.notes, *notes])
     if snapshot is not None:
-        yield from gold_checks(engine, scope.store, snapshot, thresholds=thresholds_in(conf_folder(settings)))
+        yield from gold_checks(engine, scope, snapshot, thresholds=thresholds_in(conf_folder(settings)))
 
 
 def is_enriched_alike(published: Sequence[Snapshot]) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
@@ -65,9 +66,12 @@ def verify(settings: Settings, store: Store, wish: Wish = Wish()) -> Report:
     """
     # In this order: what silver has read bronze must hold, and what bronze has read the broker.
     scope = whole_lake(store) if wish.snapshot is None else at_snapshot(store, wish.snapshot)
+    logs = cache(lambda: logs_of(settings, scope, _promised(scope, wish)))
+    checks, damaged = _byte_checks(logs, wish) if wish.is_deep else ([], set())
+    scope = replace(scope, damaged=damaged)
     wish.progress("Reading bronze", 0, 0)
     topics = topics_of(settings, _or_none(lambda: scope.bronze))
-    checks = list(_checks(settings, scope, wish, topics=topics))
+    checks += _checks(settings, scope, wish, topics=topics, logs=logs)
     return Report(
         snapshot=scope.snapshot.id if scope.snapshot else None,
         checks=checks,
@@ -77,7 +81,28 @@ def verify(settings: Settings, store: Store, wish: Wish = Wish()) -> Report:
     )
 
 
-def _checks(settings: Settings, scope: Scope, wish: Wish, *, topics: Mapping[str, Topic] | None) -> Iterator[Check]:
+def _byte_checks(logs: Callable[[], Sequence[Log]], wish: Wish) -> tuple[list[Check], set[str]]:
+    """Every byte, and the full names of the tables that have damaged files."""
+    from loginlake.verify.checksums import checksum_check
+
+    damaged: set[str] = set()
+
+    def checked() -> Iterator[Check]:
+        check, names = checksum_check(logs(), wish.progress)
+        damaged.update(names)
+        yield check
+
+    return list(_readable("every file of the lake can be read", checked)), damaged
+
+
+def _checks(
+    settings: Settings,
+    scope: Scope,
+    wish: Wish,
+    *,
+    topics: Mapping[str, Topic] | None,
+    logs: Callable[[], Sequence[Log]],
+) -> Iterator[Check]:
     yield from _readable(
         "bronze can be held against Kafka",
         lambda: broker_checks(settings, scope, topics, accepted=wish.accepted),
@@ -91,21 +116,19 @@ def _checks(settings: Settings, scope: Scope, wish: Wish, *, topics: Mapping[str
     yield from _readable("bronze and silver can be read", lambda: position_checks(scope))
     yield from _readable("the identities in silver can be read", lambda: identity_checks(scope))
     yield from _readable("the snapshots can be read", lambda: _snapshot_checks(scope))
-    yield from _readable("the files of the lake can be listed", lambda: _file_checks(settings, scope, wish))
-
-
-def _file_checks(settings: Settings, scope: Scope, wish: Wish) -> Iterator[Check]:
-    wish.progress("Looking for the files", 0, 0)
-    snapshots = _promised(scope, wish)
-    logs = logs_of(settings, scope, snapshots)
-    yield from (log_check(logs), versions_check(logs, snapshots), presence_check(logs))
-    yield from _readable("silver's progress can be read", lambda: _progress_checks(scope, logs))
+    yield from _readable("the files of the lake can be listed", lambda: _file_checks(scope, wish, logs()))
     if wish.is_deep:
-        from loginlake.verify.deep import deep_checks
+        from loginlake.verify.deep import recomputed_checks
 
         yield from _readable(
-            "silver and gold can be computed again", lambda: deep_checks(settings, scope, logs, wish.progress)
+            "silver and gold can be computed again", lambda: recomputed_checks(settings, scope, wish.progress)
         )
+
+
+def _file_checks(scope: Scope, wish: Wish, logs: Sequence[Log]) -> Iterator[Check]:
+    snapshots = _promised(scope, wish)
+    yield from (log_check(logs), versions_check(logs, snapshots), presence_check(logs))
+    yield from _readable("silver's progress can be read", lambda: _progress_checks(scope, logs))
 
 
 def _snapshot_checks(scope: Scope) -> Iterator[Check]:
@@ -114,8 +137,8 @@ def _snapshot_checks(scope: Scope) -> Iterator[Check]:
         yield unchecked("a snapshot is published", "none yet", mend="`loginlake refresh` publishes one")
         return
     yield sequence_check(published)
-    yield offsets_check(scope.snapshot, scope.store.rows(EVENTS, scope.snapshot))
-    yield from sum_checks(scope.store, scope.snapshot)
+    yield offsets_check(scope.snapshot, scope.rows(EVENTS, scope.snapshot))
+    yield from sum_checks(scope, scope.snapshot)
 
 
 def _progress_checks(scope: Scope, logs: Sequence[Log]) -> Iterator[Check]:

@@ -12,8 +12,8 @@ from lakehouse.tables.silver import FAILURE_REASONS
 from loginlake.verify.brute_force import Thresholds, detections_of
 from loginlake.verify.engine import Engine, batches_of
 from loginlake.verify.report import Check, judged
+from loginlake.verify.scope import Scope
 from loginlake.verify.sums import REBUILD
-from serving.store import Store
 
 _REASONS = ", ".join(
     f"coalesce(sum(times) FILTER (failed AND failure_reason = '{reason}'), 0) AS failures_{reason}"
@@ -76,37 +76,37 @@ ORDER BY src_ip, event_at, topic, partition, "offset"
 """
 
 
-def gold_checks(engine: Engine, store: Store, snapshot: Snapshot, *, thresholds: Thresholds) -> Iterator[Check]:
+def gold_checks(engine: Engine, scope: Scope, snapshot: Snapshot, *, thresholds: Thresholds) -> Iterator[Check]:
     """Every gold table is what the recomputed events give.
 
     Args:
         engine: Has the table `expected`.
-        store: Reads gold.
+        scope: Reads gold.
         snapshot: At whose versions.
         thresholds: Of the rule.
     """
     engine.run(BASE)
-    yield _table_check(engine, store, snapshot, table=PAIR_ACTIVITY, expected="base")
+    yield _table_check(engine, scope, snapshot, table=PAIR_ACTIVITY, expected="base")
     for metric in STORED_METRICS:
         engine.run(METRICS[metric.name])
-        yield _table_check(engine, store, snapshot, table=metric.table, expected=metric.name)
-    yield detections_check(engine, store, snapshot, thresholds=thresholds)
+        yield _table_check(engine, scope, snapshot, table=metric.table, expected=metric.name)
+    yield detections_check(engine, scope, snapshot, thresholds=thresholds)
 
 
-def _table_check(engine: Engine, store: Store, snapshot: Snapshot, *, table: Table, expected: str) -> Check:
+def _table_check(engine: Engine, scope: Scope, snapshot: Snapshot, *, table: Table, expected: str) -> Check:
     live = f"live_{table.name}"
-    engine.load(live, table, batches_of(store.rows(table, snapshot), table))
+    engine.load(live, table, batches_of(scope.rows(table, snapshot), table))
     return _compared(engine, table, live, expected)
 
 
-def detections_check(engine: Engine, store: Store, snapshot: Snapshot, *, thresholds: Thresholds) -> Check:
+def detections_check(engine: Engine, scope: Scope, snapshot: Snapshot, *, thresholds: Thresholds) -> Check:
     """The detections are those of the rule, but for those that a former version of the rule found."""
     import pyarrow as pa
 
     found = list(detections_of(engine.rows(FAILURES), thresholds))
     schema = DETECTIONS.arrow_schema()
     engine.load("found", DETECTIONS, iter(pa.Table.from_pylist(found, schema=schema).to_batches()))
-    engine.load("live_detections", DETECTIONS, batches_of(store.rows(DETECTIONS, snapshot), DETECTIONS))
+    engine.load("live_detections", DETECTIONS, batches_of(scope.rows(DETECTIONS, snapshot), DETECTIONS))
     current = f"rule = 'brute_force_ip' AND rule_version = {thresholds.version}"
     former = engine.count(f"SELECT count(*) FROM live_detections WHERE NOT ({current})")  # noqa: S608 (a number)
     if former:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import polars as pl
@@ -35,6 +35,7 @@ class Scope:
         snapshot: The one that gold is checked at: the one asked for, else the last; None where none is published.
         versions: By full name, the version that is read; a table that can't be opened has none.
         bounds: Next offsets that bronze is checked up to; None for all that it has.
+        damaged: Full names of tables whose rows are not read: a garbled file can end the process that reads it.
     """
 
     store: Store
@@ -42,6 +43,7 @@ class Scope:
     snapshot: Snapshot | None
     versions: dict[str, int]
     bounds: Offsets | None
+    damaged: Set[str] = field(default=frozenset())
 
     def events(self) -> pl.LazyFrame:
         """The rows of silver; none where there is no silver yet.
@@ -76,7 +78,25 @@ class Scope:
         lasts = self.silver.group_by(at).agg(last=pl.col("offset").max())
         return self.bronze.join(lasts, on=at).filter(pl.col("offset") <= pl.col("last")).drop("last")
 
+    def rows(self, table: Table, snapshot: Snapshot) -> pl.LazyFrame:
+        """The rows of a table at a snapshot.
+
+        Raises:
+            LakeUnreadable: They can't be read.
+        """
+        self._refuse_damaged(table)
+        return self.store.rows(table, snapshot)
+
+    def _refuse_damaged(self, table: Table) -> None:
+        if table.full_name in self.damaged:
+            raise LakeUnreadable(
+                f"{table.full_name} has damaged files, so it is not read",
+                mend="Mend these first",
+                table=table.full_name,
+            )
+
     def _rows(self, table: Table, *, none: pl.DataFrame) -> pl.LazyFrame:
+        self._refuse_damaged(table)
         version = self.versions.get(table.full_name)
         if version is not None:
             return self.store.rows_at_version(table, version)

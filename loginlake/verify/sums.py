@@ -11,17 +11,18 @@ from lakehouse.tables.gold import PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.report import Check, judged
-from serving.store import Store, collected
+from loginlake.verify.scope import Scope
+from serving.store import collected
 
 SUMS = ("attempts", "successes", "failures")
 REBUILD = "Run `loginlake rebuild gold`: all of it is computed from silver"
 
 
-def sum_checks(store: Store, snapshot: Snapshot) -> Iterator[Check]:
+def sum_checks(scope: Scope, snapshot: Snapshot) -> Iterator[Check]:
     """The base and each stored metric, held against silver."""
-    expected = silver_sums(store.rows(EVENTS, snapshot))
+    expected = silver_sums(scope.rows(EVENTS, snapshot))
     for table in (PAIR_ACTIVITY, *(metric.table for metric in STORED_METRICS)):
-        yield sum_check(table, store.rows(table, snapshot), expected)
+        yield sum_check(table, scope.rows(table, snapshot), expected)
 
 
 def silver_sums(events: pl.LazyFrame) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.errors import InFuture, SnapshotMissing
+from lakehouse.errors import InFuture, LakeUnreadable, SnapshotMissing
 from lakehouse.snapshots import (
     Snapshot,
     next_instant,
@@ -48,7 +48,23 @@ def test_a_snapshot_is_read_as_it_was_written(values: dict[str, Any]) -> None:
     assert snapshot_from_metadata(snapshot.user_metadata()) == snapshot
 
 
-@pytest.mark.parametrize("text", [None, "{}"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"offsets": '{"logs":{"0":80,b1":42}}'},
+        {"offsets": '{"logs":{"q":80}}'},
+        {"versions": '{"silver.events": "1"}'},
+        {"versions": None},
+        {"id": None},
+        {"at": None},
+    ],
+)
+def test_a_garbled_row_is_an_error_that_names_the_table(values: dict[str, Any]) -> None:
+    with pytest.raises(LakeUnreadable, match=r"gold\.snapshots"):
+        snapshot_from_row(a_snapshot().row() | values)
+
+
+@pytest.mark.parametrize("text", [None, "{}", "compacted by hand", '{"snapshot": 1}'])
 def test_a_commit_that_publishes_nothing_notes_no_snapshot(text: str | None) -> None:
     assert snapshot_from_metadata(text) is None
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
+from lakehouse.errors import LakeUnreadable
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake
 from loginlake.pipeline import refresh
@@ -92,6 +93,26 @@ def test_one_changed_bit_in_each_of_50_data_files_is_found_and_each_file_named(s
 
     assert check.faults == FLIPS
     assert {fault.split()[0] for fault in check.named} == {name_of(file, settings) for file in files}
+
+
+def pinned(settings: Settings) -> list[object]:
+    return [(each.id, each.at, each.versions, each.offsets) for each in Store(settings).snapshots()]
+
+
+@pytest.mark.spark
+def test_a_changed_bit_never_makes_another_snapshot(settings: Settings) -> None:
+    whole = pinned(settings)
+    file = min(Path(settings.root).glob("gold/snapshots/*.parquet"))
+    content = file.read_bytes()
+    refused = 0
+    for place in range(0, len(content), 7):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        try:
+            assert pinned(settings) == whole
+        except LakeUnreadable:
+            refused += 1
+
+    assert refused > 50
 
 
 @pytest.mark.spark
