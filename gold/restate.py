@@ -6,10 +6,10 @@ as the last snapshot names them and as they are now.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 
 from pyspark.sql import Column, DataFrame
@@ -64,18 +64,20 @@ def restate_touched(lake: Lake, last: Snapshot, changed: DataFrame, *, since: da
         changed: The change feed of silver since then.
         since: The least event time of an accepted row in it; None where it has none.
     """
-    now, noted = last.now, []
+    now = last.now
     # Most refreshes touch open windows alone; those of a day are open when those of its hours are closed.
     closed = [each for each in RESTATED if now and since and window_of(since, each.every) <= each.last_closed(now)]
     days = days_until(changed, now) if now and closed else []
-    for restated in closed:
+
+    def touched_differences(restated: Restated) -> DataFrame:
         causes = causes_of(changed, restated)
         before, after = (
             matching(figures.where(F.col("window_on").isin(days)), causes, restated.table.key)
             for figures in closed_figures(lake, last, restated)
         )
-        noted.append(differences(restated, before, after, causes=causes))
-    note(lake, last, noted)
+        return differences(restated, before, after, causes=causes)
+
+    note(lake, last, [partial(touched_differences, restated) for restated in closed])
 
 
 def restate_all(lake: Lake, last: Snapshot, events: DataFrame, *, lost: Sequence[str]) -> None:
@@ -88,20 +90,26 @@ def restate_all(lake: Lake, last: Snapshot, events: DataFrame, *, lost: Sequence
         lost: Tables that can't be read any more as that snapshot names them; nothing is said of these.
     """
     came = events.where(~is_below(last.offsets)).withColumn("_change_type", F.lit("insert"))
-    noted = [
-        differences(restated, *closed_figures(lake, last, restated), causes=causes_of(came, restated))
-        for restated in RESTATED
-        if last.now and restated.table.full_name not in lost
-    ]
-    note(lake, last, noted)
+
+    def all_differences(restated: Restated) -> DataFrame:
+        return differences(restated, *closed_figures(lake, last, restated), causes=causes_of(came, restated))
+
+    readable = [each for each in RESTATED if last.now and each.table.full_name not in lost]
+    note(lake, last, [partial(all_differences, restated) for restated in readable])
 
 
-def note(lake: Lake, last: Snapshot, noted: Sequence[DataFrame]) -> None:
-    """Writes the restatements of the next snapshot, in the place of those that a killed refresh has left."""
+def note(lake: Lake, last: Snapshot, noted: Sequence[Callable[[], DataFrame]]) -> None:
+    """Writes the restatements of the next snapshot, in the place of those that a killed refresh has left.
+
+    Args:
+        lake: Where they go.
+        last: The snapshot before.
+        noted: Plans the rows of one table each; at once, since planning takes longer than computing them.
+    """
     is_as_published = lake.version(RESTATEMENTS) == last.versions.get(RESTATEMENTS.full_name)
     if is_as_published and not noted:
         return
-    computed = at_once(lake.spark, *(rows.localCheckpoint for rows in noted)) if noted else []
+    computed = at_once(lake.spark, *(partial(_computed, rows) for rows in noted)) if noted else []
     numbered = (rows.withColumn("snapshot_id", F.lit(last.id + 1)) for rows in computed)
     rows = reduce(DataFrame.unionByName, numbered, lake.read(RESTATEMENTS).limit(0))
     if not is_as_published:
@@ -166,6 +174,10 @@ def window_of(at: datetime, every: Window) -> datetime:
     """The start of the window that an instant lies in."""
     hour = at.replace(minute=0, second=0, microsecond=0)
     return hour if every == "hour" else hour.replace(hour=0)
+
+
+def _computed(planned: Callable[[], DataFrame]) -> DataFrame:
+    return planned().localCheckpoint()
 
 
 def _shared_cause() -> Column:
