@@ -77,7 +77,7 @@ def restate_touched(lake: Lake, last: Snapshot, changed: DataFrame, *, since: da
         )
         return differences(restated, before, after, causes=causes)
 
-    note(lake, last, [partial(touched_differences, restated) for restated in closed])
+    note(lake, last, closed, differing=touched_differences)
 
 
 def restate_all(lake: Lake, last: Snapshot, events: DataFrame, *, lost: Sequence[str]) -> None:
@@ -95,22 +95,27 @@ def restate_all(lake: Lake, last: Snapshot, events: DataFrame, *, lost: Sequence
         return differences(restated, *closed_figures(lake, last, restated), causes=causes_of(came, restated))
 
     readable = [each for each in RESTATED if last.now and each.table.full_name not in lost]
-    note(lake, last, [partial(all_differences, restated) for restated in readable])
+    note(lake, last, readable, differing=all_differences)
 
 
-def note(lake: Lake, last: Snapshot, noted: Sequence[Callable[[], DataFrame]]) -> None:
+def note(lake: Lake, last: Snapshot, tables: Sequence[Restated], *, differing: Callable[[Restated], DataFrame]) -> None:
     """Writes the restatements of the next snapshot, in the place of those that a killed refresh has left.
 
     Args:
         lake: Where they go.
         last: The snapshot before.
-        noted: Plans the rows of one table each; at once, since planning takes longer than computing them.
+        tables: Those that may differ from it.
+        differing: Gives the restatements of one; at once, since planning them takes longer than computing them.
     """
     is_as_published = lake.version(RESTATEMENTS) == last.versions.get(RESTATEMENTS.full_name)
-    if is_as_published and not noted:
+    if is_as_published and not tables:
         return
-    computed = at_once(lake.spark, *(partial(_computed, rows) for rows in noted)) if noted else []
-    numbered = (rows.withColumn("snapshot_id", F.lit(last.id + 1)) for rows in computed)
+
+    def computed(table: Restated) -> DataFrame:
+        return differing(table).localCheckpoint()
+
+    found = at_once(lake.spark, *(partial(computed, table) for table in tables)) if tables else []
+    numbered = (rows.withColumn("snapshot_id", F.lit(last.id + 1)) for rows in found)
     rows = reduce(DataFrame.unionByName, numbered, lake.read(RESTATEMENTS).limit(0))
     if not is_as_published:
         lake.replace_where(RESTATEMENTS, rows, condition=f"snapshot_id > {last.id}")
@@ -174,10 +179,6 @@ def window_of(at: datetime, every: Window) -> datetime:
     """The start of the window that an instant lies in."""
     hour = at.replace(minute=0, second=0, microsecond=0)
     return hour if every == "hour" else hour.replace(hour=0)
-
-
-def _computed(planned: Callable[[], DataFrame]) -> DataFrame:
-    return planned().localCheckpoint()
 
 
 def _shared_cause() -> Column:

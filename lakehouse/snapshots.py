@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -65,15 +65,18 @@ class Snapshot:
         return json.dumps({"snapshot": self.row()}, default=lambda instant: instant.isoformat(), sort_keys=True)
 
 
+Instant: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
 class Row(msgspec.Struct, frozen=True):
     """A row of `gold.snapshots`."""
 
     id: int
-    at: datetime
+    at: Instant
     versions: str
     offsets: str
-    last_event_at: datetime | None
-    last_append_at: datetime | None
+    last_event_at: Instant | None
+    last_append_at: Instant | None
     enrichment: str
 
     def snapshot(self) -> Snapshot:
@@ -92,7 +95,7 @@ class Row(msgspec.Struct, frozen=True):
 class Noted(msgspec.Struct, frozen=True):
     """What `Snapshot.user_metadata` writes."""
 
-    snapshot: Row
+    row: Row = msgspec.field(name="snapshot")
 
 
 VERSIONS = msgspec.json.Decoder(dict[str, int])
@@ -101,7 +104,7 @@ NOTED = msgspec.json.Decoder(Noted)
 
 
 def snapshot_from_row(row: Mapping[str, Any]) -> Snapshot:
-    """The snapshot that a row of `gold.snapshots` stands for; its instants must be timezone-aware.
+    """The snapshot that a row of `gold.snapshots` stands for.
 
     Raises:
         LakeUnreadable: A value is garbled.
@@ -117,9 +120,9 @@ def snapshot_from_row(row: Mapping[str, Any]) -> Snapshot:
 
 
 def snapshot_from_metadata(text: str | None) -> Snapshot | None:
-    """The snapshot that the userMetadata of a commit of `gold.snapshots` notes, None where it notes none."""
+    """The snapshot that the userMetadata of a commit of `gold.snapshots` notes, None where it notes no such thing."""
     try:
-        return NOTED.decode(text or "").snapshot.snapshot()
+        return NOTED.decode(text or "").row.snapshot()
     except msgspec.DecodeError:
         return None
 

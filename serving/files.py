@@ -25,16 +25,17 @@ def reading(table: Table) -> Iterator[None]:
     """Turns what goes wrong with the files of a table into one error that names it.
 
     Raises:
-        LakeUnreadable: In place of an error of delta-rs, polars or the file system.
+        LakeUnreadable: In place of an error of delta-rs, polars, Arrow or the file system.
     """
     try:
         yield
     # A truncated file makes polars panic, and a panic is a BaseException that would end the worker. A flipped byte can
-    # give any other of its errors, or a time that is too far for Python.
+    # give any other of its errors, a text that is none, or a time that is too far for Python.
     except (
         DeltaError,
         OSError,
         OverflowError,
+        UnicodeDecodeError,
         pa.ArrowException,
         pl.exceptions.PolarsError,
         pl.exceptions.PanicException,
@@ -52,7 +53,7 @@ def checked_rows(table: Table, handle: DeltaTable) -> list[dict[str, Any]]:
     Raises:
         LakeUnreadable: A file is missing, truncated or garbled.
     """
-    # In this thread alone: at the end of the process Arrow's own may still hold a file of delta-rs, which aborts it.
+    # In this thread alone: at its end Arrow's threads may still hold a file of delta-rs, which aborts the process.
     checked = ParquetFragmentScanOptions(page_checksum_verification=True, pre_buffer=False)
     with reading(table):
         found = handle.to_pyarrow_dataset().to_table(fragment_scan_options=checked, use_threads=False)

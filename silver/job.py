@@ -101,7 +101,8 @@ def losing_copies(candidates: DataFrame, accepted: DataFrame) -> DataFrame:
     """Positions of candidates that are no winner, each with the position of its winner."""
     arrival = F.struct("ingested_at", *POSITION).alias("arrival")
     new, known = candidates.select(*IDENTITY, arrival), accepted.select(*IDENTITY, arrival)
-    # Only ids that seem to occur twice are settled; to count their hashes is cheap, to take minima of structs is not.
+    # Only ids whose hash occurs twice are settled: to count hashes is cheap, to take minima of structs is not. Where
+    # two ids share a hash, each wins alone.
     identity = F.xxhash64(*IDENTITY)
     repeated = new.groupBy(identity.alias("hash")).count().where(F.col("count") > 1)
     contested = new.join(repeated, identity == F.col("hash"), "left_semi").unionByName(

@@ -61,11 +61,10 @@ class Gap:
         return self.absent._replace(first=first) if first <= self.absent.last else None
 
 
-def topics_of(settings: Settings, bronze: pl.DataFrame | None) -> dict[str, Topic] | None:
-    """Every topic of bronze and the settings' own, as the broker has it; None where no broker answers."""
+def topics_of(settings: Settings, names: Iterable[str]) -> dict[str, Topic] | None:
+    """The topics of these names that the broker has; None where no broker answers."""
     if not listens(settings.kafka):
         return None
-    names = {settings.topic} if bronze is None else {settings.topic, *bronze["topic"].unique()}
     try:
         return {
             name: Topic(kafka.topic_id(each), bounds)

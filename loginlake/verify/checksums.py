@@ -53,15 +53,17 @@ def checksum_check(logs: Sequence[Log], progress: Progress) -> tuple[Check, set[
     """Every file that the verified versions need is as it was written, and so is what else lies there.
 
     Returns:
-        The claim, and the full names of the tables that have a file that is not.
+        The claim, and the full names of the tables of which a needed file is not.
     """
     items = [item for log in logs for item in items_of(log)]
-    faults, damaged = [], set()
+    faults: list[str] = []
+    damaged: set[str] = set()
     for done, item in enumerate(items):
         progress("Reading every file", done, len(items))
         if fault := fault_of(item):
             faults.append(f"{item} {fault}")
-            damaged.add(item.folder.table.full_name)
+            if item.is_needed:
+                damaged.add(item.folder.table.full_name)
     bare = sum(not item.has_sidecar for item in items)
     notes = [f"{bare:,} files have no .crc beside them: only their pages were checked"] if bare else []
     check = judged(

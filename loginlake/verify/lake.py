@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
@@ -15,7 +14,8 @@ from lakehouse.kafka import Bounds
 from lakehouse.offsets import Partition
 from lakehouse.settings import Settings
 from lakehouse.tables.silver import EVENTS
-from loginlake.verify.broker import Topic, bounds_of, broker_checks, topics_of
+from loginlake.verify.broker import Topic, bounds_of, broker_checks, noted_ids, topics_of
+from loginlake.verify.checksums import checksum_check
 from loginlake.verify.files import RESTORE_FILES, log_check, logs_of, presence_check, versions_check
 from loginlake.verify.identities import identity_checks
 from loginlake.verify.ledger import ledger_check
@@ -64,44 +64,59 @@ def verify(settings: Settings, store: Store, wish: Wish = Wish()) -> Report:
         TableMissing: There is no lake.
         SnapshotMissing: The snapshot asked for is not there.
     """
-    # In this order: what silver has read bronze must hold, and what bronze has read the broker.
-    scope = whole_lake(store) if wish.snapshot is None else at_snapshot(store, wish.snapshot)
-    logs = cache(lambda: logs_of(settings, scope, _promised(scope, wish)))
-    checks, damaged = _byte_checks(logs, wish) if wish.is_deep else ([], set())
-    scope = replace(scope, damaged=damaged)
+    pinned = whole_lake(store) if wish.snapshot is None else at_snapshot(store, wish.snapshot)
+    files = _files(settings, pinned, wish)
+    scope = replace(pinned, damaged=files.damaged)
+    # After the versions are pinned: what bronze has read the broker must hold.
     wish.progress("Reading bronze", 0, 0)
-    topics = topics_of(settings, _or_none(lambda: scope.bronze))
-    checks += _checks(settings, scope, wish, topics=topics, logs=logs)
+    topics = topics_of(settings, _topic_names(settings, scope))
     return Report(
         snapshot=scope.snapshot.id if scope.snapshot else None,
-        checks=checks,
+        checks=[*files.checks, *_checks(settings, scope, wish, topics=topics, logs=files.logs)],
         layers=_layers(scope, topics),
         verdicts=_or_none(lambda: _verdicts(scope)) or {},
         unread=_or_none(lambda: _unread(scope, topics)) or {},
     )
 
 
-def _byte_checks(logs: Callable[[], Sequence[Log]], wish: Wish) -> tuple[list[Check], set[str]]:
-    """Every byte, and the full names of the tables that have damaged files."""
-    from loginlake.verify.checksums import checksum_check
+@dataclass(frozen=True)
+class Files:
+    """What the files of the lake say of themselves.
 
-    damaged: set[str] = set()
+    Attributes:
+        logs: The log of each table.
+        checks: The claims about the files.
+        damaged: Full names of the tables whose bytes are not as they were written; none unless all were read.
+    """
 
-    def checked() -> Iterator[Check]:
-        check, names = checksum_check(logs(), wish.progress)
-        damaged.update(names)
-        yield check
+    logs: Sequence[Log]
+    checks: Sequence[Check]
+    damaged: Set[str] = frozenset()
 
-    return list(_readable("every file of the lake can be read", checked)), damaged
+
+def _files(settings: Settings, scope: Scope, wish: Wish) -> Files:
+    wish.progress("Looking for the files", 0, 0)
+    try:
+        snapshots = _promised(scope, wish)
+        logs = logs_of(settings, scope, snapshots)
+        checks = [log_check(logs), versions_check(logs, snapshots), presence_check(logs)]
+        if not wish.is_deep:
+            return Files(logs, checks)
+        byte_check, damaged = checksum_check(logs, wish.progress)
+        return Files(logs, [*checks, byte_check], damaged)
+    except UNREADABLE as error:
+        return Files([], [_unreadable("the files of the lake can be listed", error)])
+
+
+def _topic_names(settings: Settings, scope: Scope) -> set[str]:
+    """The topics that bronze was read from, and the settings' own."""
+    noted = _or_none(lambda: noted_ids(settings)) or {}
+    bronze = _or_none(lambda: scope.bronze)
+    return {settings.topic, *noted, *(() if bronze is None else bronze["topic"].unique())}
 
 
 def _checks(
-    settings: Settings,
-    scope: Scope,
-    wish: Wish,
-    *,
-    topics: Mapping[str, Topic] | None,
-    logs: Callable[[], Sequence[Log]],
+    settings: Settings, scope: Scope, wish: Wish, *, topics: Mapping[str, Topic] | None, logs: Sequence[Log]
 ) -> Iterator[Check]:
     yield from _readable(
         "bronze can be held against Kafka",
@@ -116,19 +131,13 @@ def _checks(
     yield from _readable("bronze and silver can be read", lambda: position_checks(scope))
     yield from _readable("the identities in silver can be read", lambda: identity_checks(scope))
     yield from _readable("the snapshots can be read", lambda: _snapshot_checks(scope))
-    yield from _readable("the files of the lake can be listed", lambda: _file_checks(scope, wish, logs()))
+    yield from _readable("silver's progress can be read", lambda: _progress_checks(scope, logs))
     if wish.is_deep:
         from loginlake.verify.deep import recomputed_checks
 
         yield from _readable(
             "silver and gold can be computed again", lambda: recomputed_checks(settings, scope, wish.progress)
         )
-
-
-def _file_checks(scope: Scope, wish: Wish, logs: Sequence[Log]) -> Iterator[Check]:
-    snapshots = _promised(scope, wish)
-    yield from (log_check(logs), versions_check(logs, snapshots), presence_check(logs))
-    yield from _readable("silver's progress can be read", lambda: _progress_checks(scope, logs))
 
 
 def _snapshot_checks(scope: Scope) -> Iterator[Check]:
@@ -160,7 +169,11 @@ def _readable(claim: str, checks: Callable[[], Iterable[Check]]) -> Iterator[Che
     try:
         yield from checks()
     except UNREADABLE as error:
-        yield judged(claim, [said(error)], checked=0, mend=RESTORE_FILES)
+        yield _unreadable(claim, error)
+
+
+def _unreadable(claim: str, error: BaseException) -> Check:
+    return judged(claim, [said(error)], checked=0, mend=RESTORE_FILES)
 
 
 def said(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import polars as pl
@@ -43,7 +43,7 @@ class Scope:
     snapshot: Snapshot | None
     versions: dict[str, int]
     bounds: Offsets | None
-    damaged: Set[str] = field(default=frozenset())
+    damaged: Set[str] = frozenset()
 
     def events(self) -> pl.LazyFrame:
         """The rows of silver; none where there is no silver yet.
@@ -83,6 +83,7 @@ class Scope:
 
         Raises:
             LakeUnreadable: They can't be read.
+            TableMissing: The snapshot is older than the table.
         """
         self._refuse_damaged(table)
         return self.store.rows(table, snapshot)
@@ -91,7 +92,7 @@ class Scope:
         if table.full_name in self.damaged:
             raise LakeUnreadable(
                 f"{table.full_name} has damaged files, so it is not read",
-                mend="Mend these first",
+                mend="Restore them",
                 table=table.full_name,
             )
 

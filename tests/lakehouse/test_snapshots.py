@@ -10,6 +10,7 @@ import pytest
 
 from lakehouse.errors import InFuture, LakeUnreadable, SnapshotMissing
 from lakehouse.snapshots import (
+    Row,
     Snapshot,
     next_instant,
     oldest_needed,
@@ -17,6 +18,7 @@ from lakehouse.snapshots import (
     snapshot_from_metadata,
     snapshot_from_row,
 )
+from lakehouse.tables.gold import SNAPSHOTS
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -57,11 +59,17 @@ def test_a_snapshot_is_read_as_it_was_written(values: dict[str, Any]) -> None:
         {"versions": None},
         {"id": None},
         {"at": None},
+        {"at": datetime(2026, 3, 2, 12)},  # noqa: DTZ001 (an instant without a zone)
     ],
 )
 def test_a_garbled_row_is_an_error_that_names_the_table(values: dict[str, Any]) -> None:
     with pytest.raises(LakeUnreadable, match=r"gold\.snapshots"):
         snapshot_from_row(a_snapshot().row() | values)
+
+
+def test_a_row_has_the_columns_of_the_table() -> None:
+    assert tuple(a_snapshot().row()) == SNAPSHOTS.column_names
+    assert Row.__struct_fields__ == SNAPSHOTS.column_names
 
 
 @pytest.mark.parametrize("text", [None, "{}", "compacted by hand", '{"snapshot": 1}'])

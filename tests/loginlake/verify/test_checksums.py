@@ -137,6 +137,20 @@ def test_what_a_killed_writer_left_is_no_fault(settings: Settings) -> None:
 
 
 @pytest.mark.spark
+def test_a_damaged_file_that_no_version_needs_keeps_no_table_from_being_read(settings: Settings) -> None:
+    whole = next(Path(settings.root).glob("silver/**/*.parquet"))
+    spare = whole.with_name("part-spare.parquet")
+    spare.write_bytes(whole.read_bytes())
+    spare.with_name(f".{spare.name}.crc").write_bytes(whole.with_name(f".{whole.name}.crc").read_bytes())
+    flip(spare, random.Random(1))
+
+    (fault,) = faults_of(verified(settings))
+
+    assert fault.startswith(name_of(spare, settings))
+    assert "no version needs it" in fault
+
+
+@pytest.mark.spark
 def test_without_sidecars_pages_are_checked_and_that_is_said(settings: Settings) -> None:
     for sidecar in Path(settings.root).rglob(".*.crc"):
         sidecar.unlink()
