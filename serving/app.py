@@ -15,7 +15,7 @@ from lakehouse.settings import Settings
 from serving.docs_pages import add_docs
 from serving.freshness import BrokerWatch
 from serving.problems import MEDIA_TYPE, on_http_error, on_lakehouse_error
-from serving.requests import RequestIds
+from serving.requests import HeadAsGet, RequestIds
 from serving.routes import detections, freshness, metrics, probes, snapshots, tables
 from serving.steady import SteadyStore
 from serving.store import utc_now
@@ -51,6 +51,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> F
     app.add_exception_handler(LakehouseError, on_lakehouse_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_middleware(RequestIds)
+    app.add_middleware(HeadAsGet)
     for resource in (metrics, detections, tables, snapshots, freshness, probes):
         app.include_router(resource.router)
     add_docs(app)

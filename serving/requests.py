@@ -1,4 +1,4 @@
-"""Around every request: an id that the answer and the log share, one log line, and a problem where we failed."""
+"""Around every request: an id that the answer and the log share, one log line, a problem where we failed; HEAD."""
 
 from __future__ import annotations
 
@@ -17,6 +17,18 @@ log = structlog.get_logger()
 HEADER = "X-Request-ID"
 # Ids from outside end up in logs, so only plain ones are taken over.
 PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class HeadAsGet:
+    """ASGI middleware that answers HEAD as GET; the server leaves the body out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one connection of the server."""
+        is_head = scope["type"] == "http" and scope["method"] == "HEAD"
+        await self._app({**scope, "method": "GET"} if is_head else scope, receive, send)
 
 
 class RequestIds:

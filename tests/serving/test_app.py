@@ -101,6 +101,15 @@ def test_an_unchanged_answer_is_not_sent_again(api: httpx.Client) -> None:
     assert (other.status_code, older.status_code) == (200, 200)
 
 
+@pytest.mark.parametrize("path", [IPS, "/livez", "/docs", "/v1/metrics/nothing"])
+def test_head_answers_as_get_does_but_without_the_body(api: httpx.Client, path: str) -> None:
+    get, head = api.get(path), api.head(path)
+
+    assert head.status_code == get.status_code
+    assert head.headers["Content-Length"] == get.headers["Content-Length"] == str(len(get.content))
+    assert head.content == b""
+
+
 def test_a_detection_has_its_evidence_as_json(api: httpx.Client) -> None:
     listed = api.get("/v1/detections", params={"rule": "brute_force_ip", "from": "2026-03-02T00:00:00Z"}).json()["data"]
     one = api.get("/v1/detections/d1").json()["data"]
