@@ -240,7 +240,6 @@ def _settings(folder: Path) -> Settings:
         state=folder / "state",
         kafka=f"127.0.0.1:{a_free_port()}",
         port=a_free_port(),
-        bronze_every=2.0,
         refresh_every=1.0,
         _env_file=None,
     )
