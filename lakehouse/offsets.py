@@ -38,7 +38,7 @@ def offsets_from_json(text: str) -> dict[Partition, int]:
 
 
 def flat_offsets(nested: NestedOffsets) -> dict[Partition, int]:
-    """The offsets that `nested_offsets` nested."""
+    """The offsets of what `nested_offsets` gave, as it is read back from JSON."""
     return {
         (topic, partition): offset for topic, partitions in nested.items() for partition, offset in partitions.items()
     }
