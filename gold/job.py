@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import structlog
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from gold.losses import lost_tables
@@ -22,7 +22,7 @@ from lakehouse.progress import read_progress
 from lakehouse.session import at_once
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot, next_instant, snapshot_from_metadata, snapshot_from_row
-from lakehouse.spark import DAYS_PER_COMMIT, Lake, matching, struct_type
+from lakehouse.spark import DAYS_PER_COMMIT, Lake, matching, struct_type, without
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, SNAPSHOTS, STORED_METRICS
 from lakehouse.tables.model import Metric
@@ -30,9 +30,8 @@ from lakehouse.tables.silver import EVENTS
 
 log = structlog.get_logger()
 
-# What a rule is judged for, and what names its detections in a MERGE.
+# What a rule is judged for.
 JUDGED = ["entity", "fired_on"]
-JUDGED_KEY = [*DETECTIONS.key, "fired_on"]
 
 
 def publish(
@@ -61,9 +60,9 @@ def publish_snapshot(lake: Lake, settings: Settings, *, clock: Callable[[], date
         span = span_of(changed)
         if silver_version > covered_version(last):
             rule = load_rule(conf_folder(settings))
-            recompute(lake, changed, lake.read(EVENTS, version=silver_version), rule=rule)
+            recompute(lake, changed, span, lake.read(EVENTS, version=silver_version), rule=rule)
         if last is not None:
-            restate_touched(lake, last, changed, since=span.first_event_at)
+            restate_touched(lake, last, changed, since=span.first_event_at, days=span.counted_on)
         return publish_versions(lake, last, span, clock=clock)
     finally:
         changed.unpersist()
@@ -145,19 +144,46 @@ def changed_events(lake: Lake, last: Snapshot | None, silver_version: int) -> Da
 
 
 class Span(NamedTuple):
-    """What silver rows span in time: the accepted ones by their events, all of them by their append times."""
+    """What silver rows span in time.
+
+    Attributes:
+        first_event_at: The least event time of an accepted row.
+        last_event_at: The largest one.
+        last_append_at: The largest append time of any row.
+        counted_on: The event days of the accepted rows that the metrics count.
+        suspected_on: The event days of the accepted rows that a rule looks at.
+    """
 
     first_event_at: datetime | None
     last_event_at: datetime | None
     last_append_at: datetime | None
+    counted_on: list[date]
+    suspected_on: list[date]
 
 
 def span_of(events: DataFrame) -> Span:
     """The span of silver rows, in one pass."""
-    event_at = F.when(F.col("verdict") == "accepted", F.col("event_at"))
-    ends = {"first_event_at": F.min(event_at), "last_event_at": F.max(event_at), "last_append_at": F.max("appended_at")}
+    is_accepted = F.col("verdict") == "accepted"
+    event_at = F.when(is_accepted, F.col("event_at"))
+    ends = {
+        "first_event_at": F.min(event_at),
+        "last_event_at": F.max(event_at),
+        "last_append_at": F.max("appended_at"),
+        "counted_on": F.collect_set(F.when(is_accepted & is_counted(), F.col("event_on"))),
+        "suspected_on": F.collect_set(F.when(is_accepted & is_suspect(), F.col("event_on"))),
+    }
     (span,) = events.agg(*(end.alias(name) for name, end in ends.items())).toArrow().to_pylist()
     return Span(**span)
+
+
+def is_counted() -> Column:
+    """True for events that the metrics count."""
+    return F.col("action").isin(*COUNTED_ACTIONS)
+
+
+def is_suspect() -> Column:
+    """True for events that may make a rule judge otherwise."""
+    return (F.col("outcome") == "failure") & F.col("src_ip").isNotNull()
 
 
 def next_snapshot(lake: Lake, last: Snapshot | None, span: Span, *, at: datetime) -> Snapshot:
@@ -191,75 +217,66 @@ def rebuild_activity(lake: Lake, events: DataFrame) -> None:
     )
 
 
-def recompute(lake: Lake, changed: DataFrame, events: DataFrame, *, rule: BruteForceIp) -> None:
+def recompute(lake: Lake, changed: DataFrame, span: Span, events: DataFrame, *, rule: BruteForceIp) -> None:
     """Computes anew what the changed rows touch, and only that; the same result when run twice."""
     accepted = changed.where(F.col("verdict") == "accepted")
-    pairs = touched_pairs(accepted).persist()
-    addresses = touched_addresses(accepted).persist()
-    try:
-        at_once(
-            lake.spark,
-            lambda: recompute_activity(lake, pairs, events),
-            lambda: recompute_detections(lake, addresses, events, rule=rule),
-        )
-    finally:
-        pairs.unpersist()
-        addresses.unpersist()
+    at_once(
+        lake.spark,
+        lambda: recompute_activity(lake, touched_pairs(accepted), events, days=span.counted_on),
+        lambda: recompute_detections(
+            lake, touched_addresses(accepted), events, days=reached(span.suspected_on), rule=rule
+        ),
+    )
 
 
 def touched_pairs(accepted: DataFrame) -> DataFrame:
     """Keys of the base that accepted rows fall into."""
-    counted = accepted.where(F.col("action").isin(*COUNTED_ACTIONS))
-    hours = counted.withColumn("window_at", F.date_trunc("hour", "event_at")).withColumn("window_on", F.col("event_on"))
-    return hours.select(*PAIR_ACTIVITY.key, "window_on").distinct()
+    hours = accepted.where(is_counted()).withColumn("window_at", F.date_trunc("hour", "event_at"))
+    return hours.select(*PAIR_ACTIVITY.key)
 
 
 def touched_addresses(accepted: DataFrame) -> DataFrame:
     """Addresses and days for which the rule may judge otherwise: failures reach a day back and a day forward."""
-    failures = accepted.where((F.col("outcome") == "failure") & F.col("src_ip").isNotNull())
     reach = F.sequence(F.date_sub("event_on", REACH_DAYS), F.date_add("event_on", REACH_DAYS))
-    return failures.select(F.col("src_ip").alias("entity"), F.explode(reach).alias("fired_on")).distinct()
+    return accepted.where(is_suspect()).select(F.col("src_ip").alias("entity"), F.explode(reach).alias("fired_on"))
 
 
-def recompute_activity(lake: Lake, pairs: DataFrame, events: DataFrame) -> None:
-    """The base for the touched keys, then the stored metrics for their days."""
-    touched_days = days_of(pairs, "window_on")
-    for days in commits_of(touched_days):
-        of_days = pairs.where(F.col("window_on").isin(days))
-        hourly = events.where(F.col("event_on").isin(days)).withColumn("window_at", F.date_trunc("hour", "event_at"))
-        source = matching(hourly, of_days, PAIR_ACTIVITY.key).drop("window_at")
-        lake.replace_keys(PAIR_ACTIVITY, touched=of_days, rows=pair_activity_hourly(source), days=days)
-    if touched_days:
-        recompute_metrics(lake, touched_days)
+def recompute_activity(lake: Lake, pairs: DataFrame, events: DataFrame, *, days: list[date]) -> None:
+    """The base for the touched keys, and the stored metrics of their days from all rows that the base has of them.
 
-
-def recompute_metrics(lake: Lake, days: list[date]) -> None:
-    """The stored metrics of these days, from all rows that the base has of them.
-
-    A MERGE by key would read and write the same files, since each holds many keys, and plan for longer.
+    Each table is written anew for these days: a MERGE by key would read and write the same files, since each holds
+    many keys, and plan for longer.
     """
-    base = lake.read(PAIR_ACTIVITY).where(F.col("window_on").isin(days)).persist()
-    try:
-        replaced = (
-            partial(lake.replace_days, each.table, stored_rows(each, base), days=days) for each in STORED_METRICS
+    for some in commits_of(days):
+        hourly = events.where(F.col("event_on").isin(some)).withColumn("window_at", F.date_trunc("hour", "event_at"))
+        recomputed = pair_activity_hourly(matching(hourly, pairs, PAIR_ACTIVITY.key).drop("window_at"))
+        known = lake.read(PAIR_ACTIVITY).where(F.col("window_on").isin(some))
+        # Not kept by persist(): Spark would plan it anew once the base, which it reads, is written.
+        base = without(known, pairs, PAIR_ACTIVITY.key).unionByName(recomputed).localCheckpoint()
+        at_once(
+            lake.spark,
+            partial(lake.replace_days, PAIR_ACTIVITY, base, days=some),
+            *(partial(replace_metric, lake, metric, base, days=some) for metric in STORED_METRICS),
         )
-        at_once(lake.spark, *replaced)
-    finally:
-        base.unpersist()
 
 
-def recompute_detections(lake: Lake, addresses: DataFrame, events: DataFrame, *, rule: BruteForceIp) -> None:
+def replace_metric(lake: Lake, metric: Metric, base: DataFrame, *, days: list[date]) -> None:
+    """The rows of a stored metric for these days, from all that the base has of them."""
+    lake.replace_days(metric.table, stored_rows(metric, base), days=days)
+
+
+def recompute_detections(
+    lake: Lake, addresses: DataFrame, events: DataFrame, *, days: list[date], rule: BruteForceIp
+) -> None:
     """The detections of the touched addresses and days."""
-    for days in commits_of(days_of(addresses, "fired_on")):
-        of_days = addresses.where(F.col("fired_on").isin(days))
-        read_days = sorted({day + timedelta(days=near) for day in days for near in range(-REACH_DAYS, REACH_DAYS + 1)})
-        ips = of_days.select(F.col("entity").alias("src_ip")).distinct()
-        source = events.where(F.col("event_on").isin(read_days)).join(ips, "src_ip", "left_semi")
-        found = detections(source, rule).join(of_days, JUDGED, "left_semi").localCheckpoint()
-        known = lake.read(DETECTIONS).where(F.col("fired_on").isin(days)).join(of_days, JUDGED, "left_semi")
-        touched = known.select(*JUDGED_KEY).union(found.select(*JUDGED_KEY)).distinct().localCheckpoint()
-        if not touched.isEmpty():
-            lake.replace_keys(DETECTIONS, touched=touched, rows=found, days=days)
+    for some in commits_of(days):
+        source = events.where(F.col("event_on").isin(reached(some)))
+        suspected = matching(source, addresses.select(F.col("entity").alias("src_ip")), ["src_ip"])
+        found = matching(detections(suspected, rule), addresses, JUDGED).where(F.col("fired_on").isin(some))
+        found = found.localCheckpoint()
+        known = lake.read(DETECTIONS).where(F.col("fired_on").isin(some))
+        if not (found.isEmpty() and matching(known, addresses, JUDGED).isEmpty()):
+            lake.replace_days(DETECTIONS, without(known, addresses, JUDGED).unionByName(found), days=some)
 
 
 def stored_rows(metric: Metric, base: DataFrame) -> DataFrame:
@@ -274,15 +291,15 @@ def detections(events: DataFrame, rule: BruteForceIp) -> DataFrame:
     return failures.groupBy("src_ip").applyInArrow(brute_force_ip(rule), struct_type(DETECTIONS))
 
 
-def days_of(touched: DataFrame, column: str) -> list[date]:
-    """The touched days, oldest first."""
-    return sorted(day for (day,) in touched.select(column).distinct().collect())
+def reached(days: list[date]) -> list[date]:
+    """The days for which a rule may judge otherwise by the events of these, which are those it looks at for them."""
+    return sorted({day + timedelta(days=near) for day in days for near in range(-REACH_DAYS, REACH_DAYS + 1)})
 
 
 def commits_of(days: list[date]) -> Iterator[list[date]]:
-    """The days, at most as many together as the condition of one MERGE names."""
+    """The days in order, at most as many together as the condition of one commit names."""
     for first in range(0, len(days), DAYS_PER_COMMIT):
-        yield days[first : first + DAYS_PER_COMMIT]
+        yield sorted(days)[first : first + DAYS_PER_COMMIT]
 
 
 def _later(first: datetime | None, second: datetime | None) -> datetime | None:

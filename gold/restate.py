@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial, reduce
 from operator import or_
 
@@ -55,7 +55,9 @@ RESTATED = (
 )
 
 
-def restate_touched(lake: Lake, last: Snapshot, changed: DataFrame, *, since: datetime | None) -> None:
+def restate_touched(
+    lake: Lake, last: Snapshot, changed: DataFrame, *, since: datetime | None, days: Sequence[date]
+) -> None:
     """Notes the restatements of the figures that changed rows fall into.
 
     Args:
@@ -63,16 +65,17 @@ def restate_touched(lake: Lake, last: Snapshot, changed: DataFrame, *, since: da
         last: The snapshot whose figures they are held against.
         changed: The change feed of silver since then.
         since: The least event time of an accepted row in it; None where it has none.
+        days: The event days of those that are counted.
     """
     now = last.now
     # Most refreshes touch open windows alone; those of a day are open when those of its hours are closed.
     closed = [each for each in RESTATED if now and since and window_of(since, each.every) <= each.last_closed(now)]
-    days = days_until(changed, now) if now and closed else []
+    closed_days = [day for day in days if now and day <= now.date()]
 
     def touched_differences(restated: Restated) -> DataFrame:
         causes = causes_of(changed, restated)
         before, after = (
-            matching(figures.where(F.col("window_on").isin(days)), causes, restated.table.key)
+            matching(figures.where(F.col("window_on").isin(closed_days)), causes, restated.table.key)
             for figures in closed_figures(lake, last, restated)
         )
         return differences(restated, before, after, causes=causes)
@@ -167,12 +170,6 @@ def causes_of(changed: DataFrame, restated: Restated) -> DataFrame:
     )
     written = F.format_string("%s:%d:%d-%d", "topic", "partition", "first", "last")
     return ranges.groupBy(*key).agg(_shared_cause(), F.to_json(F.sort_array(F.collect_list(written))).alias("offsets"))
-
-
-def days_until(changed: DataFrame, now: datetime) -> list[object]:
-    """The event days up to now of the accepted rows."""
-    accepted = changed.where((F.col("verdict") == "accepted") & (F.col("event_on") <= F.lit(now.date())))
-    return [day for (day,) in accepted.select("event_on").distinct().collect()]
 
 
 def window_of(at: datetime, every: Window) -> datetime:

@@ -22,7 +22,7 @@ from lakehouse.tables.model import Table
 if TYPE_CHECKING:
     from datetime import date
 
-# MERGE names its days in its condition; with more than so many it is split.
+# A commit that replaces days names them in its condition; more than so many are split.
 DAYS_PER_COMMIT = 100
 
 
@@ -155,37 +155,6 @@ class Lake:
         written = (commit.get("operationParameters", {}) for commit in commits if commit)
         return any(how.get("mode") == "Overwrite" and "predicate" not in how for how in written)
 
-    def replace_keys(self, table: Table, *, touched: DataFrame, rows: DataFrame, days: Sequence[date]) -> None:
-        """Makes `rows` all that the table holds for the touched keys: one MERGE.
-
-        A touched key without a row is deleted, so the same call twice has the same result.
-
-        Args:
-            table: A table partitioned by day.
-            touched: Distinct keys, with the partition column.
-            rows: The new rows of these keys, at most one each.
-            days: The days that the touched keys lie in, at most `DAYS_PER_COMMIT`.
-        """
-        (day,) = table.partition_by
-        key = list(dict.fromkeys((*table.key, day)))
-        same_key = " AND ".join(f"live.{name} <=> new.{name}" for name in key)
-        present = rows.withColumn("is_present", F.lit(True))
-        source = _touched(touched, key).join(present, _same_keys(key), "left")
-        named = (F.col(f"touched_{name}").alias(name) if name in key else F.col(name) for name in table.column_names)
-        values = {name: f"new.{name}" for name in table.column_names}
-        (
-            DeltaTable.forPath(self.spark, self.uri(table))
-            .alias("live")
-            .merge(
-                source.select(*named, "is_present").alias("new"),
-                f"live.{day} IN ({_day_literals(days)}) AND {same_key}",
-            )
-            .whenMatchedDelete("new.is_present IS NULL")
-            .whenMatchedUpdate(set=values)
-            .whenNotMatchedInsert("new.is_present", values=values)
-            .execute()
-        )
-
     def replace_rows(self, table: Table, rows: DataFrame, *, lying_in: Iterable[tuple[str, date]]) -> None:
         """Puts the rows in the place of those that have their keys: one MERGE.
 
@@ -270,7 +239,17 @@ def is_below(offsets: Offsets) -> Column:
 
 def matching(rows: DataFrame, touched: DataFrame, key: Sequence[str]) -> DataFrame:
     """The rows whose key is among the touched ones; null is a value like any other."""
-    return rows.join(_touched(touched, key), _same_keys(key), "left_semi")
+    return _joined(rows, touched, key, how="left_semi")
+
+
+def without(rows: DataFrame, touched: DataFrame, key: Sequence[str]) -> DataFrame:
+    """The rows whose key is not among the touched ones; null is a value like any other."""
+    return _joined(rows, touched, key, how="left_anti")
+
+
+def _joined(rows: DataFrame, touched: DataFrame, key: Sequence[str], *, how: str) -> DataFrame:
+    keys = touched.select(*(F.col(name).alias(f"touched_{name}") for name in key))
+    return rows.join(keys, [F.col(f"touched_{name}").eqNullSafe(F.col(name)) for name in key], how)
 
 
 def _day_literals(days: Iterable[date]) -> str:
@@ -280,11 +259,3 @@ def _day_literals(days: Iterable[date]) -> str:
 def _writer(table: Table, rows: DataFrame, user_metadata: str | None) -> DataFrameWriter:
     writer = rows.select(*table.column_names).write.format("delta")
     return writer if user_metadata is None else writer.option("userMetadata", user_metadata)
-
-
-def _touched(touched: DataFrame, key: Sequence[str]) -> DataFrame:
-    return touched.select(*(F.col(name).alias(f"touched_{name}") for name in key))
-
-
-def _same_keys(key: Sequence[str]) -> list[Column]:
-    return [F.col(f"touched_{name}").eqNullSafe(F.col(name)) for name in key]

@@ -20,7 +20,16 @@ from lakehouse.faults import told
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
-from tests.bronze.test_stream import PATIENCE_SECONDS, a_topic, add_partitions, await_rows, offsets, rows, send
+from tests.bronze.test_stream import (
+    PATIENCE_SECONDS,
+    a_topic,
+    add_partitions,
+    await_rows,
+    offsets,
+    rows,
+    send,
+    send_uncommitted,
+)
 from tests.damage import COMMIT_DAMAGES, Damage
 from tests.mounts import fill, mounted
 
@@ -63,13 +72,14 @@ def test_records_that_the_broker_dropped_before_they_were_read_stop_the_job(fed_
 
 
 def test_records_that_are_dropped_under_a_running_stream_stop_it_with_the_lost_range(fed_lake: Lake) -> None:
-    # So seldom that what comes is dropped before the stream looks again.
-    settings = a_topic(fed_lake).model_copy(update={"bronze_every": 4.0})
+    settings = a_topic(fed_lake).model_copy(update={"bronze_every": 1.0})
     send(settings, b"1")
 
     def lose() -> None:
-        send(settings, b"2", b"3", b"4")
+        # The stream sees none of them before they are committed, and then some are gone.
+        producer = send_uncommitted(settings, b"2", b"3", b"4")
         drop(settings, until=3)
+        producer.commit_transaction(PATIENCE_SECONDS)
 
     with pytest.raises(TopicChanged, match=rf"dropped offsets 1 to 2 of {settings.topic}:0 that bronze lacks"):
         run_until_it_stops(fed_lake, settings, rows=1, then=lose)

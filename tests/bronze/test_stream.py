@@ -32,6 +32,17 @@ def send(settings: Settings, *values: bytes | None, partition: int = 0, **more: 
     assert producer.flush(PATIENCE_SECONDS) == 0
 
 
+def send_uncommitted(settings: Settings, *values: bytes) -> Producer:
+    """A producer whose open transaction holds the values, in partition 0."""
+    producer = Producer(kafka.client_options(settings, **{"transactional.id": settings.topic}))
+    producer.init_transactions(PATIENCE_SECONDS)
+    producer.begin_transaction()
+    for value in values:
+        producer.produce(settings.topic, value, partition=0)
+    assert producer.flush(PATIENCE_SECONDS) == 0
+    return producer
+
+
 def a_topic(lake: Lake) -> Settings:
     kafka.ensure_topic(lake.settings)
     return lake.settings
@@ -138,13 +149,8 @@ def test_a_partition_that_was_added_is_read_from_its_beginning(fed_lake: Lake) -
 
 def test_records_of_aborted_transactions_are_left_out(fed_lake: Lake) -> None:
     settings = a_topic(fed_lake)
-    producer = Producer(kafka.client_options(settings, **{"transactional.id": settings.topic}))
-    producer.init_transactions(PATIENCE_SECONDS)
-    for value, end in ((b"lost", producer.abort_transaction), (b"kept", producer.commit_transaction)):
-        producer.begin_transaction()
-        producer.produce(settings.topic, value, partition=0)
-        producer.flush(PATIENCE_SECONDS)
-        end(PATIENCE_SECONDS)
+    send_uncommitted(settings, b"lost").abort_transaction(PATIENCE_SECONDS)
+    send_uncommitted(settings, b"kept").commit_transaction(PATIENCE_SECONDS)
 
     ingest_once(fed_lake, settings)
     assert [row["value"] for row in rows(fed_lake)] == [b"kept"]

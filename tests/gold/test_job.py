@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from gold.job import last_snapshot, publish, stored_rows
@@ -14,6 +16,7 @@ from lakehouse.snapshots import Snapshot
 from lakehouse.spark import Lake
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import DETECTIONS, IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
 from silver.job import refine
@@ -35,10 +38,12 @@ def a_burst(first: int, at: str, count: int = 7) -> list[dict[str, Any]]:
 
 
 class StoppingLake(Lake):
-    """Writes the base, and is stopped before what comes after it."""
+    """Writes the base, and is stopped before the other tables are."""
 
-    def replace_days(self, *_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
+    def replace_days(self, table: Table, rows: DataFrame, *, days: Sequence[date]) -> None:
+        if table != PAIR_ACTIVITY:
+            raise KeyboardInterrupt
+        super().replace_days(table, rows, days=days)
 
 
 def gold_rows(lake: Lake) -> dict[str, list[dict[str, Any]]]:
