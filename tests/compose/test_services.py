@@ -18,9 +18,15 @@ from typing import Any
 
 import httpx
 import pytest
+from pyspark.sql import SparkSession
 
+from bronze.stream import ingest_once
 from lakehouse.settings import Settings
+from lakehouse.spark import Lake
 from loginlake.broker import embedded_broker
+from loginlake.pipeline import refresh
+from loginlake.verify import verify
+from serving.store import Store
 
 HEALTHY_SECONDS = 120
 # A first refresh may find bronze empty, and the next one starts a minute later.
@@ -112,21 +118,31 @@ def wait_until(holds: Callable[[], bool], seconds: float, *, alive: list[subproc
 
 
 @pytest.mark.flow
-def test_the_services_together_answer_with_events_of_a_snapshot(services, tmp_path: Path) -> None:
+def test_the_services_answer_together_and_end_at_sigterm_with_nothing_in_flight_lost(
+    services, spark: SparkSession, tmp_path: Path
+) -> None:
     machine = Machine(services, tmp_path)
-    broker = Settings(kafka=machine.kafka, state=tmp_path / "broker-state", _env_file=None)
+    settings = Settings(root=str(tmp_path / "lake"), state=tmp_path / "state", kafka=machine.kafka, _env_file=None)
+    lake = Lake(spark, settings)
 
-    with embedded_broker(broker), machine.running("serving") as serving, machine.running("bronze") as bronze:
-        wait_until(lambda: machine.is_healthy("serving"), HEALTHY_SECONDS, alive=[serving])
-        wait_until(lambda: machine.is_healthy("bronze"), HEALTHY_SECONDS, alive=[bronze])
-        with (
-            machine.running("producer") as producer,
-            machine.running("refresh") as refresh,
-            httpx.Client(base_url=f"http://{machine.api}") as api,
-        ):
-            alive = [serving, bronze, producer, refresh]
-            wait_until(lambda: api.get("/readyz").status_code == 200, PUBLISHED_SECONDS, alive=alive)
-            activity = api.get("/v1/metrics/ip_activity", params={"every": "day", "order_by": "-attempts"}).json()
+    with embedded_broker(settings.model_copy(update={"state": tmp_path / "broker-state"})):
+        with machine.running("serving") as serving, machine.running("bronze") as bronze:
+            wait_until(lambda: machine.is_healthy("serving"), HEALTHY_SECONDS, alive=[serving])
+            wait_until(lambda: machine.is_healthy("bronze"), HEALTHY_SECONDS, alive=[bronze])
+            with (
+                machine.running("producer") as producer,
+                machine.running("refresh") as refreshing,
+                httpx.Client(base_url=f"http://{machine.api}") as api,
+            ):
+                alive = [serving, bronze, producer, refreshing]
+                wait_until(lambda: api.get("/readyz").status_code == 200, PUBLISHED_SECONDS, alive=alive)
+                activity = api.get("/v1/metrics/ip_activity", params={"every": "day", "order_by": "-attempts"}).json()
+        ingest_once(lake, settings)
+        refresh(lake, settings)
+        report = verify(settings, Store(settings))
 
     assert activity["data"][0]["attempts"] >= 1
     assert activity["meta"]["freshness"]["snapshot"] >= 1
+    assert "rows appended to bronze.raw_logs" in machine.log("bronze")
+    assert "Snapshot" in machine.log("refresh")
+    assert report.ok, [check for check in report.checks if check.holds is False]
