@@ -30,6 +30,9 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from lakehouse.session import spark_session
 
     session = spark_session(Settings(state=tmp_path_factory.mktemp("spark"), _env_file=None), job="tests")
+    # For a handful of rows it takes longer to write the code of a projection than to interpret it. Not so in the
+    # processes of their own that tests start: these have the settings of users.
+    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     yield session
     session.stop()
 

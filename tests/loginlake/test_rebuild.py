@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
+from pyspark.sql import SparkSession
 
 from lakehouse.errors import LockHeld
 from lakehouse.locks import writer_lock
 from lakehouse.progress import extent_of, progress_from_json
+from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.spark import Lake
 from lakehouse.tables import SNAPSHOT_TABLES
@@ -23,6 +27,14 @@ pytestmark = pytest.mark.spark
 
 # What a snapshot changed is told by each snapshot; all else is computed from bronze.
 COMPUTED = [table for table in SNAPSHOT_TABLES if table != RESTATEMENTS]
+
+
+class Built(NamedTuple):
+    """A lake, its last snapshot, and the rows of its tables."""
+
+    lake: Lake
+    snapshot: Snapshot
+    rows: dict[str, list[dict[str, Any]]]
 
 
 def a_failure(offset: int) -> dict[str, Any]:
@@ -76,9 +88,26 @@ def refreshed(lake: Lake, batches: list[list[dict[str, Any]]]) -> Snapshot:
     return snapshot
 
 
-def test_rebuilding_silver_gives_what_the_refreshes_gave_in_one_commit_per_table(lake: Lake) -> None:
-    before = refreshed(lake, batches(1))
-    expected = computed_rows(lake)
+@pytest.fixture(scope="module")
+def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """A lake that was refreshed after each of three batches."""
+    folder = tmp_path_factory.mktemp("built")
+    lake = Lake(spark, Settings(root=str(folder / "lake"), state=folder / "state", _env_file=None))
+    snapshot = refreshed(lake, batches(1))
+    return Built(lake, snapshot, computed_rows(lake))
+
+
+@pytest.fixture
+def built_lake(built: Built, tmp_path: Path) -> Lake:
+    """A copy of it."""
+    root = shutil.copytree(built.lake.settings.root, tmp_path / "lake")
+    return Lake(built.lake.spark, Settings(root=str(root), state=tmp_path / "state", _env_file=None))
+
+
+def test_rebuilding_silver_gives_what_the_refreshes_gave_in_one_commit_per_table(
+    built: Built, built_lake: Lake
+) -> None:
+    lake, before, expected = built_lake, built.snapshot, built.rows
 
     snapshot = rebuild_silver(lake, lake.settings)
 
@@ -106,26 +135,21 @@ def test_a_refresh_goes_on_where_a_killed_rebuild_had_only_written_silver(lake: 
     assert computed_rows(lake) == mended
 
 
-def test_a_refresh_goes_on_where_a_killed_rebuild_had_written_one_table_of_gold(lake: Lake) -> None:
-    refreshed(lake, batches(4))
-    expected = computed_rows(lake)
+def test_a_refresh_goes_on_where_a_killed_rebuild_had_written_one_table_of_gold(built: Built, built_lake: Lake) -> None:
     # Written by other code than the tables that the kill left as they were.
-    lake.overwrite(PAIR_ACTIVITY, lake.read(PAIR_ACTIVITY).limit(1))
+    built_lake.overwrite(PAIR_ACTIVITY, built_lake.read(PAIR_ACTIVITY).limit(1))
 
-    assert refresh(lake, lake.settings) is not None
-    assert computed_rows(lake) == expected
+    assert refresh(built_lake, built_lake.settings) is not None
+    assert computed_rows(built_lake) == built.rows
 
 
-def test_rebuilding_gold_leaves_silver_alone(lake: Lake) -> None:
-    before = refreshed(lake, batches(5))
-    expected = computed_rows(lake)
-
-    snapshot = rebuild_gold(lake, lake.settings)
+def test_rebuilding_gold_leaves_silver_alone(built: Built, built_lake: Lake) -> None:
+    snapshot = rebuild_gold(built_lake, built_lake.settings)
 
     assert snapshot is not None
-    assert snapshot.id == before.id + 1
-    assert snapshot.versions[EVENTS.full_name] == before.versions[EVENTS.full_name]
-    assert computed_rows(lake) == expected
+    assert snapshot.id == built.snapshot.id + 1
+    assert snapshot.versions[EVENTS.full_name] == built.snapshot.versions[EVENTS.full_name]
+    assert computed_rows(built_lake) == built.rows
 
 
 def test_an_empty_lake_is_rebuilt_to_nothing(lake: Lake) -> None:
