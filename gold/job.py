@@ -298,8 +298,9 @@ def reached(days: list[date]) -> list[date]:
 
 def commits_of(days: list[date]) -> Iterator[list[date]]:
     """The days in order, at most as many together as the condition of one commit names."""
-    for first in range(0, len(days), DAYS_PER_COMMIT):
-        yield sorted(days)[first : first + DAYS_PER_COMMIT]
+    ordered = sorted(days)
+    for first in range(0, len(ordered), DAYS_PER_COMMIT):
+        yield ordered[first : first + DAYS_PER_COMMIT]
 
 
 def _later(first: datetime | None, second: datetime | None) -> datetime | None:
