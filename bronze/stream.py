@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,13 +17,13 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, stop_when_event_set, wait_fixed
 from tenacity.nap import sleep_using_event
 
-from bronze.start import hold_topic_id, read_extent, refuse_other_topic, starting_offsets
+from bronze.start import Extent, hold_topic_id, read_extent, refuse_other_topic, starting_offsets
 from lakehouse import kafka
 from lakehouse.errors import BrokerFailed, ClockWentBack, LakehouseError, StreamFailed
 from lakehouse.faults import fault_of
 from lakehouse.locks import writer_lock
 from lakehouse.maintenance import compacted, vacuum
-from lakehouse.offsets import Offsets, offsets_to_json
+from lakehouse.offsets import Offsets, Partition, offsets_from_json, offsets_to_json
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
@@ -47,14 +48,14 @@ class Ingest:
 
     Args:
         lake: Where bronze lies.
-        last: The instant of bronze's last batch.
-        clock: Gives the instant of the next one.
+        extent: How far bronze has read.
+        clock: Gives the instant of the next batch.
         topic_id: The id of the topic that bronze is read from; Spark would go on with another of the same name.
     """
 
-    def __init__(self, lake: Lake, *, last: datetime | None, clock: Clock, topic_id: str) -> None:
+    def __init__(self, lake: Lake, *, extent: Extent, clock: Clock, topic_id: str) -> None:
         self.lake = lake
-        self.last = last
+        self.extent = extent
         self.clock = clock
         self.topic_id = topic_id
         self.maintained_at = clock()
@@ -73,14 +74,16 @@ class Ingest:
         """Appends the records to bronze, and keeps bronze up when it is time."""
         try:
             self.await_same_topic()
-            ingested_at = self.last = self.checked_now()
+            ingested_at = self.checked_now()
         except LakehouseError as error:
             self.failure = error
             raise
+        self.extent = Extent({**self.extent.offsets, **_planned(self.lake.settings, batch_id)}, ingested_at)
         rows = records.withColumnsRenamed({"timestamp": "appended_at", "timestampType": "timestamp_type"})
         self.lake.append(
             RAW_LOGS,
             rows.withColumn("ingested_at", F.lit(ingested_at)).withColumn("ingested_on", F.lit(ingested_at.date())),
+            user_metadata=self.extent.to_json(),
         )
         log.info("batch_written", table=RAW_LOGS.full_name, batch=batch_id)
         self.maintain(ingested_at)
@@ -127,13 +130,13 @@ class Ingest:
         Raises:
             ClockWentBack: It is not.
         """
-        now = self.clock()
-        if self.last is not None and now <= self.last:
+        now, last = self.clock(), self.extent.last_ingest
+        if last is not None and now <= last:
             raise ClockWentBack(
-                f"The clock says {now.isoformat()}, but bronze has a batch of {self.last.isoformat()}",
+                f"The clock says {now.isoformat()}, but bronze has a batch of {last.isoformat()}",
                 mend="Set the clock right, or wait until it is past that",
                 now=now,
-                last=self.last,
+                last=last,
             )
         return now
 
@@ -160,9 +163,9 @@ def running_stream(
         lake.ensure(RAW_LOGS)
         kafka.ensure_topic(settings)
         topic_id = hold_topic_id(lake, settings)
-        extent = read_extent(lake, settings.topic)
+        extent = read_extent(lake)
         starting = starting_offsets(settings, extent)
-        ingest = Ingest(lake, last=extent.last_ingest, clock=clock, topic_id=topic_id)
+        ingest = Ingest(lake, extent=extent, clock=clock, topic_id=topic_id)
         ingest.checked_now()
         query = _start(lake, settings, starting, ingest=ingest, once=once)
         try:
@@ -183,7 +186,7 @@ def _why_it_stopped(error: StreamingQueryException, lake: Lake, settings: Settin
     """What ended a running stream: what would refuse a start now, else what the machine did, else Spark's own words."""
     try:
         hold_topic_id(lake, settings)
-        starting_offsets(settings, read_extent(lake, settings.topic))
+        starting_offsets(settings, read_extent(lake))
     except LakehouseError as refusal:
         return refusal
     return fault_of(error) or StreamFailed(
@@ -193,7 +196,7 @@ def _why_it_stopped(error: StreamingQueryException, lake: Lake, settings: Settin
 
 
 def _start(lake: Lake, settings: Settings, starting: Offsets, *, ingest: Ingest, once: bool) -> StreamingQuery:
-    checkpoint = settings.state.resolve() / "bronze-checkpoint"
+    checkpoint = _checkpoint(settings)
     shutil.rmtree(checkpoint, ignore_errors=True)
     records = (
         lake.spark.readStream.format("kafka")
@@ -210,3 +213,13 @@ def _start(lake: Lake, settings: Settings, starting: Offsets, *, ingest: Ingest,
     if once:
         return writer.trigger(availableNow=True).start()
     return writer.trigger(processingTime=f"{settings.bronze_every} seconds").start()
+
+
+def _checkpoint(settings: Settings) -> Path:
+    return settings.state.resolve() / "bronze-checkpoint"
+
+
+def _planned(settings: Settings, batch_id: int) -> dict[Partition, int]:
+    """Where a batch ends in each partition, as Spark has noted in the checkpoint before it began."""
+    *_, offsets = (_checkpoint(settings) / "offsets" / str(batch_id)).read_text().splitlines()
+    return offsets_from_json(offsets)

@@ -147,7 +147,7 @@ assert lake.read(RAW_LOGS).count() == before + 800
 # %%
 from bronze.start import read_extent, starting_offsets
 
-starting = starting_offsets(settings, read_extent(lake, settings.topic))
+starting = starting_offsets(settings, read_extent(lake))
 for (topic, partition), offset in starting.items():
     print(f"{topic}, partition {partition}: go on at offset {offset}")
 

@@ -3,13 +3,14 @@ from __future__ import annotations
 import shutil
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
 
-from bronze.start import read_extent
+from bronze.start import Extent, extent_of_rows, read_extent
 from bronze.stream import ingest_once, running_stream
 from lakehouse import kafka
 from lakehouse.errors import ClockWentBack, LockHeld
@@ -53,7 +54,7 @@ def offsets(lake: Lake) -> list[tuple[int, int]]:
 
 
 def last_ingest(lake: Lake) -> datetime:
-    return read_extent(lake, lake.settings.topic).last_ingest
+    return read_extent(lake).last_ingest
 
 
 def rows(lake: Lake) -> list[dict[str, Any]]:
@@ -121,6 +122,34 @@ def test_a_run_without_news_writes_nothing(fed_lake: Lake) -> None:
     ingest_once(fed_lake, settings)
 
     assert fed_lake.version(RAW_LOGS) == version
+
+
+def test_how_far_bronze_has_read_is_noted_in_its_commits(fed_lake: Lake) -> None:
+    settings = a_topic(fed_lake)
+    assert read_extent(fed_lake) == extent_of_rows(fed_lake) == Extent({}, None)
+    send(settings, b"1", b"2")
+    send(settings, b"3", partition=1)
+    ingest_once(fed_lake, settings)
+    expected = extent_of_rows(fed_lake)
+    assert expected.offsets == {(settings.topic, 0): 2, (settings.topic, 1): 1}
+
+    for file in Path(fed_lake.uri(RAW_LOGS)).glob("ingested_on=*/*.parquet"):
+        file.unlink()
+    assert read_extent(fed_lake) == expected
+    fed_lake.set_property(RAW_LOGS, name="some", value="property")
+    assert read_extent(fed_lake) == expected
+
+
+def test_each_topic_of_a_lake_is_gone_on_with_after_its_own_rows(fed_lake: Lake) -> None:
+    first = a_topic(fed_lake)
+    second = first.model_copy(update={"topic": f"{first.topic}-other"})
+    kafka.ensure_topic(second)
+    for settings in (first, second, first):
+        send(settings, b"1")
+        ingest_once(Lake(fed_lake.spark, settings), settings)
+
+    read = [(row["topic"], row["offset"]) for row in rows(fed_lake)]
+    assert sorted(read) == [(first.topic, 0), (first.topic, 1), (second.topic, 0)]
 
 
 def test_each_batch_is_later_than_the_last(fed_lake: Lake) -> None:
