@@ -24,7 +24,6 @@ from lakehouse.tables.bronze import RAW_LOGS
 
 log = structlog.get_logger()
 
-
 # Commits that neither bring rows nor take any away.
 ROWLESS = ("CREATE TABLE", "SET TBLPROPERTIES", "OPTIMIZE")
 

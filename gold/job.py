@@ -22,7 +22,7 @@ from lakehouse.progress import read_progress
 from lakehouse.session import at_once
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot, next_instant, snapshot_from_metadata, snapshot_from_row
-from lakehouse.spark import DAYS_PER_COMMIT, Lake, matching, struct_type, without
+from lakehouse.spark import Lake, matching, struct_type, without
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, SNAPSHOTS, STORED_METRICS
 from lakehouse.tables.model import Metric
@@ -30,6 +30,8 @@ from lakehouse.tables.silver import EVENTS
 
 log = structlog.get_logger()
 
+# A commit that replaces days names them in its condition; more than so many are split.
+DAYS_PER_COMMIT = 100
 # What a rule is judged for.
 JUDGED = ["entity", "fired_on"]
 

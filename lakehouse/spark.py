@@ -22,9 +22,6 @@ from lakehouse.tables.model import Table
 if TYPE_CHECKING:
     from datetime import date
 
-# A commit that replaces days names them in its condition; more than so many are split.
-DAYS_PER_COMMIT = 100
-
 
 def struct_type(table: Table) -> StructType:
     """The declared columns as Spark's schema."""
