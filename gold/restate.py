@@ -15,7 +15,7 @@ from operator import or_
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
-from gold.transforms.metrics import COUNTED_ACTIONS
+from gold.span import is_counted
 from lakehouse.session import at_once
 from lakehouse.snapshots import Snapshot
 from lakehouse.spark import Lake, is_below, matching
@@ -159,7 +159,7 @@ def differences(restated: Restated, before: DataFrame, after: DataFrame, *, caus
 def causes_of(changed: DataFrame, restated: Restated) -> DataFrame:
     """Per key of the table why its figures may differ, and the Kafka offsets of the rows that came, changed or went."""
     key = restated.table.key
-    counted = changed.where((F.col("verdict") == "accepted") & F.col("action").isin(*COUNTED_ACTIONS))
+    counted = changed.where((F.col("verdict") == "accepted") & is_counted())
     feed = F.col("_change_type")
     caused = counted.withColumn("window_at", F.date_trunc(restated.every, "event_at")).withColumn(
         "cause", F.when(feed == "insert", LATE).when(feed == "delete", ERASED).otherwise(MENDED)

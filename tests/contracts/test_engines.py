@@ -12,7 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from pyspark.sql import DataFrame, SparkSession
 
-from gold.job import detections
+from gold.recompute import detections
 from gold.transforms.detections import brute_force_ip, load_rule, suspects
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
 from lakehouse.conf import conf_folder

@@ -9,7 +9,8 @@ import pytest
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
-from gold.job import last_snapshot, publish, stored_rows
+from gold.job import last_snapshot, publish
+from gold.recompute import stored_rows
 from lakehouse.errors import LockHeld
 from lakehouse.locks import writer_lock
 from lakehouse.snapshots import Snapshot
