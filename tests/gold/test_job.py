@@ -206,3 +206,14 @@ def test_a_snapshot_is_later_than_the_last_also_when_the_clock_was_set_back(lake
 def test_a_second_refresh_is_refused(lake: Lake) -> None:
     with writer_lock(lake.spark, lake.settings, "refresh"), pytest.raises(LockHeld, match="lock of refresh"):
         publish(lake, lake.settings)
+
+
+def test_rows_spread_over_more_days_than_one_commit_takes_all_land(lake: Lake) -> None:
+    append_batch(lake, [a_failure(0)])
+    refresh(lake, lake.settings)
+    start = datetime(2025, 6, 1, tzinfo=UTC)
+    late = [a_failure(1 + day, event_at=(start + timedelta(days=day)).isoformat()) for day in range(150)]
+    append_batch(lake, late, number=1)
+    refresh(lake, lake.settings)
+
+    assert len(rows_of(lake, IP_ACTIVITY.table)) == 151

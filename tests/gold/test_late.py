@@ -14,7 +14,6 @@ from tests.spark_lakes import a_raw, a_raw_login, append_batch, rows_of
 
 pytestmark = pytest.mark.spark
 
-# More days than one commit of gold takes.
 DAYS, PER_DAY = 1_000, 5
 
 
