@@ -110,19 +110,17 @@ def note(lake: Lake, last: Snapshot, tables: Sequence[Restated], *, differing: C
         tables: Those that may differ from it.
         differing: Gives the restatements of one; at once, since planning them takes longer than computing them.
     """
-    is_as_published = lake.version(RESTATEMENTS) == last.versions.get(RESTATEMENTS.full_name)
-    if is_as_published and not tables:
+    if lake.version(RESTATEMENTS) != last.versions.get(RESTATEMENTS.full_name):
+        lake.delete(RESTATEMENTS, condition=f"snapshot_id > {last.id}")
+    if not tables:
         return
 
     def computed(table: Restated) -> DataFrame:
         return differing(table).localCheckpoint()
 
-    found = at_once(lake.spark, *(partial(computed, table) for table in tables)) if tables else []
-    numbered = (rows.withColumn("snapshot_id", F.lit(last.id + 1)) for rows in found)
-    rows = reduce(DataFrame.unionByName, numbered, lake.read(RESTATEMENTS).limit(0))
-    if not is_as_published:
-        lake.replace_where(RESTATEMENTS, rows, condition=f"snapshot_id > {last.id}")
-    elif not rows.isEmpty():
+    found = at_once(lake.spark, *(partial(computed, table) for table in tables))
+    rows = reduce(DataFrame.unionByName, found).withColumn("snapshot_id", F.lit(last.id + 1).cast("long"))
+    if not rows.isEmpty():
         lake.append(RESTATEMENTS, rows)
 
 

@@ -131,9 +131,9 @@ class Lake:
         gathered = rows.repartition(*table.partition_by)
         _writer(table, gathered, user_metadata).mode("overwrite").save(self.uri(table))
 
-    def replace_where(self, table: Table, rows: DataFrame, *, condition: str) -> None:
-        """Puts the rows in the place of all for which the SQL condition holds, as it does for them: one commit."""
-        _writer(table, rows, None).mode("overwrite").option("replaceWhere", condition).save(self.uri(table))
+    def delete(self, table: Table, *, condition: str) -> None:
+        """Deletes the rows for which the SQL condition holds: one commit, or none where there are none."""
+        DeltaTable.forPath(self.spark, self.uri(table)).delete(condition)
 
     def replace_days(self, table: Table, rows: DataFrame, *, days: Sequence[date]) -> None:
         """Makes the rows all that a table has of these days, one file for each: one commit.
@@ -144,7 +144,8 @@ class Lake:
             days: At least one.
         """
         (day,) = table.partition_by
-        self.replace_where(table, rows.repartition(day), condition=f"{day} IN ({_day_literals(days)})")
+        replacing = _writer(table, rows.repartition(day), None).mode("overwrite")
+        replacing.option("replaceWhere", f"{day} IN ({_day_literals(days)})").save(self.uri(table))
 
     def was_overwritten(self, table: Table, *, after: int) -> bool:
         """True where a commit after that version replaced all rows."""
