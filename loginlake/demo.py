@@ -67,21 +67,18 @@ def demo(settings: Settings, *, once: bool, fresh: bool) -> None:
     console = a_console()
     if fresh:
         move_aside(settings, console)
-    with running_parts(settings, console) as lake:
+    with running_parts(settings, console) as (lake, api):
         attacks = [attack for part in ROUNDS for attack in one_round(lake, settings, console, part=part)]
         store = Store(settings)
         with step(console, "Verifying"):
             report = verify(settings, store)
-        with running_api(settings, console) as api:
-            print_panel(console, store, report, attacks=attacks, rules=("brute_force_ip",))
-            console.print("verify: ok" if report.ok else "verify: the claims of the lake do not hold")
-            if not report.ok:
-                raise VerifyFailed(
-                    "The lake does not hold what it promises", mend="Run `loginlake verify` for all of it"
-                )
-            print_next(console, settings, store.snapshot(), is_live=not once)
-            if not once:
-                go_on_live(lake, settings, console, api=api)
+        print_panel(console, store, report, attacks=attacks, rules=("brute_force_ip",))
+        console.print("verify: ok" if report.ok else "verify: the claims of the lake do not hold")
+        if not report.ok:
+            raise VerifyFailed("The lake does not hold what it promises", mend="Run `loginlake verify` for all of it")
+        print_next(console, settings, store.snapshot(), is_live=not once)
+        if not once:
+            go_on_live(lake, settings, console, api=api)
 
 
 def up(settings: Settings) -> None:
@@ -91,14 +88,19 @@ def up(settings: Settings) -> None:
         LakehouseError: A part can't be started, or failed.
     """
     console = a_console()
-    with running_parts(settings, console) as lake, running_api(settings, console) as api:
+    with running_parts(settings, console) as (lake, api):
         console.print(f"Kafka listens on {settings.kafka}, the API on {url_of(settings)}")
         go_on(lake, settings, console, api=api)
 
 
 @contextmanager
-def running_parts(settings: Settings, console: Console) -> Iterator[Lake]:
-    """The broker, unless one is given, and Spark, for the block."""
+def running_parts(settings: Settings, console: Console) -> Iterator[tuple[Lake, Popen[bytes]]]:
+    """The broker, unless one is given, the API and Spark, for the block; the API comes up while Spark does.
+
+    Raises:
+        ProcessFailed: The API does not come up.
+        LakehouseError: Another part can't be started.
+    """
     from lakehouse.session import spark_session
     from lakehouse.spark import Lake
 
@@ -110,10 +112,14 @@ def running_parts(settings: Settings, console: Console) -> Iterator[Lake]:
         if not settings.kafka_is_given:
             with step(console, "Starting Kafka"):
                 parts.enter_context(embedded_broker(settings))
+        serving_log = log_folder(settings) / "serving.log"
+        api = parts.enter_context(child(ours("serving"), output=serving_log))
         with step(console, "Starting Spark"):
             spark = spark_session(settings, job="up")
             parts.callback(spark.stop)
-        yield Lake(spark, settings)
+        with step(console, "Starting the API"):
+            await_api(settings, api, output=serving_log)
+        yield Lake(spark, settings), api
         console.print("Stopping")
 
 
@@ -186,22 +192,17 @@ def stop_when_ended(processes: tuple[Popen[bytes], ...], stop: threading.Event) 
         watcher.join()
 
 
-@contextmanager
-def running_api(settings: Settings, console: Console) -> Iterator[Popen[bytes]]:
-    """The API as a process, ready to answer, for the block.
+def await_api(settings: Settings, api: Popen[bytes], *, output: Path) -> None:
+    """Waits until the API answers.
 
     Raises:
         ProcessFailed: It does not come up.
     """
-    output = log_folder(settings) / "serving.log"
-    with child(ours("serving"), output=output) as process:
-        with step(console, "Starting the API"):
-            deadline = time.monotonic() + READY_SECONDS
-            while not _answers(f"{url_of(settings)}/livez"):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise child_failed(process, output)
-                time.sleep(0.1)
-        yield process
+    deadline = time.monotonic() + READY_SECONDS
+    while not _answers(f"{url_of(settings)}/livez"):
+        if api.poll() is not None or time.monotonic() > deadline:
+            raise child_failed(api, output)
+        time.sleep(0.1)
 
 
 def move_aside(settings: Settings, console: Console) -> None:
