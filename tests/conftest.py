@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from lakehouse.spark import Lake
 
 
+# For a handful of rows it takes longer to write the code of a query than to interpret it, and to plan anew what is left
+# after each stage than that saves. Not so in the processes of their own that tests start: these have the settings of
+# users.
+FEW_ROWS = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "2",
+}
+
+
 def a_free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
@@ -30,9 +41,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from lakehouse.session import spark_session
 
     session = spark_session(Settings(state=tmp_path_factory.mktemp("spark"), _env_file=None), job="tests")
-    # For a handful of rows it takes longer to write the code of a projection than to interpret it. Not so in the
-    # processes of their own that tests start: these have the settings of users.
-    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+    for name, value in FEW_ROWS.items():
+        session.conf.set(name, value)
     yield session
     session.stop()
 

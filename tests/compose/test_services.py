@@ -23,13 +23,14 @@ from pyspark.sql import SparkSession
 from bronze.stream import ingest_once
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake
+from lakehouse.tables.bronze import RAW_LOGS
 from loginlake.broker import embedded_broker
 from loginlake.pipeline import refresh
 from loginlake.verify import verify
 from serving.store import Store
+from tests.kills.oracle import positions_in
 
 HEALTHY_SECONDS = 120
-# A first refresh may find bronze empty, and the next one starts a minute later.
 PUBLISHED_SECONDS = 240
 STOP_SECONDS = 180
 
@@ -126,15 +127,18 @@ def test_the_services_answer_together_and_end_at_sigterm_with_nothing_in_flight_
     lake = Lake(spark, settings)
 
     with embedded_broker(settings.model_copy(update={"state": tmp_path / "broker-state"})):
-        with machine.running("serving") as serving, machine.running("bronze") as bronze:
-            wait_until(lambda: machine.is_healthy("serving"), HEALTHY_SECONDS, alive=[serving])
-            wait_until(lambda: machine.is_healthy("bronze"), HEALTHY_SECONDS, alive=[bronze])
-            with (
-                machine.running("producer") as producer,
-                machine.running("refresh") as refreshing,
-                httpx.Client(base_url=f"http://{machine.api}") as api,
-            ):
-                alive = [serving, bronze, producer, refreshing]
+        with (
+            machine.running("serving") as serving,
+            machine.running("bronze") as bronze,
+            machine.running("producer") as producer,
+        ):
+            alive = [serving, bronze, producer]
+            wait_until(lambda: machine.is_healthy("serving"), HEALTHY_SECONDS, alive=alive)
+            wait_until(lambda: machine.is_healthy("bronze"), HEALTHY_SECONDS, alive=alive)
+            # A first refresh that finds bronze empty would make the test a minute longer.
+            wait_until(lambda: not positions_in(settings, RAW_LOGS).is_empty(), HEALTHY_SECONDS, alive=alive)
+            with machine.running("refresh") as refreshing, httpx.Client(base_url=f"http://{machine.api}") as api:
+                alive.append(refreshing)
                 wait_until(lambda: api.get("/readyz").status_code == 200, PUBLISHED_SECONDS, alive=alive)
                 activity = api.get("/v1/metrics/ip_activity", params={"every": "day", "order_by": "-attempts"}).json()
         ingest_once(lake, settings)

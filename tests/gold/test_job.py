@@ -20,6 +20,8 @@ from lakehouse.tables.gold import DETECTIONS, IP_ACTIVITY, PAIR_ACTIVITY, RESTAT
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
+from loginlake.verify import Wish, verify
+from serving.store import Store
 from silver.job import refine
 from tests.spark_lakes import a_raw, a_raw_login, append_batch, rows_of
 
@@ -62,6 +64,11 @@ def rebuilt_gold(lake: Lake, folder: Path) -> dict[str, list[dict[str, Any]]]:
     other.append(EVENTS, lake.read(EVENTS), user_metadata=lake.user_metadata(EVENTS))
     publish(other, other.settings)
     return gold_rows(other)
+
+
+def follows_from_bronze(lake: Lake) -> bool:
+    """True where another engine makes the same silver and gold of bronze, cell by cell."""
+    return verify(lake.settings, Store(lake.settings), Wish(is_deep=True)).ok
 
 
 def test_a_refresh_publishes_the_versions_offsets_and_now_of_all_tables(lake: Lake) -> None:
@@ -154,7 +161,7 @@ def test_keys_that_became_empty_are_deleted(lake: Lake) -> None:
     assert rows_of(lake, DETECTIONS) == []
 
 
-def test_what_a_crashed_refresh_left_is_computed_again(lake: Lake, tmp_path: Path) -> None:
+def test_what_a_crashed_refresh_left_is_computed_again(lake: Lake) -> None:
     append_batch(lake, [a_failure(0)])
     refresh(lake, lake.settings)
     append_batch(lake, [a_failure(1), a_failure(2)], number=1)
@@ -164,22 +171,18 @@ def test_what_a_crashed_refresh_left_is_computed_again(lake: Lake, tmp_path: Pat
         publish(stopping, lake.settings)
     assert lake.version(PAIR_ACTIVITY) > last_snapshot(lake).versions[PAIR_ACTIVITY.full_name]
 
-    snapshot = refresh(lake, lake.settings)
-
-    assert snapshot is not None
-    assert gold_rows(lake) == rebuilt_gold(lake, tmp_path)
+    assert refresh(lake, lake.settings) is not None
+    assert follows_from_bronze(lake)
 
 
-def test_gold_is_built_anew_where_the_change_feed_is_refused(lake: Lake, tmp_path: Path) -> None:
+def test_gold_is_built_anew_where_the_change_feed_is_refused(lake: Lake) -> None:
     append_batch(lake, [a_failure(0)])
     refresh(lake, lake.settings)
     lake.spark.sql(f"ALTER TABLE delta.`{lake.uri(EVENTS)}` SET TBLPROPERTIES ('delta.enableChangeDataFeed' = 'false')")
     append_batch(lake, [a_failure(1), a_failure(2, src_ip="198.51.100.1")], number=1)
 
-    snapshot = refresh(lake, lake.settings)
-
-    assert snapshot is not None
-    assert gold_rows(lake) == rebuilt_gold(lake, tmp_path)
+    assert refresh(lake, lake.settings) is not None
+    assert follows_from_bronze(lake)
 
 
 def test_stored_metrics_equal_those_computed_from_the_base(lake: Lake) -> None:
@@ -208,12 +211,17 @@ def test_a_second_refresh_is_refused(lake: Lake) -> None:
         publish(lake, lake.settings)
 
 
-def test_rows_spread_over_more_days_than_one_commit_takes_all_land(lake: Lake) -> None:
+def test_rows_spread_over_more_days_than_one_commit_takes_all_land(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gold.recompute.DAYS_PER_COMMIT", 2)
     append_batch(lake, [a_failure(0)])
     refresh(lake, lake.settings)
-    start = datetime(2025, 6, 1, tzinfo=UTC)
-    late = [a_failure(1 + day, event_at=(start + timedelta(days=day)).isoformat()) for day in range(150)]
-    append_batch(lake, late, number=1)
+    before = versions(lake)
+    start = datetime(2026, 1, 20, tzinfo=UTC)
+    bursts = [a_burst(10 + 10 * day, (start + timedelta(days=day)).isoformat()) for day in range(5)]
+    append_batch(lake, [failure for burst in bursts for failure in burst], number=1)
     refresh(lake, lake.settings)
 
-    assert len(rows_of(lake, IP_ACTIVITY.table)) == 151
+    for table in (IP_ACTIVITY.table, DETECTIONS):
+        assert lake.version(table) > before[table.full_name] + 1
+    assert len(rows_of(lake, DETECTIONS)) == 5
+    assert follows_from_bronze(lake)

@@ -53,6 +53,14 @@ def fragmented_lake(spark: SparkSession, prepared: Path, tmp_path: Path) -> Lake
     return Lake(spark, Settings(root=str(root), state=tmp_path / "state", _env_file=None))
 
 
+@pytest.fixture(scope="module")
+def maintained_lake(spark: SparkSession, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Another copy after an upkeep a day later that keeps nothing of the past; no test writes to it."""
+    folder = tmp_path_factory.mktemp("maintained")
+    root = shutil.copytree(prepared, folder / "lake")
+    return maintained(Lake(spark, Settings(root=str(root), state=folder / "state", _env_file=None)), after=DAY)
+
+
 def holding(lake: Lake, *, promise_days: int, grace_days: int) -> Lake:
     settings = lake.settings.model_copy(update={"promise_days": promise_days, "grace_days": grace_days})
     return Lake(lake.spark, settings)
@@ -78,15 +86,11 @@ def all_rows(lake: Lake) -> dict[str, list[dict[str, Any]]]:
     return {table.full_name: rows_of(lake, table) for table in (RAW_LOGS, *SNAPSHOT_TABLES)}
 
 
-def test_small_files_become_one_and_no_row_changes(fragmented_lake: Lake) -> None:
-    before = all_rows(fragmented_lake)
+def test_small_files_become_one_and_no_row_changes(fragmented_lake: Lake, maintained_lake: Lake) -> None:
     assert len(files(fragmented_lake, RAW_LOGS)) == FRAGMENTS
-
-    lake = maintained(fragmented_lake, after=DAY)
-
-    assert all_rows(lake) == before
-    assert len(files(lake, RAW_LOGS)) == 1
-    assert verify(lake.settings, Store(lake.settings)).ok
+    assert len(files(maintained_lake, RAW_LOGS)) == 1
+    assert all_rows(maintained_lake) == all_rows(fragmented_lake)
+    assert verify(maintained_lake.settings, Store(maintained_lake.settings)).ok
 
 
 def test_compacted_tables_are_published_and_the_next_refresh_computes_only_what_is_new(fragmented_lake: Lake) -> None:
@@ -129,8 +133,8 @@ def test_files_of_an_expired_snapshot_stay_for_the_grace(fragmented_lake: Lake) 
     assert lake.table_property(SNAPSHOTS, "loginlake.promisedFrom") == str(published(lake)[-1].id)
 
 
-def test_commits_that_no_kept_version_is_made_of_go(fragmented_lake: Lake) -> None:
-    lake = maintained(fragmented_lake, after=DAY)
+def test_commits_that_no_kept_version_is_made_of_go(maintained_lake: Lake) -> None:
+    lake = maintained_lake
 
     newest = lake.version(EVENTS)
     assert files(lake, EVENTS, "_delta_log/*.json") == {f"_delta_log/{newest:020}.json"}
@@ -138,8 +142,8 @@ def test_commits_that_no_kept_version_is_made_of_go(fragmented_lake: Lake) -> No
     assert len(Store(lake.settings).snapshots()) == len(published(lake))
 
 
-def test_an_upkeep_with_nothing_to_do_writes_nothing(fragmented_lake: Lake) -> None:
-    lake = maintained(fragmented_lake, after=DAY)
+def test_an_upkeep_with_nothing_to_do_writes_nothing(maintained_lake: Lake) -> None:
+    lake = maintained_lake
     tables = (RAW_LOGS, *SNAPSHOT_TABLES, SNAPSHOTS)
     before = {table.full_name: lake.version(table) for table in tables}
 

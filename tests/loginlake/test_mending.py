@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from lakehouse.errors import UsageError
+from lakehouse.spark import Lake
+from loginlake import mending
 from loginlake.mending import told
 from silver.redrive import Redriven
 from tests.loginlake.processes import Loginlake
@@ -40,11 +45,14 @@ def test_a_redrive_says_what_became_of_the_rows() -> None:
 
 
 @pytest.mark.spark
-def test_both_verbs_run_on_an_empty_lake(loginlake: Loginlake, tmp_path) -> None:
-    where = ("--root", str(tmp_path / "lake"), "--state", str(tmp_path / "state"))
+def test_both_verbs_run_on_an_empty_lake(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    # In the Spark session that the tests have: tests/loginlake/test_cli.py starts verbs with their own.
+    monkeypatch.setattr(mending, "spark_job", lambda _name: nullcontext(lake))
+    app, cli = typer.Typer(), CliRunner()
+    mending.register(app)
 
-    dry = loginlake("redrive", "--dry-run", "--json", *where)
-    rebuilt = loginlake("rebuild", "silver", *where)
+    dry = cli.invoke(app, ["redrive", "--dry-run", "--json"], catch_exceptions=False)
+    rebuilt = cli.invoke(app, ["rebuild", "silver"], catch_exceptions=False)
 
     assert json.loads(dry.stdout) == {
         "taken": 0, "mended": {}, "broken": {}, "resettled": 0, "written": 0, "snapshot": None,
