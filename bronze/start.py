@@ -1,80 +1,27 @@
-"""Where the stream starts: after bronze's own rows, on the topic that they came from, or not at all.
-
-Each batch's commit notes how far bronze has read with it; what was written by other hands is read from the rows.
-"""
+"""Where the stream starts: after bronze's own rows, on the topic that they came from, or not at all."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from datetime import datetime
-
-import msgspec
 import structlog
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from lakehouse import kafka
 from lakehouse.errors import TopicChanged
+from lakehouse.extent import Extent, Told, noted_extent
 from lakehouse.kafka import Bounds
-from lakehouse.offsets import NestedOffsets, Offsets, Partition, flat_offsets, nested_offsets
+from lakehouse.offsets import Partition
 from lakehouse.settings import Settings
-from lakehouse.snapshots import Instant
 from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
 
 log = structlog.get_logger()
 
-# Commits that neither bring rows nor take any away.
-ROWLESS = ("CREATE TABLE", "SET TBLPROPERTIES", "OPTIMIZE")
-
-
-@dataclass(frozen=True)
-class Extent:
-    """How far bronze has read.
-
-    Attributes:
-        offsets: The next offset, per topic and partition that it has read from.
-        last_ingest: The instant of the last batch, UTC; None while bronze is empty.
-    """
-
-    offsets: Offsets
-    last_ingest: datetime | None
-
-    def to_json(self) -> str:
-        """The userMetadata of a batch's commit."""
-        instant = self.last_ingest.isoformat() if self.last_ingest else None
-        return json.dumps({"offsets": nested_offsets(self.offsets), "last_ingest": instant}, sort_keys=True)
-
-
-class Noted(msgspec.Struct, frozen=True):
-    """What `Extent.to_json` writes."""
-
-    offsets: NestedOffsets
-    last_ingest: Instant | None
-
-
-NOTED = msgspec.json.Decoder(Noted)
-
-
-def extent_from_json(text: str | None) -> Extent | None:
-    """The extent that a commit's userMetadata notes, None where it notes none, or something else."""
-    try:
-        noted = NOTED.decode(text or "")
-    except msgspec.DecodeError:
-        return None
-    return Extent(flat_offsets(noted.offsets), noted.last_ingest)
-
 
 def read_extent(lake: Lake) -> Extent:
     """How far bronze has read: from its newest commit with rows where that says so, else from all its rows."""
-    for version in range(lake.version(RAW_LOGS), -1, -1):
-        commit = lake.commit_info(RAW_LOGS, version) or {}
-        noted = extent_from_json(commit.get("userMetadata"))
-        if noted is not None:
-            return noted
-        if commit.get("operation") not in ROWLESS:
-            return extent_of_rows(lake)
-    return Extent({}, None)
+    commits = (lake.commit_info(RAW_LOGS, version) or {} for version in range(lake.version(RAW_LOGS), -1, -1))
+    told = (Told(commit.get("operation"), commit.get("userMetadata")) for commit in commits)
+    return noted_extent(told) or extent_of_rows(lake)
 
 
 def extent_of_rows(lake: Lake) -> Extent:

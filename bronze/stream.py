@@ -17,9 +17,10 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, stop_when_event_set, wait_fixed
 from tenacity.nap import sleep_using_event
 
-from bronze.start import Extent, hold_topic_id, read_extent, refuse_other_topic, starting_offsets
+from bronze.start import hold_topic_id, read_extent, refuse_other_topic, starting_offsets
 from lakehouse import kafka
 from lakehouse.errors import BrokerFailed, ClockWentBack, LakehouseError, StreamFailed
+from lakehouse.extent import Extent
 from lakehouse.faults import fault_of
 from lakehouse.locks import writer_lock
 from lakehouse.maintenance import compacted, vacuum

@@ -31,6 +31,15 @@ FEW_ROWS = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two lanes for two workers, then file by file what needs no Spark: the worker that is done first takes it."""
+    lanes = ("flow", "spark")
+    lane_of = {item: next(filter(item.get_closest_marker, lanes), None) for item in items}
+    for item, lane in lane_of.items():
+        item.add_marker(pytest.mark.xdist_group(lane or item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: lane_of[item] is None)
+
+
 def a_free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]

@@ -13,13 +13,13 @@ from deltalake import DeltaTable
 from lakehouse import kafka
 from lakehouse.errors import BrokerFailed
 from lakehouse.kafka import Bounds
-from lakehouse.offsets import Partition
+from lakehouse.offsets import Offsets, Partition
 from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS
 from loginlake.verify.ranges import Range, ranges_of
 from loginlake.verify.readback import records_within
 from loginlake.verify.report import Check, judged, unchecked
-from loginlake.verify.scope import Scope
+from loginlake.verify.scope import POSITION_SCHEMA, Scope
 from serving.files import reading
 
 CLAIM = "every Kafka record up to bronze's last is in bronze"
@@ -91,7 +91,7 @@ def listens(servers: str) -> bool:
 
 
 def broker_checks(
-    settings: Settings, scope: Scope, topics: Mapping[str, Topic] | None, *, accepted: Sequence[Range]
+    settings: Settings, scope: Scope, topics: Mapping[str, Topic] | None, *, read: Offsets, accepted: Sequence[Range]
 ) -> Iterator[Check]:
     """What the broker says of bronze.
 
@@ -99,6 +99,7 @@ def broker_checks(
         settings: Name the broker.
         scope: The lake.
         topics: As `topics_of` gave them.
+        read: Next offsets that bronze says it has read up to, where it says so.
         accepted: Ranges whose loss is known.
     """
     if topics is None:
@@ -107,7 +108,7 @@ def broker_checks(
     identity = identity_check(noted_ids(settings), topics)
     yield identity
     if identity.holds:
-        yield records_check(settings, scope.bronze, topics, accepted=accepted)
+        yield records_check(settings, scope.bronze, topics, read=read, accepted=accepted)
 
 
 def noted_ids(settings: Settings) -> dict[str, str]:
@@ -130,11 +131,16 @@ def identity_check(noted: Mapping[str, str], topics: Mapping[str, Topic]) -> Che
 
 
 def records_check(
-    settings: Settings, bronze: pl.DataFrame, topics: Mapping[str, Topic], *, accepted: Sequence[Range]
+    settings: Settings,
+    bronze: pl.DataFrame,
+    topics: Mapping[str, Topic],
+    *,
+    read: Offsets,
+    accepted: Sequence[Range],
 ) -> Check:
-    """Every offset between bronze's first and last is in bronze, or the broker has no record there."""
+    """Every offset from bronze's first to the last that it has read is in bronze, or the broker has no record there."""
     bounds = bounds_of(topics)
-    gaps = list(gaps_of(bronze, bounds))
+    gaps = list(gaps_of(bronze, bounds, read=read))
     readable = [part for gap in gaps if (part := gap.readable)]
     try:
         found = records_within(settings, readable)
@@ -158,10 +164,11 @@ def records_check(
     )
 
 
-def gaps_of(bronze: pl.DataFrame, bounds: Mapping[Partition, Bounds]) -> Iterator[Gap]:
-    """The offsets that bronze lacks in each partition, from where the broker begins, or bronze, up to bronze's last."""
+def gaps_of(bronze: pl.DataFrame, bounds: Mapping[Partition, Bounds], *, read: Offsets) -> Iterator[Gap]:
+    """The offsets that bronze lacks in each partition, from where the broker begins, or bronze, up to the last read."""
     at = ["topic", "partition"]
-    offsets = bronze.unique().sort(*at, "offset")
+    nexts = pl.DataFrame([(*at, end) for at, end in read.items()], schema=POSITION_SCHEMA, orient="row")
+    offsets = pl.concat([bronze, nexts]).unique().sort(*at, "offset")
     steps = offsets.with_columns(before=pl.col("offset").shift(1).over(at))
     beginnings = pl.DataFrame(
         [(topic, partition, bound.beginning) for (topic, partition), bound in bounds.items()],

@@ -10,16 +10,20 @@ import polars as pl
 import pyarrow as pa
 
 from lakehouse.errors import LakehouseError, LakeUnreadable, TableMissing
+from lakehouse.extent import Extent, Told, noted_extent
 from lakehouse.kafka import Bounds
 from lakehouse.offsets import Partition
 from lakehouse.settings import Settings
+from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.broker import Topic, bounds_of, broker_checks, noted_ids, topics_of
 from loginlake.verify.checksums import checksum_check
 from loginlake.verify.files import RESTORE_FILES, log_check, logs_of, presence_check, versions_check
 from loginlake.verify.identities import identity_checks
 from loginlake.verify.ledger import ledger_check
-from loginlake.verify.positions import position_checks
+from loginlake.verify.logs import CommitInfo, Log
+from loginlake.verify.positions import extent_check, position_checks
 from loginlake.verify.publications import offsets_check, progress_check, sequence_check
 from loginlake.verify.ranges import Range
 from loginlake.verify.report import Check, Report, judged, unchecked
@@ -29,7 +33,6 @@ from serving.store import Store, collected
 
 if TYPE_CHECKING:
     from lakehouse.snapshots import Snapshot
-    from loginlake.verify.logs import Log
 
 T = TypeVar("T")
 # What reading a damaged lake raises: our own errors, and what polars and Arrow say of garbled files.
@@ -118,9 +121,11 @@ def _topic_names(settings: Settings, scope: Scope) -> set[str]:
 def _checks(
     settings: Settings, scope: Scope, wish: Wish, *, topics: Mapping[str, Topic] | None, logs: Sequence[Log]
 ) -> Iterator[Check]:
+    extent = _noted_extent(scope, logs)
+    read = extent.offsets if extent else {}
     yield from _readable(
         "bronze can be held against Kafka",
-        lambda: broker_checks(settings, scope, topics, accepted=wish.accepted),
+        lambda: broker_checks(settings, scope, topics, read=read, accepted=wish.accepted),
     )
     if (acked := wish.acked) is not None:
         yield from _readable(
@@ -128,6 +133,8 @@ def _checks(
             lambda: [ledger_check(acked, scope.bronze, topics, bounds=scope.bounds)],
         )
     wish.progress("Comparing bronze and silver", 0, 0)
+    if scope.bounds is None:
+        yield from _readable("bronze can be read", lambda: [extent_check(extent, scope.bronze)])
     yield from _readable("bronze and silver can be read", lambda: position_checks(scope))
     yield from _readable("the identities in silver can be read", lambda: identity_checks(scope))
     yield from _readable("the snapshots can be read", lambda: _snapshot_checks(scope))
@@ -151,10 +158,24 @@ def _snapshot_checks(scope: Scope) -> Iterator[Check]:
 
 
 def _progress_checks(scope: Scope, logs: Sequence[Log]) -> Iterator[Check]:
-    version = scope.versions.get(EVENTS.full_name)
+    newest = next(_newest_first(EVENTS, scope, logs), None)
+    if newest is not None:
+        yield progress_check(newest.user_metadata, scope.events())
+
+
+def _noted_extent(scope: Scope, logs: Sequence[Log]) -> Extent | None:
+    """What bronze notes of how far it has read; None where it does not, or an earlier snapshot is looked at."""
+    if scope.bounds is not None:
+        return None
+    return noted_extent(Told(each.operation, each.user_metadata) for each in _newest_first(RAW_LOGS, scope, logs))
+
+
+def _newest_first(table: Table, scope: Scope, logs: Sequence[Log]) -> Iterator[CommitInfo]:
+    """What the commits of a table say of themselves, from the version in scope back; nothing where its log is lost."""
     for log in logs:
-        if version is not None and log.name == EVENTS.full_name:
-            yield progress_check(log.user_metadata.get(version), scope.events())
+        if log.name == table.full_name:
+            newest = scope.versions.get(table.full_name, -1)
+            yield from (log.commit_infos.get(version, CommitInfo()) for version in range(newest, -1, -1))
 
 
 def _promised(scope: Scope, wish: Wish) -> Sequence[Snapshot]:

@@ -41,6 +41,7 @@ class Remove(msgspec.Struct, frozen=True):
 class CommitInfo(msgspec.Struct, frozen=True, rename="camel"):
     """What a commit says of itself."""
 
+    operation: str | None = None
     user_metadata: str | None = None
 
 
@@ -72,7 +73,7 @@ class Log:
         newest: The newest version; -1 without any.
         files: Size of every data file that the asked versions need, by name.
         named: The files of the log itself.
-        user_metadata: What each commit notes of its own, by version.
+        commit_infos: What each commit says of itself, by version.
         faults: What is wrong with the log.
     """
 
@@ -81,7 +82,7 @@ class Log:
     newest: int = -1
     files: dict[str, int] = field(default_factory=dict)
     named: list[str] = field(default_factory=list)
-    user_metadata: dict[int, str | None] = field(default_factory=dict)
+    commit_infos: dict[int, CommitInfo] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -197,7 +198,7 @@ def _replay(log: Log, commits: dict[int, list[str]], begin: dict[str, int], *, a
             if action.cdc is not None and version > asked[0]:
                 log.files[unquote(action.cdc.path)] = action.cdc.size
             if action.commit_info is not None:
-                log.user_metadata[version] = action.commit_info.user_metadata
+                log.commit_infos[version] = action.commit_info
     for path in list(live):
         gone(path, log.newest + 1)
 

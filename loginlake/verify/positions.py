@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from lakehouse.extent import Extent
 from loginlake.verify.ranges import POSITION, named_ranges
 from loginlake.verify.report import Check, judged
 from loginlake.verify.scope import Scope
@@ -14,6 +15,7 @@ REBUILD = "Run `loginlake rebuild silver`: bronze keeps every record as it came"
 RECOVER_BRONZE = (
     "Restore the lake from a copy that has these rows; or, while Kafka still holds them, read them into a new lake"
 )
+RESTORE_COMMIT = "Restore bronze's last commits from a copy of the lake: it would read these records a second time"
 
 
 def position_checks(scope: Scope) -> Iterator[Check]:
@@ -40,3 +42,22 @@ def subset_check(claim: str, part: pl.DataFrame, whole: pl.DataFrame, /, mend: s
     """Every position of the part is in the whole."""
     missing = part.join(whole, on=POSITION, how="anti")
     return judged(claim, named_ranges(missing, "missing"), checked=part.height, count=missing.height, mend=mend)
+
+
+def extent_check(extent: Extent | None, bronze: pl.DataFrame) -> Check:
+    """Bronze notes no less than it has read; it may note more, since not every offset of Kafka has a record.
+
+    Args:
+        extent: What its newest commit with rows notes, None where that notes nothing.
+        bronze: Its positions.
+    """
+    claim = "the offsets that bronze's newest commit notes lie past its rows"
+    if extent is None:
+        return judged(claim, (), checked=0, mend="", notes=["it notes none: they are computed from the rows"])
+    lasts = bronze.group_by("topic", "partition").agg(pl.col("offset").max()).sort("topic", "partition")
+    faults = (
+        f"{topic}:{partition} {extent.offsets.get((topic, partition))} in the commit, {last} is in bronze"
+        for topic, partition, last in lasts.iter_rows()
+        if extent.offsets.get((topic, partition), 0) <= last
+    )
+    return judged(claim, faults, checked=lasts.height, mend=RESTORE_COMMIT)

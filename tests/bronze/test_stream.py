@@ -10,10 +10,11 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
 
-from bronze.start import Extent, extent_of_rows, read_extent
+from bronze.start import extent_of_rows, read_extent
 from bronze.stream import ingest_once, running_stream
 from lakehouse import kafka
 from lakehouse.errors import ClockWentBack, LockHeld
+from lakehouse.extent import Extent
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS

@@ -9,11 +9,13 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
-from deltalake import DeltaTable, Schema, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 
 from gold.transforms.detections import brute_force_ip, load_rule, suspects
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
 from lakehouse.conf import conf_folder
+from lakehouse.extent import Extent
+from lakehouse.offsets import Offsets, Partition
 from lakehouse.progress import Progress
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
@@ -70,18 +72,17 @@ class HandmadeLake:
             for offset, value in zip(offsets, values or [None] * len(offsets), strict=True)
         ]
         self.raw += rows
-        self.append(RAW_LOGS, pa.Table.from_pylist(rows, schema=RAW_SCHEMA))
+        self.append_raw(rows, read=self.nexts())
+
+    def append_raw(self, rows: list[dict[str, Any]], *, read: Offsets) -> None:
+        """Appends these rows to bronze, and notes that it has read up to these offsets."""
+        self.append(RAW_LOGS, pa.Table.from_pylist(rows, schema=RAW_SCHEMA), Extent(read, NOON).to_json())
 
     def publish(self) -> None:
         """Writes silver and gold for all of bronze, and a snapshot."""
         events = settled(decoded(self.raw))
-        offsets = {
-            (self.settings.topic, partition): max(row["offset"] for row in self.raw if row["partition"] == partition)
-            + 1
-            for partition in sorted({row["partition"] for row in self.raw})
-        }
-        noted = Progress(offsets, NOON.date(), enrichment_versions())
-        self.overwrite(EVENTS, events.to_arrow(), {"userMetadata": noted.to_json()})
+        noted = Progress(self.nexts(), NOON.date(), enrichment_versions())
+        self.overwrite(EVENTS, events.to_arrow(), noted.to_json())
         base = pair_activity_hourly(events.lazy()).collect()
         self.overwrite(PAIR_ACTIVITY, base.to_arrow())
         for metric in STORED_METRICS:
@@ -90,7 +91,15 @@ class HandmadeLake:
         self.overwrite(DETECTIONS, detections(events, self.settings))
         self.overwrite(RESTATEMENTS, RESTATEMENTS.arrow_schema().empty_table())
         self.published += 1
-        self.append_snapshot(self.published, offsets)
+        self.append_snapshot(self.published, self.nexts())
+
+    def nexts(self) -> dict[Partition, int]:
+        """One past the largest offset of each partition."""
+        return {
+            (self.settings.topic, partition): max(row["offset"] for row in self.raw if row["partition"] == partition)
+            + 1
+            for partition in sorted({row["partition"] for row in self.raw})
+        }
 
     def append_snapshot(self, number: int, covered: dict[tuple[str, int], int], **values: Any) -> None:
         """Appends a row to gold.snapshots that names what is there now."""
@@ -106,21 +115,16 @@ class HandmadeLake:
         row = snapshot.row() | values
         self.append(SNAPSHOTS, pa.Table.from_pylist([row], schema=SNAPSHOTS.arrow_schema()))
 
-    def append(self, table: Table, rows: pa.Table) -> None:
-        """One commit with the rows beside those that are there."""
+    def append(self, table: Table, rows: pa.Table, noted: str | None = None) -> None:
+        """One commit with the rows beside those that are there, and a note."""
         self._create(table)
-        write_deltalake(self.uri(table), rows, mode="append")
+        write_deltalake(self.uri(table), rows, mode="append", commit_properties=_noting(noted))
 
-    def overwrite(self, table: Table, rows: pa.Table, noted: dict[str, str] | None = None) -> None:
-        """One commit with the rows in place of those that are there."""
-        from deltalake import CommitProperties
-
+    def overwrite(self, table: Table, rows: pa.Table, noted: str | None = None) -> None:
+        """One commit with the rows in place of those that are there, and a note."""
         self._create(table)
         write_deltalake(
-            self.uri(table),
-            rows.cast(table.arrow_schema()),
-            mode="overwrite",
-            commit_properties=CommitProperties(custom_metadata=noted),
+            self.uri(table), rows.cast(table.arrow_schema()), mode="overwrite", commit_properties=_noting(noted)
         )
 
     def table(self, table: Table) -> DeltaTable:
@@ -142,6 +146,10 @@ class HandmadeLake:
             partition_by=list(table.partition_by),
             mode="ignore",
         )
+
+
+def _noting(text: str | None) -> CommitProperties:
+    return CommitProperties(custom_metadata={"userMetadata": text} if text else None)
 
 
 def a_healthy_lake(settings: Settings) -> HandmadeLake:

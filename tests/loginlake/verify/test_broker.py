@@ -118,6 +118,23 @@ def test_offsets_of_aborted_transactions_and_markers_are_no_gap(lake: HandmadeLa
     assert check.notes == ["6 offsets without a record: markers of transactions and what they aborted"]
 
 
+def test_what_bronze_notes_as_read_must_be_there_or_no_record(lake: HandmadeLake, settings: Settings) -> None:
+    at = (settings.topic, 0)
+    send(settings, 2)
+    send_in_transactions(settings, end=lambda producer: producer.abort_transaction(30), count=3)
+    send(settings, 2)
+    ingest(lake, range(2))
+
+    lake.append_raw([], read={at: 6})
+    marked = records_check(verified(settings))
+    lake.append_raw([], read={at: 8})
+    skipped = records_check(verified(settings))
+
+    assert marked.holds, marked
+    assert marked.notes == ["4 offsets without a record: markers of transactions and what they aborted"]
+    assert skipped.named == [f"{settings.topic}:0:6-7 missing"]
+
+
 def test_a_gap_that_kafka_no_longer_has_is_expired_until_it_is_accepted(lake: HandmadeLake, settings: Settings) -> None:
     send(settings, 10)
     ingest(lake, [0, 1, 4, 5, 9])

@@ -136,6 +136,10 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "a row twice in silver": (repeated(EVENTS, pl.col("offset").is_between(4, 6)), "logs:0:4-6 twice"),
     "a row twice in bronze": (repeated(RAW_LOGS, pl.col("offset") == 4), "logs:0:4 twice"),
     "bronze rows that silver has": (lambda lake: lake.table(RAW_LOGS).delete("offset = 2"), "logs:0:2 missing"),
+    "a note that bronze's rows are past": (
+        lambda lake: lake.append_raw([], read={("logs", 0): 32}),
+        "logs:0 32 in the commit, 32 is in bronze",
+    ),
     "an id accepted twice": (
         rewritten(EVENTS, pl.lit("f0-1").alias("event_id"), where=pl.col("event_id") == "f0-2"),
         "2026-03-02 f0-1 accepted 2 times",
