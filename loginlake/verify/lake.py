@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
-import pyarrow as pa
 
-from lakehouse.errors import LakehouseError, LakeUnreadable, TableMissing
 from lakehouse.extent import Extent, Told, noted_extent
 from lakehouse.kafka import Bounds
 from lakehouse.offsets import Partition
@@ -19,14 +17,15 @@ from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.broker import Topic, bounds_of, broker_checks, noted_ids, topics_of
 from loginlake.verify.checksums import checksum_check
-from loginlake.verify.files import RESTORE_FILES, log_check, logs_of, presence_check, versions_check
+from loginlake.verify.files import log_check, logs_of, presence_check, versions_check
 from loginlake.verify.identities import identity_checks
 from loginlake.verify.ledger import ledger_check
 from loginlake.verify.logs import CommitInfo, Log
 from loginlake.verify.positions import extent_check, position_checks
 from loginlake.verify.publications import offsets_check, progress_check, sequence_check
 from loginlake.verify.ranges import Range
-from loginlake.verify.report import Check, Report, judged, unchecked
+from loginlake.verify.readable import UNREADABLE, readable, unreadable
+from loginlake.verify.report import Check, Report, unchecked
 from loginlake.verify.scope import Scope, at_snapshot, whole_lake
 from loginlake.verify.sums import sum_checks
 from serving.store import Store, collected
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from lakehouse.snapshots import Snapshot
 
 T = TypeVar("T")
-# What reading a damaged lake raises: our own errors, and what polars and Arrow say of garbled files.
-UNREADABLE = (LakeUnreadable, TableMissing, pl.exceptions.PolarsError, pa.ArrowException, OSError)
 # What is done now, how far, and how much there is; a total of 0 is not known.
 Progress = Callable[[str, int, int], None]
 
@@ -108,7 +105,7 @@ def _files(settings: Settings, scope: Scope, wish: Wish) -> Files:
         byte_check, damaged = checksum_check(logs, wish.progress)
         return Files(logs, [*checks, byte_check], damaged)
     except UNREADABLE as error:
-        return Files([], [_unreadable("the files of the lake can be listed", error)])
+        return Files([], [unreadable("the files of the lake can be listed", error)])
 
 
 def _topic_names(settings: Settings, scope: Scope) -> set[str]:
@@ -123,26 +120,26 @@ def _checks(
 ) -> Iterator[Check]:
     extent = _noted_extent(scope, logs)
     read = extent.offsets if extent else {}
-    yield from _readable(
+    yield from readable(
         "bronze can be held against Kafka",
         lambda: broker_checks(settings, scope, topics, read=read, accepted=wish.accepted),
     )
     if (acked := wish.acked) is not None:
-        yield from _readable(
+        yield from readable(
             "bronze can be held against the ledger",
             lambda: [ledger_check(acked, scope.bronze, topics, bounds=scope.bounds)],
         )
     wish.progress("Comparing bronze and silver", 0, 0)
     if scope.bounds is None:
-        yield from _readable("bronze can be read", lambda: [extent_check(extent, scope.bronze)])
-    yield from _readable("bronze and silver can be read", lambda: position_checks(scope))
-    yield from _readable("the identities in silver can be read", lambda: identity_checks(scope))
-    yield from _readable("the snapshots can be read", lambda: _snapshot_checks(scope))
-    yield from _readable("silver's progress can be read", lambda: _progress_checks(scope, logs))
+        yield from readable("bronze can be read", lambda: [extent_check(extent, scope.bronze)])
+    yield from readable("bronze and silver can be read", lambda: position_checks(scope))
+    yield from readable("the identities in silver can be read", lambda: identity_checks(scope))
+    yield from readable("the snapshots can be read", lambda: _snapshot_checks(scope))
+    yield from readable("silver's progress can be read", lambda: _progress_checks(scope, logs))
     if wish.is_deep:
         from loginlake.verify.deep import recomputed_checks
 
-        yield from _readable(
+        yield from readable(
             "silver and gold can be computed again", lambda: recomputed_checks(settings, scope, wish.progress)
         )
 
@@ -183,27 +180,6 @@ def _promised(scope: Scope, wish: Wish) -> Sequence[Snapshot]:
     if wish.snapshot is not None:
         return [scope.snapshot] if scope.snapshot else []
     return scope.store.promised(scope.published)
-
-
-def _readable(claim: str, checks: Callable[[], Iterable[Check]]) -> Iterator[Check]:
-    """The checks; where a file that they read is damaged, the claim that does not hold."""
-    try:
-        yield from checks()
-    except UNREADABLE as error:
-        yield _unreadable(claim, error)
-
-
-def _unreadable(claim: str, error: BaseException) -> Check:
-    return judged(claim, [said(error)], checked=0, mend=RESTORE_FILES)
-
-
-def said(error: BaseException) -> str:
-    """What could not be read, and the first line of why."""
-    what, cause = (
-        (error.what, error.__cause__) if isinstance(error, LakehouseError) else ("A file can't be read", error)
-    )
-    why = str(cause).splitlines() if cause else []
-    return f"{what}: {why[0]}" if why else what
 
 
 def _or_none(value: Callable[[], T]) -> T | None:

@@ -11,10 +11,12 @@ from lakehouse.tables.model import Table
 from lakehouse.tables.silver import FAILURE_REASONS
 from loginlake.verify.brute_force import Thresholds, detections_of
 from loginlake.verify.engine import Engine, batches_of
+from loginlake.verify.readable import readable
 from loginlake.verify.report import Check, judged
 from loginlake.verify.scope import Scope
 from loginlake.verify.sums import REBUILD
 
+CLAIM = "{} is what bronze gives when it is computed again"
 _REASONS = ", ".join(
     f"coalesce(sum(times) FILTER (failed AND failure_reason = '{reason}'), 0) AS failures_{reason}"
     for reason in FAILURE_REASONS
@@ -86,17 +88,24 @@ def gold_checks(engine: Engine, scope: Scope, snapshot: Snapshot, *, thresholds:
         thresholds: Of the rule.
     """
     engine.run(BASE)
-    yield _table_check(engine, scope, snapshot, table=PAIR_ACTIVITY, expected="base")
+    yield from _table_checks(engine, scope, snapshot, table=PAIR_ACTIVITY, expected="base")
     for metric in STORED_METRICS:
         engine.run(METRICS[metric.name])
-        yield _table_check(engine, scope, snapshot, table=metric.table, expected=metric.name)
-    yield detections_check(engine, scope, snapshot, thresholds=thresholds)
+        yield from _table_checks(engine, scope, snapshot, table=metric.table, expected=metric.name)
+    yield from readable(
+        CLAIM.format(DETECTIONS.full_name),
+        lambda: [detections_check(engine, scope, snapshot, thresholds=thresholds)],
+    )
 
 
-def _table_check(engine: Engine, scope: Scope, snapshot: Snapshot, *, table: Table, expected: str) -> Check:
+def _table_checks(engine: Engine, scope: Scope, snapshot: Snapshot, *, table: Table, expected: str) -> Iterator[Check]:
     live = f"live_{table.name}"
-    engine.load(live, table, batches_of(scope.rows(table, snapshot), table))
-    return _compared(engine, table, live, expected)
+
+    def check() -> Iterator[Check]:
+        engine.load(live, table, batches_of(scope.rows(table, snapshot), table))
+        yield _compared(engine, table, live, expected)
+
+    yield from readable(CLAIM.format(table.full_name), check)
 
 
 def detections_check(engine: Engine, scope: Scope, snapshot: Snapshot, *, thresholds: Thresholds) -> Check:
@@ -120,7 +129,7 @@ def detections_check(engine: Engine, scope: Scope, snapshot: Snapshot, *, thresh
 def _compared(engine: Engine, table: Table, live: str, expected: str, notes: Any = ()) -> Check:
     found = engine.differences(live, expected, key=table.key, columns=table.column_names)
     return judged(
-        f"{table.full_name} is what bronze gives when it is computed again",
+        CLAIM.format(table.full_name),
         found.named,
         checked=found.rows,
         count=found.differing,

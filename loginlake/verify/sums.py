@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import polars as pl
 
@@ -10,6 +11,7 @@ from lakehouse.snapshots import Snapshot
 from lakehouse.tables.gold import PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
+from loginlake.verify.readable import readable
 from loginlake.verify.report import Check, judged
 from loginlake.verify.scope import Scope
 from serving.store import collected
@@ -22,7 +24,11 @@ def sum_checks(scope: Scope, snapshot: Snapshot) -> Iterator[Check]:
     """The base and each stored metric, held against silver."""
     expected = silver_sums(scope.rows(EVENTS, snapshot))
     for table in (PAIR_ACTIVITY, *(metric.table for metric in STORED_METRICS)):
-        yield sum_check(table, scope.rows(table, snapshot), expected)
+        yield from readable(f"{table.full_name} can be read", partial(_table_checks, scope, snapshot, table, expected))
+
+
+def _table_checks(scope: Scope, snapshot: Snapshot, table: Table, expected: dict[str, int]) -> Iterator[Check]:
+    yield sum_check(table, scope.rows(table, snapshot), expected)
 
 
 def silver_sums(events: pl.LazyFrame) -> dict[str, int]:

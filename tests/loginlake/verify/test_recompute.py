@@ -171,6 +171,21 @@ def test_a_table_with_a_damaged_file_is_named_and_not_computed_upon(lake: Handma
     assert not [fault for fault in found if "differs in" in fault]
 
 
+def test_a_damaged_gold_table_ends_no_check_of_the_others(lake: HandmadeLake, verified: Verified) -> None:
+    falsified, _ = FAULTS["a row of a metric"]
+    falsified(lake)
+    for uri in lake.table(PAIR_ACTIVITY).file_uris():
+        file = Path(uri.removeprefix("file://"))
+        file.write_bytes(file.read_bytes()[:-9])
+
+    shallow, deep = verified(), verified(is_deep=True)
+
+    assert any(fault.endswith("attempts in gold.app_activity, 27 in silver") for fault in faults_of(shallow))
+    assert any(fault.startswith("gold.pair_activity_hourly can't be read") for fault in faults_of(shallow))
+    assert "gold.pair_activity_hourly has damaged files, so it is not read" in faults_of(deep)
+    assert any("app null is missing" in fault for fault in faults_of(deep))
+
+
 def test_every_stored_metric_has_sql_of_its_own() -> None:
     assert set(METRICS) == {metric.name for metric in STORED_METRICS}
 
