@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from lakehouse.offsets import Partition
 from lakehouse.settings import Settings
 
 TIMEOUT = 10.0
+PAUSE = 0.05
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,12 @@ def ensure_topic(settings: Settings, *, partitions: int | None = None) -> None:
     except BrokerFailed:
         if settings.topic not in _topics(admin, settings):  # else another process was quicker by a moment
             raise
+    # What the controller has created its brokers know a moment later.
+    deadline = time.monotonic() + TIMEOUT
+    while settings.topic not in _topics(admin, settings):
+        if time.monotonic() > deadline:
+            raise _without_topic(settings)
+        time.sleep(PAUSE)
 
 
 def topic_id(settings: Settings) -> str:
@@ -80,11 +88,7 @@ def topic_id(settings: Settings) -> str:
     """
     admin = admin_client(settings)
     if settings.topic not in _topics(admin, settings):
-        raise BrokerFailed(
-            f"The broker at {settings.kafka} has no topic {settings.topic!r}",
-            mend="Send something with `loginlake produce`, which creates it, or correct LOGINLAKE_TOPIC",
-            topic=settings.topic,
-        )
+        raise _without_topic(settings)
     described = admin.describe_topics(TopicCollection([settings.topic]))[settings.topic]
     return str(_answer(settings, described).topic_id)
 
@@ -182,6 +186,14 @@ def _topics(admin: AdminClient, settings: Settings) -> dict[str, Any]:
         return dict(admin.list_topics(timeout=TIMEOUT).topics)
     except KafkaException as error:
         raise _broker_failed(settings, error) from error
+
+
+def _without_topic(settings: Settings) -> BrokerFailed:
+    return BrokerFailed(
+        f"The broker at {settings.kafka} has no topic {settings.topic!r}",
+        mend="Send something with `loginlake produce`, which creates it, or correct LOGINLAKE_TOPIC",
+        topic=settings.topic,
+    )
 
 
 def _broker_failed(settings: Settings, error: KafkaException) -> BrokerFailed:

@@ -18,6 +18,7 @@ from lakehouse.extent import Extent
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
+from tests.kills.processes import wait_until
 
 if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery
@@ -181,6 +182,8 @@ def test_records_of_aborted_transactions_are_left_out(fed_lake: Lake) -> None:
     settings = a_topic(fed_lake)
     send_uncommitted(settings, b"lost").abort_transaction(PATIENCE_SECONDS)
     send_uncommitted(settings, b"kept").commit_transaction(PATIENCE_SECONDS)
+    # Two records, and two markers, which the broker writes after it has answered.
+    wait_until(lambda: kafka.partition_bounds(settings)[settings.topic, 0].end == 4)
 
     ingest_once(fed_lake, settings)
     assert [row["value"] for row in rows(fed_lake)] == [b"kept"]

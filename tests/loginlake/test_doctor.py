@@ -32,6 +32,7 @@ from loginlake.doctor import (
     check_python,
     diagnose,
 )
+from tests.kills.processes import wait_until
 from tests.loginlake.processes import Loginlake
 
 
@@ -252,6 +253,7 @@ def test_a_topic_whose_records_have_their_senders_time_is_a_warning(tmp_path: Pa
         ensure_topic(settings)
         admin = admin_client(settings)
         admin.create_topics([NewTopic("theirs", 1)])["theirs"].result(30)
+        wait_until(lambda: "theirs" in admin.list_topics(timeout=30).topics)
         _, ours = check_kafka(settings)
         _, others = check_kafka(theirs)
 

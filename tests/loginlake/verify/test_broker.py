@@ -17,6 +17,7 @@ from loginlake.verify import Check, Report, Wish, verify
 from loginlake.verify.ledger import acked_positions
 from loginlake.verify.ranges import Range
 from serving.store import Store
+from tests.kills.processes import wait_until
 from tests.loginlake.verify.lakes import HandmadeLake, faults_of
 
 RECORDS = "every Kafka record up to bronze's last is in bronze"
@@ -42,7 +43,9 @@ def send(settings: Settings, count: int) -> None:
     assert producer.flush(30) == 0
 
 
-def send_in_transactions(settings: Settings, *, end: Callable[[Producer], None], count: int) -> None:
+def send_in_transaction(settings: Settings, *, end: Callable[[Producer], None], count: int) -> None:
+    """So many records and the marker of how the transaction ended, which the broker writes after it has answered."""
+    begin = stable_end(settings)
     producer = Producer({"bootstrap.servers": settings.kafka, "transactional.id": uuid4().hex})
     producer.init_transactions(30)
     producer.begin_transaction()
@@ -50,6 +53,12 @@ def send_in_transactions(settings: Settings, *, end: Callable[[Producer], None],
         producer.produce(settings.topic, f"{number}")
     producer.flush(30)
     end(producer)
+    wait_until(lambda: stable_end(settings) == begin + count + 1)
+
+
+def stable_end(settings: Settings) -> int:
+    """One past the last offset that no open transaction holds back."""
+    return kafka.partition_bounds(settings)[settings.topic, 0].end
 
 
 def drop_records(settings: Settings, *, below: int) -> None:
@@ -107,8 +116,8 @@ def test_thousands_of_gaps_far_and_near_are_read_again(lake: HandmadeLake, setti
 
 def test_offsets_of_aborted_transactions_and_markers_are_no_gap(lake: HandmadeLake, settings: Settings) -> None:
     send(settings, 3)
-    send_in_transactions(settings, end=lambda producer: producer.abort_transaction(30), count=4)
-    send_in_transactions(settings, end=lambda producer: producer.commit_transaction(30), count=2)
+    send_in_transaction(settings, end=lambda producer: producer.abort_transaction(30), count=4)
+    send_in_transaction(settings, end=lambda producer: producer.commit_transaction(30), count=2)
     send(settings, 1)
     ingest(lake, [0, 1, 2, 8, 9, 11])
 
@@ -121,7 +130,7 @@ def test_offsets_of_aborted_transactions_and_markers_are_no_gap(lake: HandmadeLa
 def test_what_bronze_notes_as_read_must_be_there_or_no_record(lake: HandmadeLake, settings: Settings) -> None:
     at = (settings.topic, 0)
     send(settings, 2)
-    send_in_transactions(settings, end=lambda producer: producer.abort_transaction(30), count=3)
+    send_in_transaction(settings, end=lambda producer: producer.abort_transaction(30), count=3)
     send(settings, 2)
     ingest(lake, range(2))
 
