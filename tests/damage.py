@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 Damage = Callable[[Path], object]
 
 
@@ -24,6 +26,16 @@ def flip(file: Path, place: int) -> None:
     changed = bytearray(file.read_bytes())
     changed[place] ^= 0x10
     _replace(file, bytes(changed))
+
+
+def flip_username(table: Path) -> None:
+    """Turns one bit of a user name in the file that was written last, which the file can still be read with."""
+    file = newest_file(table)
+    group = pq.ParquetFile(file).metadata.row_group(0)
+    usernames = next(
+        column for at in range(group.num_columns) if (column := group.column(at)).path_in_schema == "username"
+    )
+    flip(file, usernames.data_page_offset - 1)  # the end of the dictionary: the last letter of its last value
 
 
 def remove_checkpoint(table: Path) -> None:

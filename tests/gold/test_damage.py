@@ -21,7 +21,7 @@ from lakehouse.tables.gold import PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
-from tests.damage import COMMIT_DAMAGES, FILE_DAMAGES, Damage, commits, garble_pointer, remove_checkpoint
+from tests.damage import COMMIT_DAMAGES, FILE_DAMAGES, Damage, commits, flip_username, garble_pointer, remove_checkpoint
 from tests.spark_lakes import a_raw_login, append_batch
 
 pytestmark = pytest.mark.spark
@@ -116,6 +116,7 @@ DAMAGED = {
     "the base's last commit is garbage": (PAIR_ACTIVITY, COMMIT_DAMAGES["garbage"], r"_delta_log/0+2\.json"),
     "the last snapshot is garbage": (SNAPSHOTS, COMMIT_DAMAGES["garbage"], r"_delta_log/0+2\.json"),
     "a file of silver is truncated": (EVENTS, FILE_DAMAGES["truncated"], r"events/verdict=accepted/.*\.parquet"),
+    "a bit of a value in silver is flipped": (EVENTS, flip_username, r"events/verdict=accepted/.*\.parquet"),
 }
 
 
