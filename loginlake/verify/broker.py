@@ -167,7 +167,7 @@ def records_check(
 def gaps_of(bronze: pl.DataFrame, bounds: Mapping[Partition, Bounds], *, read: Offsets) -> Iterator[Gap]:
     """The offsets that bronze lacks in each partition, from where the broker begins, or bronze, up to the last read."""
     at = ["topic", "partition"]
-    nexts = pl.DataFrame([(*at, end) for at, end in read.items()], schema=POSITION_SCHEMA, orient="row")
+    nexts = pl.DataFrame([(*place, end) for place, end in read.items()], schema=POSITION_SCHEMA, orient="row")
     offsets = pl.concat([bronze, nexts]).unique().sort(*at, "offset")
     steps = offsets.with_columns(before=pl.col("offset").shift(1).over(at))
     beginnings = pl.DataFrame(

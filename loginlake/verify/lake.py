@@ -162,9 +162,8 @@ def _progress_checks(scope: Scope, logs: Sequence[Log]) -> Iterator[Check]:
 
 def _noted_extent(scope: Scope, logs: Sequence[Log]) -> Extent | None:
     """What bronze notes of how far it has read; None where it does not, or an earlier snapshot is looked at."""
-    if scope.bounds is not None:
-        return None
-    return noted_extent(Told(each.operation, each.user_metadata) for each in _newest_first(RAW_LOGS, scope, logs))
+    told = [Told(each.operation, each.user_metadata) for each in _newest_first(RAW_LOGS, scope, logs)]
+    return noted_extent(told) if told and scope.bounds is None else None
 
 
 def _newest_first(table: Table, scope: Scope, logs: Sequence[Log]) -> Iterator[CommitInfo]:
