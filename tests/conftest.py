@@ -32,7 +32,7 @@ FEW_ROWS = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two lanes for the two workers of `make test`; then, file by file, what needs no Spark: who is done first takes it."""
+    """Two lanes for the two workers of `make test`; then each takes file after file of what needs no Spark."""
     lanes = ("flow", "spark")
     lane_of = {item: next(filter(item.get_closest_marker, lanes), None) for item in items}
     for item, lane in lane_of.items():
