@@ -90,7 +90,7 @@ class SnapshotMissing(LakehouseError):
 
 
 class SnapshotExpired(LakehouseError):
-    """A snapshot was asked for that is older than the promise of time travel, so that its files may be gone."""
+    """What was asked for is older than the promise of time travel, so that its files may be gone."""
 
 
 class InFuture(LakehouseError):

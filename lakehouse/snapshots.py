@@ -145,59 +145,49 @@ def oldest_needed(snapshots: Sequence[Snapshot], *, since: datetime) -> Snapshot
     return superseded[-1] if superseded else snapshots[0]
 
 
-def held_to_promise(snapshot: Snapshot, *, promised: Snapshot) -> Snapshot:
-    """The snapshot, if its files are still promised.
-
-    Args:
-        snapshot: The one asked for.
-        promised: The oldest that is promised.
-
-    Raises:
-        SnapshotExpired: It is older than that.
-    """
-    if snapshot.id >= promised.id:
-        return snapshot
-    raise SnapshotExpired(
-        f"Snapshot {snapshot.id}, of {snapshot.at.isoformat()}, is older than what is kept for time travel",
-        mend=f"Ask for {promised.id} or a later one, published at {promised.at.isoformat()} or after",
-        oldest=promised.id,
-    )
-
-
 def resolve_snapshot(
-    snapshots: Sequence[Snapshot], *, snapshot_id: int | None = None, as_of: datetime | None = None, clock: datetime
+    snapshots: Sequence[Snapshot],
+    *,
+    promised_from: int,
+    snapshot_id: int | None = None,
+    as_of: datetime | None = None,
+    clock: datetime,
 ) -> Snapshot:
     """The snapshot asked for by id or by instant; without either, the last one.
 
     Args:
         snapshots: All published snapshots, oldest first.
+        promised_from: The id of the oldest one whose files are still promised.
         snapshot_id: The id asked for.
         as_of: An instant, UTC: the last snapshot published at or before it.
         clock: Now.
 
     Raises:
         SnapshotMissing: None is published yet, the id is unknown, or `as_of` lies before the first.
+        SnapshotExpired: It is older than what is promised.
         InFuture: `as_of` is later than now.
     """
     if not snapshots:
         raise SnapshotMissing("No snapshot is published yet", mend=NO_SNAPSHOT)
-    first, last = snapshots[0], snapshots[-1]
+    last = snapshots[-1]
+    oldest = next((snapshot for snapshot in snapshots if snapshot.id >= promised_from), last)
     if snapshot_id is not None:
-        found = next((s for s in snapshots if s.id == snapshot_id), None)
-        if found is None:
-            raise SnapshotMissing(
-                f"There is no snapshot {snapshot_id}", mend=f"Ask for one from {first.id} to {last.id}", oldest=first.id
-            )
-        return found
-    if as_of is None:
+        found = next((snapshot for snapshot in snapshots if snapshot.id == snapshot_id), None)
+        missing = f"There is no snapshot {snapshot_id}"
+    elif as_of is None:
         return last
-    if as_of > clock:
+    elif as_of > clock:
         raise InFuture(f"{as_of.isoformat()} is in the future", mend=f"Ask for an instant up to {clock.isoformat()}")
-    published = [s for s in snapshots if s.at <= as_of]
-    if not published:
-        raise SnapshotMissing(
-            f"Nothing was published by {as_of.isoformat()}",
-            mend=f"The oldest snapshot is {first.id}, of {first.at.isoformat()}",
-            oldest=first.id,
+    else:
+        found = next((snapshot for snapshot in reversed(snapshots) if snapshot.at <= as_of), None)
+        missing = f"Nothing was published by {as_of.isoformat()}"
+    mend = f"Ask for one from {oldest.id} to {last.id}; {oldest.id} is of {oldest.at.isoformat()}"
+    if found is None:
+        raise SnapshotMissing(missing, mend=mend, oldest=oldest.id)
+    if found.id < oldest.id:
+        raise SnapshotExpired(
+            f"Snapshot {found.id}, of {found.at.isoformat()}, is older than what is kept for time travel",
+            mend=mend,
+            oldest=oldest.id,
         )
-    return published[-1]
+    return found

@@ -18,7 +18,7 @@ from deltalake.exceptions import TableNotFoundError
 from lakehouse.errors import BadQuery, LakeUnreadable, TableMissing
 from lakehouse.offsets import Offsets
 from lakehouse.settings import Settings
-from lakehouse.snapshots import PROMISED_FROM, Snapshot, held_to_promise, resolve_snapshot, snapshot_from_row
+from lakehouse.snapshots import PROMISED_FROM, Snapshot, resolve_snapshot, snapshot_from_row
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.model import Table
@@ -90,7 +90,8 @@ class Store:
         if handle is not None and is_intact(SNAPSHOTS, handle, self._publication):
             with reading(SNAPSHOTS):
                 handle.update_incremental()
-                return handle
+            self._raise_mark(SNAPSHOTS, handle.version())
+            return handle
         return self._opened(SNAPSHOTS)
 
     def _keep(self, handle: DeltaTable, commit: dict[str, Any]) -> None:
@@ -110,8 +111,13 @@ class Store:
             InFuture: `as_of` is later than now.
         """
         published = self.snapshots()
-        found = resolve_snapshot(published, snapshot_id=snapshot_id, as_of=as_of, clock=self._clock())
-        return held_to_promise(found, promised=self.promised(published)[0])
+        return resolve_snapshot(
+            published,
+            promised_from=self._promised_from,
+            snapshot_id=snapshot_id,
+            as_of=as_of,
+            clock=self._clock(),
+        )
 
     def promised(self, published: Sequence[Snapshot]) -> Sequence[Snapshot]:
         """Of all published snapshots, those that may be asked for: `loginlake maintain` says which no longer."""
@@ -151,6 +157,12 @@ class Store:
                 name=table.full_name,
             )
         return scan(table, self._at(table, version))
+
+    def is_kept(self, table: Table, version: int) -> bool:
+        """True for the newest version and those that promised snapshots name: the files of others may be gone."""
+        promised = self.promised(self.snapshots())
+        named = {snapshot.versions.get(table.full_name) for snapshot in promised}
+        return version in named or version == self.newest_version(table)
 
     def newest_version(self, table: Table) -> int:
         """The last version of a table, published or not.
@@ -204,20 +216,21 @@ class Store:
                     mend="Run `loginlake bronze` and `loginlake refresh`",
                     name=table.full_name,
                 ) from error
-        if version is None:
-            self._hold_mark(table, handle.version(), mark=mark)
-        else:
+        if version is not None:
             hold_commit(table, version, self._uri(table))
-        return handle
-
-    def _hold_mark(self, table: Table, version: int, *, mark: int) -> None:
-        if version < mark:
+        elif handle.version() < mark:
             raise LakeUnreadable(
-                f"{table.full_name} went back from version {mark} to {version}",
+                f"{table.full_name} went back from version {mark} to {handle.version()}",
                 mend="Its last commits were lost: run `loginlake refresh`, then `loginlake verify`",
                 table=table.full_name,
             )
-        self._marks[table.full_name] = version
+        else:
+            self._raise_mark(table, handle.version())
+        return handle
+
+    def _raise_mark(self, table: Table, version: int) -> None:
+        with self._lock:
+            self._marks[table.full_name] = max(version, self._marks.get(table.full_name, -1))
 
     def _uri(self, table: Table) -> str:
         return self._settings.table_uri(table.layer, table.name)

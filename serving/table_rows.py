@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from lakehouse.errors import BadQuery
+from lakehouse.errors import BadQuery, LakeUnreadable, SnapshotExpired
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables.model import Table
 from serving.parameters import AS_OF, SNAPSHOT, VERSION, Given, Parameter
@@ -60,9 +60,19 @@ def rows_at_version(query: TableQuery, store: Store, version: int) -> pl.DataFra
 
     Raises:
         TableMissing: The table has no such version.
+        SnapshotExpired: No snapshot that is kept names it, and its files are gone.
         LakeUnreadable: A file is missing or damaged.
     """
-    return collected(query.selection.of(store.rows_at_version(query.table, version), query.table.key), query.table)
+    table = query.table
+    try:
+        return collected(query.selection.of(store.rows_at_version(table, version), table.key), table)
+    except LakeUnreadable as error:
+        if store.is_kept(table, version):
+            raise
+        raise SnapshotExpired(
+            f"Version {version} of {table.full_name} is no longer kept",
+            mend="Ask for a snapshot, or for a version that one names",
+        ) from error
 
 
 def rows_at_snapshot(query: TableQuery, store: Store, snapshot: Snapshot) -> pl.DataFrame:

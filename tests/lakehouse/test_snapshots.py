@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.errors import InFuture, LakeUnreadable, SnapshotMissing
+from lakehouse.errors import InFuture, LakeUnreadable, SnapshotExpired, SnapshotMissing
 from lakehouse.snapshots import (
     Row,
     Snapshot,
@@ -37,9 +37,9 @@ def a_snapshot(snapshot_id: int = 1, **values: Any) -> Snapshot:
     return Snapshot(**given | values)
 
 
-def resolved(**asked: Any) -> int:
+def resolved(*, promised_from: int = 1, **asked: Any) -> int:
     published = [a_snapshot(3), a_snapshot(4), a_snapshot(5)]
-    return resolve_snapshot(published, clock=NOON + 9 * HOUR, **asked).id
+    return resolve_snapshot(published, promised_from=promised_from, clock=NOON + 9 * HOUR, **asked).id
 
 
 @pytest.mark.parametrize("values", [{}, {"last_event_at": None, "last_append_at": None, "offsets": {}}])
@@ -128,7 +128,7 @@ def test_an_unknown_id_is_refused_with_those_that_are(snapshot_id: int) -> None:
 
 
 def test_an_instant_before_the_first_is_refused_with_the_first() -> None:
-    with pytest.raises(SnapshotMissing, match=r"The oldest snapshot is 3, of 2026-03-02T15:00:00\+00:00"):
+    with pytest.raises(SnapshotMissing, match=r"from 3 to 5; 3 is of 2026-03-02T15:00:00\+00:00"):
         resolved(as_of=NOON)
 
 
@@ -139,7 +139,23 @@ def test_an_instant_to_come_is_refused() -> None:
 
 def test_before_the_first_snapshot_the_mend_is_to_refresh() -> None:
     with pytest.raises(SnapshotMissing, match="loginlake refresh"):
-        resolve_snapshot([], clock=NOON)
+        resolve_snapshot([], promised_from=1, clock=NOON)
+
+
+@pytest.mark.parametrize("asked", [{"snapshot_id": 3}, {"as_of": NOON + 3 * HOUR}])
+def test_a_snapshot_that_is_no_longer_promised_has_expired(asked: dict[str, Any]) -> None:
+    with pytest.raises(SnapshotExpired, match="Snapshot 3, .* Ask for one from 4 to 5") as expired:
+        resolved(promised_from=4, **asked)
+
+    assert expired.value.parts["oldest"] == 4
+
+
+@pytest.mark.parametrize("asked", [{"snapshot_id": 99}, {"as_of": NOON}])
+def test_the_oldest_that_is_named_is_one_that_may_be_asked_for(asked: dict[str, Any]) -> None:
+    with pytest.raises(SnapshotMissing) as missing:
+        resolved(promised_from=4, **asked)
+
+    assert missing.value.parts["oldest"] == 4
 
 
 @pytest.mark.parametrize(("hours", "oldest"), [(0, 3), (3, 3), (3.5, 3), (4, 4), (9, 5)])

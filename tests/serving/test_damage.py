@@ -15,7 +15,7 @@ from lakehouse.settings import Settings
 from lakehouse.tables import TABLES
 from tests.damage import COMMIT_DAMAGES, FILE_DAMAGES, flip, newest_file, remove_checkpoint
 from tests.serving.conftest import served_here
-from tests.serving.lakes import FIRST_PUBLISHED, SmallLake, a_login, publish_twice
+from tests.serving.lakes import FIRST_PUBLISHED, SmallLake, a_login, promise, publish_twice, settings_of
 
 IPS = "/v1/metrics/ip_activity"
 NAMED = ["silver.events", "gold.ip_activity"]
@@ -65,6 +65,21 @@ def test_a_running_server_stays_at_its_snapshot_when_the_last_commit_is_lost(
     assert readiness(client) == (200, "degraded", 2)
     assert table in client.get("/readyz").json()["detail"]
     assert rows(client) == before
+
+
+def test_a_server_that_has_seen_each_publication_does_not_go_back(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    lake = SmallLake(settings)
+    with served_here(settings) as client:
+        for published in range(1, 4):
+            lake.publish([a_login(published)], [], FIRST_PUBLISHED + timedelta(hours=published))
+            before = rows(client)
+        assert before[0] == "3"
+
+        COMMIT_DAMAGES["removed"](folder_of(settings, "gold.snapshots"))
+
+        assert rows(client) == before
+        assert readiness(client) == (200, "degraded", 3)
 
 
 @pytest.mark.parametrize("damage", COMMIT_DAMAGES.values(), ids=COMMIT_DAMAGES.keys())
@@ -168,3 +183,20 @@ def test_bronze_that_lost_its_last_commit_is_not_read_as_if_it_were_whole(
     COMMIT_DAMAGES["removed"](folder_of(settings, "bronze.raw_logs"))
 
     assert client.get(url).status_code == 503
+
+
+def test_a_version_whose_files_are_no_longer_kept_is_gone_and_no_damage(
+    client: httpx.Client, settings: Settings
+) -> None:
+    url = "/v1/tables/silver.events/rows"
+    promise(settings, 2)
+    DeltaTable(folder_of(settings, "silver.events")).vacuum(
+        retention_hours=0, enforce_retention_duration=False, dry_run=False
+    )
+
+    answer = client.get(url, params={"version": "0"})
+
+    assert answer.status_code == 410
+    assert answer.json()["type"].endswith("#snapshot-expired")
+    assert client.get(url, params={"version": "1"}).status_code == 200
+    assert readiness(client) == (200, "ready", 2)

@@ -38,7 +38,7 @@ def test_a_snapshot_that_is_no_longer_promised_is_refused_also_by_a_store_that_i
 
     assert store.snapshot() == second
     for asked in ({"snapshot_id": 1}, {"as_of": FIRST_PUBLISHED}):
-        with pytest.raises(SnapshotExpired, match="Ask for 2 or a later one"):
+        with pytest.raises(SnapshotExpired, match="Ask for one from 2 to 2"):
             store.snapshot(**asked)
 
 
