@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import MAXYEAR, MINYEAR, date, datetime
 from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame
@@ -17,7 +17,7 @@ class Span(NamedTuple):
     Attributes:
         first_event_at: The least event time of an accepted row.
         last_event_at: The largest one.
-        last_append_at: The largest append time of any row.
+        last_append_at: The largest append time of any row; one that no calendar holds is passed over.
         counted_on: The event days of the accepted rows that the metrics count.
         suspected_on: The event days of the accepted rows that a rule looks at.
     """
@@ -36,7 +36,8 @@ def span_of(events: DataFrame) -> Span:
     ends = {
         "first_event_at": F.min(event_at),
         "last_event_at": F.max(event_at),
-        "last_append_at": F.max("appended_at"),
+        # Of a topic that we did not create it is what the producer says.
+        "last_append_at": F.max(F.when(F.year("appended_at").between(MINYEAR, MAXYEAR), F.col("appended_at"))),
         "counted_on": F.collect_set(F.when(is_accepted & is_counted(), F.col("event_on"))),
         "suspected_on": F.collect_set(F.when(is_accepted & is_suspect(), F.col("event_on"))),
     }

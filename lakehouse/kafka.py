@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
@@ -14,6 +14,8 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetS
 from lakehouse.errors import BrokerFailed
 from lakehouse.offsets import Partition
 from lakehouse.settings import Settings
+
+Client = TypeVar("Client")
 
 TIMEOUT = 10.0
 PAUSE = 0.05
@@ -48,9 +50,25 @@ def spark_options(settings: Settings) -> dict[str, str]:
     return {"kafka.bootstrap.servers": settings.kafka, **{f"kafka.{name}": value for name, value in secrets.items()}}
 
 
+def client(kind: Callable[[dict[str, Any]], Client], settings: Settings, **more: Any) -> Client:
+    """A librdkafka client of that kind; it connects when first asked.
+
+    Raises:
+        BrokerFailed: An option has a value that is none.
+    """
+    try:
+        return kind(client_options(settings, **more))
+    except KafkaException as error:
+        raise BrokerFailed(
+            f"No Kafka client can be made: {error.args[0].str()}",
+            mend="Correct LOGINLAKE_KAFKA_OPTIONS",
+            kafka=settings.kafka,
+        ) from error
+
+
 def admin_client(settings: Settings) -> AdminClient:
-    """An admin client of the broker; it connects when first asked."""
-    return AdminClient(client_options(settings, log_level=0))
+    """An admin client of the broker."""
+    return client(AdminClient, settings, log_level=0)
 
 
 def ensure_topic(settings: Settings, *, partitions: int | None = None) -> None:
@@ -127,7 +145,7 @@ def first_record(settings: Settings, at: Partition, *, start: int, end: int, tim
     """
     options = {"group.id": "loginlake", "enable.auto.commit": False, "auto.offset.reset": "error"}
     reading = {"isolation.level": "read_committed", "enable.partition.eof": True, "log_level": 0}
-    consumer = Consumer(client_options(settings, **options, **reading))
+    consumer = client(Consumer, settings, **options, **reading)
     try:
         consumer.assign([TopicPartition(*at, start)])
         message = consumer.poll(timeout)

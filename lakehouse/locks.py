@@ -6,12 +6,13 @@ import fcntl
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import structlog
 
@@ -21,33 +22,39 @@ from lakehouse.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-LockName = Literal["bronze", "refresh"]
+WriterName = Literal["bronze", "refresh"]
+LockName = Literal[WriterName, "readers"]
 
-# The job of `loginlake maintain`, and how long others wait for it.
-UPKEEP = "loginlake maintain"
+# How long others wait for an upkeep.
 UPKEEP_SECONDS = 600.0
 
 log = structlog.get_logger()
 
+# The locks that this process has or is asking for. Its JVM must not open the file of one a second time: where it closes
+# that again, the system takes all of its locks on the file away.
+_ours: set[Path] = set()
+_ours_changes = threading.Lock()
+
 
 @contextmanager
-def writer_lock(spark: SparkSession, settings: Settings, name: LockName) -> Iterator[None]:
+def writer_lock(spark: SparkSession, settings: Settings, name: WriterName, *, upkeep: bool = False) -> Iterator[None]:
     """Holds the lock of bronze, or the one of everything that writes silver or gold, for the block.
 
-    An upkeep that has it is waited for: it comes by itself, and soon ends.
+    An upkeep that has it is waited for: it comes by itself, and soon ends. After an interruption the lock stays until
+    the JVM ends: there the commit that was interrupted here may go on.
 
     Raises:
         LockHeld: Another writer has it; its processes are named, and since when.
     """
     path, deadline = lock_path(settings, name), time.monotonic() + UPKEEP_SECONDS
-    with ExitStack() as held:
-        while (file := held.enter_context(_taken(spark, path))) is None:
-            refusal = _held(path, name)
-            if refusal.parts.get("job") != UPKEEP or time.monotonic() > deadline:
-                raise refusal
-            time.sleep(0.5)
+    while (file := _take(spark, path)) is None:
+        refusal = _refusal(path, name)
+        if not refusal.parts.get("upkeep") or time.monotonic() > deadline:
+            raise refusal
+        time.sleep(0.5)
+    with _held(path, file):
         file.setLength(0)
-        file.writeBytes(json.dumps(_ourselves(spark)))
+        file.writeBytes(json.dumps(_ourselves(spark) | {"upkeep": upkeep}))
         yield
 
 
@@ -58,13 +65,15 @@ def no_readers(spark: SparkSession, settings: Settings) -> Iterator[None]:
     Raises:
         LockHeld: One is at work.
     """
-    with _taken(spark, lock_path(settings, "readers")) as file:
-        if file is None:
-            raise LockHeld(
-                "An API reads this lake, and GRACE_DAYS=0 would take away the files that it has open",
-                mend="Stop it, or set LOGINLAKE_GRACE_DAYS to 1 or more",
-                name="readers",
-            )
+    path = lock_path(settings, "readers")
+    file = _take(spark, path)
+    if file is None:
+        raise LockHeld(
+            "An API reads this lake, and GRACE_DAYS=0 would take away the files that it has open",
+            mend="Stop it, or set LOGINLAKE_GRACE_DAYS to 1 or more",
+            name="readers",
+        )
+    with _held(path, file):
         yield
 
 
@@ -76,36 +85,66 @@ def reader_lock(settings: Settings) -> Iterator[None]:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = held.enter_context(path.open("ab+"))
-            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            # An upkeep that may take away what is read holds it for itself until it ends.
+            fcntl.lockf(file, fcntl.LOCK_SH)
         except OSError as error:
             log.warning("reader_not_announced", reason=error.strerror)
         yield
 
 
-def lock_path(settings: Settings, name: LockName | Literal["readers"]) -> Path:
+def refuse_in_use(settings: Settings) -> None:
+    """Refuses a lake that a job writes or an API reads just now.
+
+    Raises:
+        LockHeld: The lock of it.
+    """
+    for name in get_args(LockName):
+        path = lock_path(settings, name)
+        with suppress(FileNotFoundError), path.open("rb+") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise _refusal(path, name) from error
+
+
+def lock_path(settings: Settings, name: LockName) -> Path:
     """The lock's file: beside the tables, or in STATE where the lake is not on a file system."""
     root = settings.state if "://" in settings.root else Path(settings.root)
-    return root / "_locks" / f"{name}.lock"
+    return (root / "_locks" / f"{name}.lock").resolve()
+
+
+def _take(spark: SparkSession, path: Path) -> Any:
+    """The lock's file, open and locked in the JVM; None where another process or job has the lock."""
+    with _ours_changes:
+        if path in _ours:
+            return None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = spark._jvm.java.io.RandomAccessFile(str(path), "rw")  # type: ignore[union-attr]
+        if not file.getChannel().tryLock():
+            file.close()
+            return None
+        _ours.add(path)
+        return file
 
 
 @contextmanager
-def _taken(spark: SparkSession, path: Path) -> Iterator[Any]:
-    """The lock's file, open and locked in the JVM for the block; None where another process or job has the lock."""
-    from py4j.protocol import Py4JJavaError
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = spark._jvm.java.io.RandomAccessFile(str(path.resolve()), "rw")  # type: ignore[union-attr]
+def _held(path: Path, file: Any) -> Iterator[None]:
+    """Gives the lock back at the end of the block, unless that was interrupted."""
     try:
-        try:
-            lock = file.getChannel().tryLock()
-        except Py4JJavaError as error:
-            # This very JVM holds it: Java says so by an exception, not by None.
-            if "OverlappingFileLockException" not in str(error.java_exception):
-                raise
-            lock = None
-        yield file if lock else None
-    finally:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        _give_back(path, file)
+        raise
+    else:
+        _give_back(path, file)
+
+
+def _give_back(path: Path, file: Any) -> None:
+    with _ours_changes:
         file.close()
+        _ours.discard(path)
 
 
 def _ourselves(spark: SparkSession) -> dict[str, Any]:
@@ -119,7 +158,9 @@ def _ourselves(spark: SparkSession) -> dict[str, Any]:
     }
 
 
-def _held(path: Path, name: LockName) -> LockHeld:
+def _refusal(path: Path, name: LockName) -> LockHeld:
+    if name == "readers":
+        return LockHeld(f"An API reads the lake of {path}", mend="Stop it", name=name)
     try:
         holder = json.loads(path.read_text())
     except ValueError:  # the holder is just writing its name

@@ -82,6 +82,29 @@ def vacuum(lake: Lake, table: Table, *, hours: float | None = None) -> None:
     DeltaTable.forPath(lake.spark, lake.uri(table)).vacuum(hours)
 
 
+def remove_unneeded(lake: Lake, table: Table, *, needed: int) -> int:
+    """Removes the data files that no version from `needed` on is made of, and what crashed writers left.
+
+    The log alone decides, no time: a version can be older than a commit that took a file away from it. The caller holds
+    the lock of the table's writers: a file that is just being written is named by no commit either.
+
+    Returns:
+        How many files went.
+    """
+    folder = lake.uri(table)
+    reader = lake.spark.read.schema("add struct<path: string>, cdc struct<path: string>")
+    commits = reader.option("pathGlobFilter", "*.json").json(f"{folder}/_delta_log")
+    later = commits.where(F.left("_metadata.file_name", F.lit(20)).cast("long") > needed)
+    came = later.select(F.explode(F.array("add.path", "cdc.path")).alias("path")).where("path is not null").collect()
+    # Their names are enough: a writer makes up new ones.
+    kept = {_name(path) for path in lake.read(table, version=needed).inputFiles()} | {_name(row.path) for row in came}
+    unneeded = [path for path in _data_files(lake, folder) if _name(path) not in kept]
+    for path in unneeded:
+        file = _path(lake, path)
+        file.getFileSystem(_hadoop(lake)).delete(file, False)
+    return len(unneeded)
+
+
 def trim_log(lake: Lake, table: Table, *, needed: int) -> int:
     """Removes the commits that no version from `needed` on is made of.
 
@@ -110,6 +133,22 @@ def size_of(lake: Lake, table: Table) -> int:
     folder = _path(lake, lake.uri(table))
     summary = folder.getFileSystem(lake.newest(table).deltaLog().newDeltaHadoopConf()).getContentSummary(folder)
     return int(summary.getLength())
+
+
+def _data_files(lake: Lake, folder: str) -> list[str]:
+    """All data files below the folder of a table, those of its change feed included."""
+    listing = lake.spark.read.format("binaryFile").option("recursiveFileLookup", value=True)
+    changes = _path(lake, folder, "_change_data")
+    folders = [folder, *([str(changes)] if changes.getFileSystem(_hadoop(lake)).exists(changes) else [])]
+    return [row.path for row in listing.option("pathGlobFilter", "*.parquet").load(folders).select("path").collect()]
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _hadoop(lake: Lake) -> Any:
+    return lake.spark._jsparkSession.sessionState().newHadoopConf()
 
 
 def _condition(partitions: Sequence[Fragmented]) -> str:

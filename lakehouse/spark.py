@@ -219,8 +219,13 @@ class Lake:
         builder = builder.comment(table.grain)
         if table.partition_by:
             builder = builder.partitionedBy(*table.partition_by)
-        # Statistics of all columns are the larger part of planning small queries.
-        defaults = {"delta.checkpointInterval": "20", "delta.dataSkippingStatsColumns": ",".join(table.key)}
+        defaults = {
+            "delta.checkpointInterval": "20",
+            # Statistics of all columns are the larger part of planning small queries.
+            "delta.dataSkippingStatsColumns": ",".join(table.key),
+            # Commits go when no promised snapshot needs them (lakehouse/maintenance.py), not when they are a month old.
+            "delta.enableExpiredLogCleanup": "false",
+        }
         for name, value in (defaults | table.properties).items():
             builder = builder.property(name, value)
         builder.execute()

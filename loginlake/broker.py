@@ -49,8 +49,8 @@ def embedded_broker(settings: Settings) -> Iterator[Broker]:
         BrokerFailed: The broker does not come up; its log is named.
         JavaMissing, JarsMissing: It can't be started.
     """
+    refuse_taken(settings)
     host, port = _address(settings.kafka)
-    _refuse_taken(host, port)
     folder = settings.state.resolve() / "broker"
     folder.mkdir(parents=True, exist_ok=True)
     java = [str(java_path()), "-Xmx512m", "-Xms128m", *_class_path(settings)]
@@ -60,6 +60,25 @@ def embedded_broker(settings: Settings) -> Iterator[Broker]:
         _await_listening(process, host, port=port, folder=folder)
         log.info("broker_started", servers=settings.kafka, pid=process.pid)
         yield Broker(settings.kafka, process)
+
+
+def refuse_taken(settings: Settings) -> None:
+    """Refuses the address of the broker where something listens there.
+
+    Raises:
+        PortTaken: Something does.
+    """
+    host, port = _address(settings.kafka)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortTaken(
+                f"The broker can't listen on {host}:{port} ({error.strerror})",
+                mend="End what listens there, or set LOGINLAKE_KAFKA to another port",
+                port=port,
+            ) from error
 
 
 def _class_path(settings: Settings) -> list[str]:
@@ -75,27 +94,16 @@ def _address(servers: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _refuse_taken(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise PortTaken(
-                f"The broker can't listen on {host}:{port} ({error.strerror})",
-                mend="End what listens there, or set LOGINLAKE_KAFKA to another port",
-                port=port,
-            ) from error
-
-
 def _controller_port(folder: Path) -> int:
     """The controller's port, chosen once: it is part of what the storage was formatted with."""
     kept = folder / "controller-port"
-    if not kept.exists():
+    chosen = kept.read_text() if kept.exists() else ""
+    if not chosen:  # the first start, or the disk was full at the one before
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            kept.write_text(str(probe.getsockname()[1]))
-    return int(kept.read_text())
+            chosen = str(probe.getsockname()[1])
+        kept.write_text(chosen)
+    return int(chosen)
 
 
 def _write_properties(folder: Path, *, host: str, port: int, controller_port: int) -> Path:

@@ -14,16 +14,17 @@ from pathlib import Path
 from subprocess import Popen
 from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from rich.console import Console
 
 from lakehouse.door import stop_on_signals
-from lakehouse.errors import UsageError, VerifyFailed
+from lakehouse.errors import ProcessFailed, UsageError, VerifyFailed
+from lakehouse.locks import refuse_in_use
 from lakehouse.logs import configure_logs
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
-from loginlake.broker import embedded_broker
+from loginlake.broker import embedded_broker, refuse_taken
 from loginlake.children import child, child_failed, run_child
 from loginlake.panel import print_next, print_panel
 from loginlake.verify import verify
@@ -200,8 +201,13 @@ def await_api(settings: Settings, api: Popen[bytes], *, output: Path) -> None:
     """
     deadline = time.monotonic() + READY_SECONDS
     while not _answers(f"{url_of(settings)}/livez"):
-        if api.poll() is not None or time.monotonic() > deadline:
+        if api.poll() is not None:
             raise child_failed(api, output)
+        if time.monotonic() > deadline:
+            raise ProcessFailed(
+                f"The API does not answer at {url_of(settings)} after {READY_SECONDS:g} s",
+                mend=f"See why in {output}",
+            )
         time.sleep(0.1)
 
 
@@ -210,9 +216,14 @@ def move_aside(settings: Settings, console: Console) -> None:
 
     Raises:
         UsageError: The lake does not lie on this machine.
+        LockHeld: It is in use.
+        PortTaken: So is the broker's data, or its port.
     """
     if "://" in settings.root:
         raise UsageError(f"The lake at {settings.root} can't be moved aside", mend="Name another with LOGINLAKE_ROOT")
+    refuse_in_use(settings)
+    if not settings.kafka_is_given:
+        refuse_taken(settings)
     stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
     for folder in (Path(settings.root), settings.state / "broker"):
         if folder.exists():
@@ -259,8 +270,9 @@ def log_folder(settings: Settings) -> Path:
 
 
 def _answers(url: str) -> bool:
+    # Not by a proxy that the environment names: it is our own address.
     try:
-        with urlopen(url, timeout=2.0) as answer:  # noqa: S310 (our own address)
+        with build_opener(ProxyHandler({})).open(url, timeout=2.0) as answer:
             return bool(answer.status == 200)
     except (URLError, OSError):
         return False

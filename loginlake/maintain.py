@@ -12,7 +12,7 @@ import structlog
 from gold.job import publish_snapshot
 from lakehouse.errors import LockHeld
 from lakehouse.locks import no_readers, writer_lock
-from lakehouse.maintenance import compacted, fragmented, size_of, trim_log, vacuum
+from lakehouse.maintenance import compacted, fragmented, remove_unneeded, size_of, trim_log, vacuum
 from lakehouse.settings import Settings
 from lakehouse.snapshots import PROMISED_FROM, Snapshot, oldest_needed, snapshot_from_row
 from lakehouse.spark import Lake
@@ -89,7 +89,7 @@ def maintain(lake: Lake, settings: Settings, *, clock: Clock = lambda: datetime.
         LockHeld: Another job writes silver or gold; or nothing is to be kept for readers and one is there.
     """
     with ExitStack() as held:
-        held.enter_context(writer_lock(lake.spark, settings, "refresh"))
+        held.enter_context(writer_lock(lake.spark, settings, "refresh", upkeep=True))
         if settings.grace_days == 0:
             held.enter_context(no_readers(lake.spark, settings))
         return [*_maintain_published(lake, settings, clock), *_maintain_bronze(lake, settings)]
@@ -108,24 +108,28 @@ def _maintain_published(lake: Lake, settings: Settings, clock: Clock) -> list[Up
     snapshots = published(lake)
     if snapshots:
         now = max(clock(), snapshots[-1].at)
-        _remove_expired(lake, horizon(snapshots, settings, now), tables, now=now)
+        _remove_expired(lake, horizon(snapshots, settings, now), tables)
     return [
         Upkeep(table.full_name, files, size, size_of(lake, table))
         for table, files, size in zip(tables, small, before, strict=True)
     ]
 
 
-def _remove_expired(lake: Lake, held: Horizon, tables: Sequence[Table], *, now: datetime) -> None:
+def _remove_expired(lake: Lake, held: Horizon, tables: Sequence[Table]) -> None:
     """Says which snapshots are no longer promised, and only then removes what those alone need."""
-    if lake.table_property(SNAPSHOTS, KEPT_FROM) == str(held.kept.id):
+    # What has gone does not come back where the promise is made longer.
+    already = int(lake.table_property(SNAPSHOTS, KEPT_FROM) or 1)
+    promised = str(max(already, held.promised.id))
+    if held.kept.id <= already and lake.table_property(SNAPSHOTS, PROMISED_FROM) == promised:
         return
-    lake.set_property(SNAPSHOTS, name=PROMISED_FROM, value=str(held.promised.id))
-    hours = (now - held.kept.at) / timedelta(hours=1)
-    for table in tables:
-        vacuum(lake, table, hours=hours)
-        trim_log(lake, table, needed=_needed_version(lake, table, held))
-    lake.set_property(SNAPSHOTS, name=KEPT_FROM, value=str(held.kept.id))
-    log.info("expired", promised_from=held.promised.id, kept_from=held.kept.id)
+    lake.set_property(SNAPSHOTS, name=PROMISED_FROM, value=promised)
+    if held.kept.id > already:
+        for table in tables:
+            needed = _needed_version(lake, table, held)
+            remove_unneeded(lake, table, needed=needed)
+            trim_log(lake, table, needed=needed)
+        lake.set_property(SNAPSHOTS, name=KEPT_FROM, value=str(held.kept.id))
+    log.info("expired", promised_from=promised, kept_from=max(already, held.kept.id))
 
 
 def _needed_version(lake: Lake, table: Table, held: Horizon) -> int:
@@ -141,7 +145,7 @@ def _maintain_bronze(lake: Lake, settings: Settings) -> list[Upkeep]:
         return []
     before = size_of(lake, RAW_LOGS)
     try:
-        with writer_lock(lake.spark, settings, "bronze"):
+        with writer_lock(lake.spark, settings, "bronze", upkeep=True):
             small = compacted(lake, RAW_LOGS)
             vacuum(lake, RAW_LOGS, hours=24.0 * settings.grace_days)
             trim_log(lake, RAW_LOGS, needed=lake.version(RAW_LOGS) if settings.grace_days == 0 else 0)

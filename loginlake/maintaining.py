@@ -39,16 +39,19 @@ def maintain(
     pace = seconds(every) if every else None
     with spark_job("maintain") as lake:
         from loginlake import maintain as upkeep
+        from loginlake.pipeline import maintain_if_free
 
         if dry_run:
             _print(upkeep.planned(lake), json=json)
             return
+        if pace is None:
+            _print(upkeep.maintain(lake, lake.settings), json=json)
+            return
         with stop_on_signals() as stop:
             while not stop.is_set():
                 started = time.monotonic()
-                _print(upkeep.maintain(lake, lake.settings), json=json)
-                if pace is None:
-                    return
+                if done := maintain_if_free(lake, lake.settings):
+                    _print(done, json=json)
                 stop.wait(max(0.0, started + pace - time.monotonic()))
 
 

@@ -18,7 +18,7 @@ from lakehouse.locks import writer_lock
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.spark import Lake
-from loginlake.maintain import maintain
+from loginlake.maintain import Upkeep, maintain
 from silver.job import append_events
 from silver.rebuild import rewrite_events
 from silver.redrive import Redriven, redrive_events
@@ -132,12 +132,13 @@ def refresh_if_free(lake: Lake, settings: Settings) -> Snapshot | None:
         return None
 
 
-def maintain_if_free(lake: Lake, settings: Settings) -> None:
-    """Maintains the lake; where that must wait for a reader or another job, the next time will do."""
+def maintain_if_free(lake: Lake, settings: Settings) -> list[Upkeep]:
+    """What `maintain` does; where that must wait for a reader or another job, the next time will do."""
     try:
-        maintain(lake, settings)
+        return maintain(lake, settings)
     except LockHeld as held:
         log.warning("not_maintained", reason=held.what)
+        return []
 
 
 def run_until(

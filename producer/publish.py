@@ -12,7 +12,7 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from lakehouse.errors import Undelivered
-from lakehouse.kafka import client_options, ensure_topic
+from lakehouse.kafka import client, ensure_topic
 from lakehouse.settings import Settings
 from producer.records import Record
 
@@ -93,16 +93,15 @@ class Outbox:
         self._topic = settings.topic
         self._ledger = ledger
         self._timeout_seconds = timeout_seconds
-        self._producer = Producer(
-            client_options(
-                settings,
-                **BATCHING,
-                **{
-                    "message.timeout.ms": int(timeout_seconds * 1000),
-                    # Without a ledger nobody asks where a record went: only losses are worth a call.
-                    "delivery.report.only.error": ledger is None,
-                },
-            )
+        self._producer = client(
+            Producer,
+            settings,
+            **BATCHING,
+            **{
+                "message.timeout.ms": int(timeout_seconds * 1000),
+                # Without a ledger nobody asks where a record went: only losses are worth a call.
+                "delivery.report.only.error": ledger is None,
+            },
         )
         self._produce = self._producer.produce
 

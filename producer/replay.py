@@ -131,7 +131,7 @@ def _names_in(value: bytes) -> _Named:
     """What can be read; a line that is broken has no names here, and its verdict in silver."""
     try:
         return _named.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _Named()
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -123,8 +123,7 @@ class BrokerWatch:
             appended = [self._appended[first.start_at] for first in firsts if first.start_at in self._appended]
         if not appended:
             return 0.0
-        behind = self._clock() - datetime.fromtimestamp(min(appended) / 1000, UTC)
-        return max(0.0, round(behind.total_seconds(), 3))
+        return max(0.0, round(self._clock().timestamp() - min(appended) / 1000, 3))
 
     def _wait_for(self, firsts: set[_First]) -> None:
         unknown = {first for first in firsts if not self._is_known(first)}
@@ -149,6 +148,7 @@ class BrokerWatch:
                 self._tell(None)
             except BrokerFailed as error:
                 self._tell(error.what)
+                self._let_go()
             with self._changed:
                 self._changed.wait_for(lambda: self._stopped or bool(self._wanted), timeout=LOOK_EVERY)
 
@@ -157,6 +157,12 @@ class BrokerWatch:
         if (failure is None) != (self._failure is None):
             log.warning("broker_does_not_answer", reason=failure) if failure else log.info("broker_answers")
         self._failure = failure
+
+    def _let_go(self) -> None:
+        """Lets the answers that wait for a record go on without it."""
+        with self._changed:
+            self._wanted.clear()
+            self._changed.notify_all()
 
     def _look(self) -> None:
         bounds = partition_bounds(self._settings)
@@ -168,14 +174,12 @@ class BrokerWatch:
         """Reads the records that answers wait for."""
         with self._changed:
             wanted = frozenset(self._wanted)
-        try:
-            for first in wanted:
-                record = first_record(self._settings, first.at, start=first.start, end=first.end, timeout=READ_TIMEOUT)
-                self._remember(first, record)
-        finally:
-            with self._changed:
-                self._wanted -= wanted
-                self._changed.notify_all()
+        for first in wanted:
+            record = first_record(self._settings, first.at, start=first.start, end=first.end, timeout=READ_TIMEOUT)
+            self._remember(first, record)
+        with self._changed:
+            self._wanted -= wanted
+            self._changed.notify_all()
 
     def _remember(self, first: _First, record: Record | None) -> None:
         """Keeps what never changes: when the first record was appended, or that there is none below an end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import MAXYEAR, MINYEAR
 from typing import Any
 
 import msgspec
@@ -60,9 +61,13 @@ def media_type(asked: str | None, accept: str | None) -> str:
 
 
 def json_rows(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON values: integers beyond 2^53 as text; what is not finite becomes null when encoded."""
+    """Rows as JSON values: integers beyond 2^53 and instants beyond the calendar as text.
+
+    What is not finite becomes null when encoded.
+    """
     longs = [name for name, type_ in rows.schema.items() if type_ == pl.Int64 and _is_large(rows[name])]
-    dicts = rows.to_dicts()
+    far = [name for name, type_ in rows.schema.items() if type_ == pl.Datetime and _is_far(rows[name])]
+    dicts = rows.with_columns(pl.col(far).dt.to_string(CSV_INSTANT)).to_dicts()
     for row in dicts:
         for name in longs:
             value = row[name]
@@ -93,7 +98,11 @@ def _range(part: str) -> Range:
 
 
 def _is_large(values: pl.Series) -> bool:
-    return bool((values.abs() > LARGEST_EXACT).any())
+    return not values.is_between(-LARGEST_EXACT, LARGEST_EXACT).all()
+
+
+def _is_far(values: pl.Series) -> bool:
+    return not values.dt.year().is_between(MINYEAR, MAXYEAR).all()
 
 
 def _flat(name: str, type_: pl.DataType) -> pl.Expr:

@@ -63,8 +63,8 @@ SNAPSHOT_EXPIRED = Kind(
     "snapshot-expired",
     410,
     "Snapshot expired",
-    "The snapshot is older than what is kept for time travel; `oldest` is the first that is kept. Or no snapshot that is "
-    "kept names the version, and its files are gone.",
+    "The snapshot is older than what is kept for time travel; `oldest` is the first that is kept. Or no kept snapshot "
+    "names the version, and its files are gone.",
 )
 METHOD_NOT_ALLOWED = Kind(
     "method-not-allowed", 405, "Method not allowed", "The path is there, but not for that method."

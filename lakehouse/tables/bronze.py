@@ -38,6 +38,7 @@ RAW_LOGS = Table(
     ),
     properties={
         "delta.appendOnly": "true",
+        "delta.enableExpiredLogCleanup": "true",
         "delta.logRetentionDuration": "interval 2 days",
         "delta.deletedFileRetentionDuration": "interval 2 days",
         "delta.dataSkippingStatsColumns": "topic,partition,offset,ingested_at",

@@ -16,6 +16,7 @@ from lakehouse.locks import writer_lock
 from lakehouse.snapshots import Snapshot
 from lakehouse.spark import Lake
 from lakehouse.tables import SNAPSHOT_TABLES
+from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import DETECTIONS, IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
@@ -40,12 +41,16 @@ def a_burst(first: int, at: str, count: int = 7) -> list[dict[str, Any]]:
     return [a_failure(offset, event_at=at) for offset in range(first, first + count)]
 
 
+class Stopped(Exception):  # noqa: N818 (it stands for no error, but for the end of a job amid its work)
+    """Raised in the middle of a job."""
+
+
 class StoppingLake(Lake):
     """Writes the base, and is stopped before the other tables are."""
 
     def replace_days(self, table: Table, rows: DataFrame, *, days: Sequence[date]) -> None:
         if table != PAIR_ACTIVITY:
-            raise KeyboardInterrupt
+            raise Stopped
         super().replace_days(table, rows, days=days)
 
 
@@ -161,13 +166,25 @@ def test_keys_that_became_empty_are_deleted(lake: Lake) -> None:
     assert rows_of(lake, DETECTIONS) == []
 
 
+def test_a_record_from_beyond_the_calendar_stops_no_refresh(lake: Lake) -> None:
+    append_batch(lake, [a_failure(0)])
+    sent = lake.read(RAW_LOGS).withColumn("offset", F.lit(1).cast("long"))
+    lake.append(RAW_LOGS, sent.withColumn("appended_at", F.timestamp_micros(F.lit(1_772_000_000_000_000_000))))
+
+    snapshot = refresh(lake, lake.settings)
+
+    assert snapshot.offsets == {("logs", 0): 2}
+    assert snapshot.last_append_at == a_failure(0)["appended_at"]
+    assert follows_from_bronze(lake)
+
+
 def test_what_a_crashed_refresh_left_is_computed_again(lake: Lake) -> None:
     append_batch(lake, [a_failure(0)])
     refresh(lake, lake.settings)
     append_batch(lake, [a_failure(1), a_failure(2)], number=1)
     refine(lake, lake.settings)
     stopping = StoppingLake(lake.spark, lake.settings)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped):
         publish(stopping, lake.settings)
     assert lake.version(PAIR_ACTIVITY) > last_snapshot(lake).versions[PAIR_ACTIVITY.full_name]
 

@@ -144,7 +144,7 @@ def test_before_the_first_snapshot_the_mend_is_to_refresh() -> None:
 
 @pytest.mark.parametrize("asked", [{"snapshot_id": 3}, {"as_of": NOON + 3 * HOUR}])
 def test_a_snapshot_that_is_no_longer_promised_has_expired(asked: dict[str, Any]) -> None:
-    with pytest.raises(SnapshotExpired, match="Snapshot 3, .* Ask for one from 4 to 5") as expired:
+    with pytest.raises(SnapshotExpired, match=r"Snapshot 3, .* Ask for one from 4 to 5") as expired:
         resolved(promised_from=4, **asked)
 
     assert expired.value.parts["oldest"] == 4

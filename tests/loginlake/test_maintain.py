@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,13 +16,14 @@ from lakehouse.errors import LockHeld
 from lakehouse.locks import reader_lock
 from lakehouse.maintenance import FRAGMENTS
 from lakehouse.settings import Settings
+from lakehouse.snapshots import PROMISED_FROM
 from lakehouse.spark import Lake
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import IP_ACTIVITY, SNAPSHOTS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
-from loginlake.maintain import maintain, planned, published
+from loginlake.maintain import KEPT_FROM, maintain, planned, published
 from loginlake.pipeline import refresh
 from loginlake.verify import verify
 from serving.store import Store
@@ -112,6 +114,38 @@ def test_what_a_promised_snapshot_needs_stays(fragmented_lake: Lake) -> None:
     assert {number: store_rows(lake, number) for number in answers} == answers
 
 
+def test_what_a_promised_snapshot_needs_stays_also_just_after_it_was_superseded(lake: Lake) -> None:
+    append_batch(lake, [a_raw_login(0)])
+    refresh(lake, lake.settings)
+    before = store_rows(lake, 1)
+    append_batch(lake, [a_raw_login(1)], number=1)
+    refresh(lake, lake.settings)
+
+    maintain(lake, lake.settings)
+
+    assert store_rows(lake, 1) == before != store_rows(lake, 2)
+
+
+def test_what_a_promised_snapshot_needs_stays_however_old_its_files_are(fragmented_lake: Lake) -> None:
+    answers = {snapshot.id: store_rows(fragmented_lake, snapshot.id) for snapshot in published(fragmented_lake)[1:]}
+    for file in Path(fragmented_lake.uri(IP_ACTIVITY.table)).rglob("*.parquet"):
+        os.utime(file, (0, 0))
+
+    lake = maintained(fragmented_lake, after=timedelta(0), promise_days=1)
+
+    assert min(int(lake.table_property(SNAPSHOTS, name)) for name in (PROMISED_FROM, KEPT_FROM)) == 2
+    assert {number: store_rows(lake, number) for number in answers} == answers
+
+
+def test_a_longer_promise_does_not_promise_what_has_gone(fragmented_lake: Lake) -> None:
+    lake = maintained(fragmented_lake, after=timedelta(0))
+    kept = lake.table_property(SNAPSHOTS, KEPT_FROM)
+
+    lake = maintained(lake, after=timedelta(0), promise_days=30, grace_days=30)
+
+    assert lake.table_property(SNAPSHOTS, PROMISED_FROM) == lake.table_property(SNAPSHOTS, KEPT_FROM) == kept
+
+
 def test_a_snapshot_older_than_the_promise_is_refused_and_its_files_go(fragmented_lake: Lake) -> None:
     before = file_names(fragmented_lake, IP_ACTIVITY.table)
 
@@ -120,7 +154,7 @@ def test_a_snapshot_older_than_the_promise_is_refused_and_its_files_go(fragmente
 
     named = {Path(uri).name for uri in lake.read(IP_ACTIVITY.table).inputFiles()}
     assert file_names(lake, IP_ACTIVITY.table) == named < before
-    assert json.loads(lake.table_property(SNAPSHOTS, "loginlake.promisedFrom")) == published(lake)[-1].id
+    assert json.loads(lake.table_property(SNAPSHOTS, PROMISED_FROM)) == published(lake)[-1].id
     assert verify(lake.settings, Store(lake.settings)).ok
 
 
@@ -130,7 +164,7 @@ def test_files_of_an_expired_snapshot_stay_for_the_grace(fragmented_lake: Lake) 
     lake = maintained(fragmented_lake, after=DAY, grace_days=30)
 
     assert before <= files(lake, IP_ACTIVITY.table)
-    assert lake.table_property(SNAPSHOTS, "loginlake.promisedFrom") == str(published(lake)[-1].id)
+    assert lake.table_property(SNAPSHOTS, PROMISED_FROM) == str(published(lake)[-1].id)
 
 
 def test_commits_that_no_kept_version_is_made_of_go(maintained_lake: Lake) -> None:

@@ -57,7 +57,11 @@ def test_a_line_of_format_login_is_sent_as_it_is_with_its_format_and_keyed_by_us
     assert replayed(line + b"\n", "login") == [Record(b"ann", line, [("format", b"login")], b"e1")]
 
 
-@pytest.mark.parametrize("line", [b"no json", b'{"event_id":1,"username":"ann"}', b"[]", b"\xff\xfe", b"", b"{}"])
+@pytest.mark.parametrize(
+    "line",
+    [b"no json", b'{"event_id":1,"username":"ann"}', b"[]", b"\xff\xfe", b"", b"{}", b'{"x":' * 100_000],
+    ids=lambda line: repr(line[:12]),
+)
 def test_a_line_that_names_no_user_is_sent_without_key(replayed, line: bytes) -> None:
     assert replayed(line + b"\n", "login") == [Record(None, line, [("format", b"login")])]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -58,6 +60,13 @@ def test_behind_is_the_age_of_the_first_record_that_is_not_covered(broker: Produ
     assert freshness.members()["complete"] is True
 
 
+def test_a_record_from_beyond_the_calendar_is_not_behind(broker: Producer, watching) -> None:
+    broker.produce("logs", b"{}", partition=0, timestamp=1_772_000_000_000_000)
+    assert broker.flush(10) == 0
+
+    assert watching().freshness(a_snapshot({})).behind_seconds == 0
+
+
 def test_behind_is_zero_where_all_is_covered(broker: Producer, watching) -> None:
     send(broker, 30, 20)
     watch = watching()
@@ -82,12 +91,26 @@ def test_behind_is_unknown_without_a_broker() -> None:
         watch.stop()
 
 
+def test_behind_is_unknown_with_options_that_make_no_client_and_the_watch_goes_on() -> None:
+    options = {"security.protocol": "nope"}
+    watch = BrokerWatch(Settings(kafka="127.0.0.1:9", kafka_options=options, _env_file=None), lambda: NOW)
+    watch.start()
+    try:
+        assert watch.freshness(a_snapshot({("logs", 0): 5})).behind_seconds is None
+        assert "broker-watch" in {thread.name for thread in threading.enumerate()}
+    finally:
+        watch.stop()
+
+
 def test_behind_stays_at_the_first_record_while_more_arrive(broker: Producer, watching) -> None:
     send(broker, 30, 20)
     watch = watching()
     before = watch.freshness(a_snapshot({("logs", 0): 1})).behind_seconds
 
     send(broker, 10)
-    later = watching()
+    deadline = time.monotonic() + 10
+    while watch.ends()[("logs", 0)] != 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
-    assert later.freshness(a_snapshot({("logs", 0): 1})).behind_seconds == before == 20
+    assert watch.freshness(a_snapshot({("logs", 0): 1})).behind_seconds == before == 20

@@ -25,6 +25,17 @@ def test_json_has_text_for_integers_that_a_double_can_not_hold_and_null_for_what
     assert [row["at"] for row in decoded] == ["2026-03-02T00:00:00Z", "2026-03-02T01:02:03.000004Z", None, None]
 
 
+def test_json_has_text_for_the_least_integer_also_where_it_stands_alone() -> None:
+    assert json_rows(pl.DataFrame({"n": [-(2**63)]})) == [{"n": str(-(2**63))}]
+
+
+def test_an_instant_that_no_calendar_holds_is_text_in_both() -> None:
+    rows = pl.DataFrame({"at": [1_772_000_000_000_000_000, 0]}).cast({"at": pl.Datetime("us", "UTC")})
+
+    assert [row["at"] for row in json_rows(rows)] == csv(rows).decode().splitlines()[1:]
+    assert json_rows(rows)[0]["at"].startswith("+58122-")
+
+
 def test_csv_keeps_integers_and_leaves_empty_what_is_not_finite() -> None:
     assert csv(ROWS).decode().splitlines() == [
         "n,rate,at",
