@@ -3,6 +3,7 @@
 A rule judges one day at a time, from the events of the day before, the day itself and the day after. So what it
 finds for a day depends on these three days alone, whoever computes it and however much else is at hand: the state
 of a rule reaches back at most to the start of the day before, and a detection ends at the latest with the day after.
+What goes on for longer is a detection of its own on the third day and on each one after it.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import tomllib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 
+from lakehouse.errors import UsageError
 from lakehouse.tables.gold import DETECTIONS
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 # A detection of a day depends on the events of this many days before and after it.
 REACH_DAYS = 1
 EVIDENCE_POSITIONS = 100
+# Minutes; see `detection_id`.
+SHORTEST_WINDOW = 60
 NEEDED = ("src_ip", "event_at", "event_on", "times", "username", "topic", "partition", "offset")
 
 
@@ -74,8 +78,18 @@ class Failure:
 
 
 def load_rule(conf: Path) -> BruteForceIp:
-    """The rule with the thresholds of `detections.toml` in the folder."""
-    return BruteForceIp(**tomllib.loads((conf / "detections.toml").read_text())["brute_force_ip"])
+    """The rule with the thresholds of `detections.toml` in the folder.
+
+    Raises:
+        UsageError: Its window is shorter than the hour that a detection's id names.
+    """
+    rule = BruteForceIp(**tomllib.loads((conf / "detections.toml").read_text())["brute_force_ip"])
+    if rule.window_minutes < SHORTEST_WINDOW:
+        raise UsageError(
+            f"detections.toml gives brute_force_ip a window of {rule.window_minutes:g} minutes",
+            mend=f"Make it {SHORTEST_WINDOW} or more: two detections of one hour would have the same id",
+        )
+    return rule
 
 
 def suspects(events: Any, rule: BruteForceIp) -> Any:
@@ -121,9 +135,8 @@ def detections_of(src_ip: str, failures: Sequence[Failure], rule: BruteForceIp) 
     found = []
     for day in sorted({failure.at.date() for failure in failures}):
         near = [f for f in failures if abs((f.at.date() - day).days) <= REACH_DAYS]
-        found += [
-            _detection(src_ip, near, rule, hits=chain) for chain in _chains(near, rule) if chain[0].at.date() == day
-        ]
+        hits_of_day = (_hits_of_day(chain, day, rule) for chain in _chains(near, rule))
+        found += [_detection(src_ip, near, rule, hits=hits) for hits in hits_of_day if hits]
     return found
 
 
@@ -161,6 +174,18 @@ def _chains(failures: Sequence[Failure], rule: BruteForceIp) -> list[list[Failur
         else:
             chains.append([hit])
     return chains
+
+
+def _hits_of_day(chain: list[Failure], day: date, rule: BruteForceIp) -> list[Failure]:
+    """The hits of a chain that are a detection of the day: all if it began then, none if it began the day before.
+
+    If it may have begun before all that is looked at, those of the day itself: such a chain has a hit within a window
+    from there, which is missed where it needs what lies before, and then another one within a second window.
+    """
+    began, looked_at_from = chain[0].at, datetime.combine(day - timedelta(days=REACH_DAYS), time(), UTC)
+    if began.date() == day:
+        return chain
+    return [hit for hit in chain if hit.at.date() == day] if began < looked_at_from + 2 * rule.window else []
 
 
 def _detection(src_ip: str, failures: Sequence[Failure], rule: BruteForceIp, *, hits: list[Failure]) -> dict[str, Any]:

@@ -59,12 +59,18 @@ def detections_of(failures: Iterable[tuple[Any, ...]], rule: Thresholds) -> Iter
 
 
 def _of_address(src_ip: str, failures: Sequence[Failed], rule: Thresholds) -> Iterator[dict[str, Any]]:
-    """Each day is judged from the day before, itself and the day after."""
-    instants = [failed.at for failed in failures]
+    """Each day is judged from the day before, itself and the day after; what began before these is one of the day."""
+    instants, window = [failed.at for failed in failures], timedelta(minutes=rule.window_minutes)
     for day in sorted({at.date() for at in instants}):
-        near = failures[bisect_left(instants, _midnight(day) - DAY) : bisect_left(instants, _midnight(day) + 2 * DAY)]
-        for hits in _together(_hits(near, rule), timedelta(minutes=rule.window_minutes)):
-            if near[hits[0]].at.date() == day:
+        first, end = _midnight(day) - DAY, _midnight(day) + 2 * DAY
+        near = failures[bisect_left(instants, first) : bisect_left(instants, end)]
+        for hits in _together(_hits(near, rule), window):
+            began = near[hits[0]].at
+            if began < first + 2 * window:
+                hits = [number for number in hits if near[number].at.date() == day]  # noqa: PLW2901
+            elif began.date() != day:
+                continue
+            if hits:
                 yield _detection(src_ip, near, hits, rule)
 
 

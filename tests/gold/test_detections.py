@@ -4,12 +4,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gold.transforms.detections import BruteForceIp, Failure, detections_of, load_rule
 from lakehouse.conf import conf_folder
+from lakehouse.errors import UsageError
 from lakehouse.settings import Settings
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -94,6 +96,28 @@ def test_an_attack_across_midnight_is_one_detection_of_the_day_it_began() -> Non
 
     assert detection["fired_on"] == NOON.date()
     assert detection["last_at"] > NOON.replace(hour=23, minute=59, second=59)
+
+
+@pytest.mark.parametrize("minutes", [2, 3])
+def test_an_attack_that_goes_on_for_days_is_told_on_each_of_them(minutes: int) -> None:
+    days = 6
+    steady = failures([60.0 * minutes * number for number in range(days * 24 * 60 // minutes)])
+
+    told = [
+        detection["fired_on"] + timedelta(days=later)
+        for detection in found(steady)
+        for later in range((detection["last_at"].date() - detection["fired_on"]).days + 1)
+    ]
+
+    assert told == [NOON.date() + timedelta(days=day) for day in range(days + 1)]
+
+
+def test_a_window_shorter_than_the_hour_that_an_id_names_is_refused(tmp_path: Path) -> None:
+    shipped = (conf_folder(Settings(_env_file=None)) / "detections.toml").read_text()
+    (tmp_path / "detections.toml").write_text(shipped.replace("window_minutes = 60", "window_minutes = 59"))
+
+    with pytest.raises(UsageError, match="60 or more"):
+        load_rule(tmp_path)
 
 
 def test_what_is_found_for_a_day_depends_on_its_neighbours_alone() -> None:

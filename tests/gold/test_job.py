@@ -41,7 +41,7 @@ def a_burst(first: int, at: str, count: int = 7) -> list[dict[str, Any]]:
     return [a_failure(offset, event_at=at) for offset in range(first, first + count)]
 
 
-class Stopped(Exception):  # noqa: N818 (it stands for no error, but for the end of a job amid its work)
+class Stopped(Exception):
     """Raised in the middle of a job."""
 
 
