@@ -80,7 +80,7 @@ def publish_versions(
     lake: Lake, last: Snapshot | None, span: Span, *, clock: Callable[[], datetime]
 ) -> Snapshot | None:
     """Publishes the tables as they are now; None where they are those of the last snapshot."""
-    snapshot = next_snapshot(lake, last, span, at=next_instant(last, clock=clock()))
+    snapshot = next_snapshot(lake, last, span, clock=clock)
     if not snapshot.offsets or (last is not None and snapshot.versions == last.versions):
         return None
     # One partition: Spark would write a file without rows for each other one, which no version names.
@@ -139,18 +139,19 @@ def changed_events(lake: Lake, last: Snapshot | None, silver_version: int) -> Da
         return None
 
 
-def next_snapshot(lake: Lake, last: Snapshot | None, span: Span, *, at: datetime) -> Snapshot:
+def next_snapshot(lake: Lake, last: Snapshot | None, span: Span, *, clock: Callable[[], datetime]) -> Snapshot:
     """The snapshot of all tables as they are now."""
     covered = read_progress(lake)
     return Snapshot(
         id=last.id + 1 if last else 1,
-        at=at,
         versions={table.full_name: lake.version(table) for table in SNAPSHOT_TABLES},
         offsets=covered.offsets,
         last_event_at=_later(last.last_event_at if last else None, span.last_event_at),
         last_append_at=_later(last.last_append_at if last else None, span.last_append_at),
         # A commit of silver that read nothing new, such as that of a redrive, does not name them.
         enrichment=covered.enrichment or (last.enrichment if last else {}),
+        # Read last: who asks for this instant before the snapshot is published is given the one before.
+        at=next_instant(last, clock=clock()),
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,18 +73,31 @@ def _checked(coordinate: str, sha256: str, progress: Callable[[str], None]) -> P
     from jgo.maven import MavenContext
 
     artifact = MavenContext(timeout=60).create_dependency(coordinate).artifact
-    for _ in range(2):
-        if not artifact.cached_path.exists():
-            progress(coordinate)
-        jar = _fetched(artifact, coordinate)
-        if _sha256(jar) == sha256:
-            return jar
-        jar.unlink()
+    path: Path = artifact.cached_path
+    if path.exists() and _sha256(path) == sha256:
+        return path
+    with _one_at_a_time(path):
+        for _ in range(2):
+            if not path.exists():
+                progress(coordinate)
+            jar = _fetched(artifact, coordinate)
+            if _sha256(jar) == sha256:
+                return jar
+            jar.unlink()
     raise JarsMissing(
         f"The jar of {coordinate} differs from the lock, even when fetched anew",
         mend=f"Find out why before you trust it; the expected sha256 is {sha256}",
         coordinate=coordinate,
     )
+
+
+@contextmanager
+def _one_at_a_time(jar: Path) -> Iterator[None]:
+    """Waits while another process fetches that jar, which writes it in place."""
+    jar.parent.mkdir(parents=True, exist_ok=True)
+    with jar.with_suffix(".fetching").open("a") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        yield
 
 
 def _fetched(artifact: Any, coordinate: str) -> Path:

@@ -109,7 +109,8 @@ def query(  # noqa: PLR0913 - each parameter is an option of the command
     from lakehouse.tables import METRICS_BY_NAME
 
     options = {"every": every, "from": since, "to": until, "order_by": order_by, "version": version}
-    pairs = _given_pairs(**options, as_of=as_of, snapshot=snapshot) + [_condition(text) for text in where or []]
+    options |= {"as_of": as_of, "snapshot": snapshot}
+    pairs = _given_pairs(**options) + [_condition(text, options={*options, "limit"}) for text in where or []]
     rows_of = _metric_rows if name in METRICS_BY_NAME else _table_rows
     rows = rows_of(name, pairs, limit=_at_most(limit, form), store=store)
     if limit is None and form == "table" and rows.height > ROWS_SHOWN:
@@ -187,10 +188,12 @@ def _given_pairs(**options: str | None) -> Pairs:
     return [(option, text) for option, text in options.items() if text is not None]
 
 
-def _condition(text: str) -> tuple[str, str]:
+def _condition(text: str, *, options: set[str]) -> tuple[str, str]:
     column, equals, value = text.partition("=")
     if not equals:
         raise BadQuery(f"--where {text!r} has no =", mend="Write --where COLUMN=VALUE")
+    if column in options:
+        raise BadQuery(f"{column} is no column", mend=f"Give it as --{column.replace('_', '-')}")
     return column, value
 
 

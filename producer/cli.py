@@ -153,10 +153,10 @@ def _span(start: str | None, *, days: int, rate: float | None) -> tuple[datetime
     except ValueError as error:
         raise UsageError(f"--start {start} is no instant", mend="Write it like 2026-03-01T08:00:00Z") from error
     begins = begins.replace(tzinfo=begins.tzinfo or UTC)
-    ends = begins if rate else begins + timedelta(days=days)
-    if ends > now:
+    span = timedelta(0 if rate else days)
+    if begins > now - span:
         raise UsageError(f"What starts at {start} ends in the future", mend="Start earlier, or ask for fewer --days")
-    return begins, ends
+    return begins, begins + span
 
 
 def _generated(

@@ -90,7 +90,10 @@ def given(pairs: Iterable[tuple[str, str]], takes: Iterable[Parameter[Any]]) -> 
 
 def _parsed(parameter: Parameter[Value], text: str) -> Value:
     try:
+        text.encode()
         return parameter.parse(text)
+    except UnicodeEncodeError as error:  # bytes of a command line that are no text
+        raise BadQuery(f"{parameter.name} is no UTF-8", mend="Write it in UTF-8", parameter=parameter.name) from error
     except BadQuery as error:
         raise BadQuery(f"{parameter.name}: {error.what}", mend=error.mend, parameter=parameter.name) from error
 

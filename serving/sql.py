@@ -43,7 +43,7 @@ def sql_answer(statement: str, store: Store, snapshot: Snapshot) -> pl.DataFrame
         raise LakeUnreadable(
             f"A table can't be read ({type(error).__name__})", mend="Run `loginlake verify` to see what is damaged"
         ) from error
-    except pl.exceptions.PolarsError as error:
+    except (UnicodeEncodeError, pl.exceptions.PolarsError) as error:
         reason = str(error).partition("\n")[0]
         tables = ", ".join(name for name in sorted(frames) if "." not in name)
         raise BadQuery(f"That SQL can't be answered: {reason}", mend=f"The tables are {tables}") from error

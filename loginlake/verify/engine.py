@@ -60,6 +60,17 @@ class Watched:
             raise
 
 
+@contextmanager
+def _computing() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise EngineFailed(
+            f"DuckDB could not compute the lake again: {str(error).splitlines()[0]}",
+            mend="See that the folder for temporary files has room (TMPDIR names another)",
+        ) from error
+
+
 class Engine:
     """A DuckDB of its own, on disk so that memory bounds no lake."""
 
@@ -72,23 +83,28 @@ class Engine:
         Raises:
             EngineFailed: It could not be run.
         """
-        try:
+        with _computing():
             self._connection.execute(statement)
-        except duckdb.Error as error:
-            raise EngineFailed(
-                f"DuckDB could not compute the lake again: {str(error).splitlines()[0]}",
-                mend="See that the folder for temporary files has room (TMPDIR names another)",
-            ) from error
 
     def rows(self, query: str) -> Iterator[tuple[object, ...]]:
-        """The rows of a query."""
-        answer = self._connection.execute(query)
-        while rows := answer.fetchmany(CHUNK_ROWS):
-            yield from rows
+        """The rows of a query.
+
+        Raises:
+            EngineFailed: It could not be run.
+        """
+        with _computing():
+            answer = self._connection.execute(query)
+            while rows := answer.fetchmany(CHUNK_ROWS):
+                yield from rows
 
     def count(self, query: str) -> int:
-        """The one number that a query gives."""
-        ((number,),) = self._connection.execute(query).fetchall()
+        """The one number that a query gives.
+
+        Raises:
+            EngineFailed: It could not be run.
+        """
+        with _computing():
+            ((number,),) = self._connection.execute(query).fetchall()
         return int(number)
 
     def load(self, name: str, table: Table, batches: Iterator[pa.RecordBatch]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -44,6 +46,22 @@ def test_a_jar_as_locked_is_taken_from_the_cache(settings: Settings, jar: Path) 
 
     assert jar_paths(settings, "spark", progress=fetched.append) == [jar]
     assert fetched == []
+
+
+def test_a_jar_that_another_process_is_just_fetching_is_waited_for(settings: Settings, jar: Path) -> None:
+    jar.write_bytes(CONTENT[:5])
+    fetching = f"""
+import fcntl, time
+with open({str(jar.with_suffix(".fetching"))!r}, "a") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX)
+    print(flush=True)
+    time.sleep(1)
+    with open({str(jar)!r}, "wb") as jar:
+        jar.write({CONTENT!r})
+"""
+    with subprocess.Popen([sys.executable, "-c", fetching], stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline()
+        assert jar_paths(settings, "spark") == [jar]
 
 
 def test_a_tampered_jar_is_thrown_away_and_not_replaced_by_anything_else(settings: Settings, jar: Path) -> None:

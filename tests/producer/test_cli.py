@@ -184,6 +184,7 @@ def test_what_is_not_delivered_is_counted_and_the_exit_code_is_1(produce, tmp_pa
     [
         (["generate", "--start", "yesterday"], "--start yesterday is no instant. Write it like"),
         (["generate", "--start", "2999-01-01"], "What starts at 2999-01-01 ends in the future. Start earlier"),
+        (["generate", "--start", "9999-12-31"], "What starts at 9999-12-31 ends in the future. Start earlier"),
         (["generate", "--truth", "no/such/folder/truth.json"], "truth.json can't be written"),
         (["generate", "--events", "0"], "--events"),
         (["replay", "nowhere.log"], "nowhere.log can't be read"),

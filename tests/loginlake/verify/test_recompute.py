@@ -14,6 +14,7 @@ from lakehouse.settings import Settings
 from lakehouse.tables.gold import APP_ACTIVITY, DETECTIONS, IP_ACTIVITY, PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
+from loginlake.verify.engine import EngineFailed, an_engine
 from loginlake.verify.recompute_gold import METRICS
 from tests.loginlake.verify.conftest import Verified
 from tests.loginlake.verify.lakes import OFFSETS, HandmadeLake, faults_of
@@ -184,6 +185,13 @@ def test_a_damaged_gold_table_ends_no_check_of_the_others(lake: HandmadeLake, ve
     assert any(fault.startswith("gold.pair_activity_hourly can't be read") for fault in faults_of(shallow))
     assert "gold.pair_activity_hourly has damaged files, so it is not read" in faults_of(deep)
     assert any("app null is missing" in fault for fault in faults_of(deep))
+
+
+def test_what_the_engine_can_not_compute_is_one_error_of_ours() -> None:
+    with an_engine() as duck:
+        for ask in (duck.run, duck.count, lambda query: list(duck.rows(query))):
+            with pytest.raises(EngineFailed, match="DuckDB could not compute"):
+                ask("SELECT count(*) FROM nowhere")
 
 
 def test_every_stored_metric_has_sql_of_its_own() -> None:
