@@ -12,7 +12,7 @@ from lakehouse.kafka import Bounds
 from lakehouse.offsets import Partition
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake
-from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.bronze import RAW_LOGS, TOPIC_ID
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ def hold_topic_id(lake: Lake, settings: Settings) -> str:
     Raises:
         TopicChanged: The topic was recreated: offsets of the two would be confused.
     """
-    name = f"loginlake.topicId.{settings.topic}"
+    name = f"{TOPIC_ID}{settings.topic}"
     noted = lake.table_property(RAW_LOGS, name)
     if noted is None:
         noted = kafka.topic_id(settings)

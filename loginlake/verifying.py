@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.errors import VerifyFailed
 from loginlake.writing import print_table
 
 if TYPE_CHECKING:
     from loginlake.verify.report import Check, Report
 
-VERIFY_FAILED = 3
 # So many faults of one claim are printed; --json has more.
 PRINTED = 100
 STATES = {True: "ok", False: "FAULT", None: "not checked"}
@@ -60,7 +60,7 @@ def verify(
     else:
         _print_report(report)
     if not report.ok:
-        raise typer.Exit(VERIFY_FAILED)
+        raise typer.Exit(VerifyFailed.exit_code)
 
 
 def _print_json(report: Report) -> None:

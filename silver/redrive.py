@@ -12,6 +12,7 @@ import structlog
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
+from lakehouse.errors import TableMissing
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
@@ -69,9 +70,13 @@ def redrive_events(lake: Lake, settings: Settings, *, reason: str | None = None)
 
 
 def preview(lake: Lake, settings: Settings, *, reason: str | None = None) -> Redriven:
-    """What `redrive_events` would do; nothing is written."""
-    lake.ensure(RAW_LOGS)
-    lake.ensure(EVENTS)
+    """What `redrive_events` would do; nothing is written.
+
+    Raises:
+        TableMissing: The lake has no silver yet.
+    """
+    if not (lake.exists(RAW_LOGS) and lake.exists(EVENTS)):
+        raise TableMissing(f"{EVENTS.full_name} has no rows yet", mend="Run `loginlake bronze` and `loginlake refresh`")
     return redriven(taken_again(lake, settings, reason))
 
 

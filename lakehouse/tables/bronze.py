@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from lakehouse.tables.model import Column, Table
 
+# Properties of bronze.raw_logs begin so that note the id of a topic, whose name follows.
+TOPIC_ID = "loginlake.topicId."
+
 HEADERS_TYPE = {
     "type": "array",
     "containsNull": True,

@@ -15,7 +15,7 @@ from lakehouse.errors import BrokerFailed
 from lakehouse.kafka import Bounds
 from lakehouse.offsets import Offsets, Partition
 from lakehouse.settings import Settings
-from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.bronze import RAW_LOGS, TOPIC_ID
 from loginlake.verify.ranges import Range, ranges_of
 from loginlake.verify.readback import records_within
 from loginlake.verify.report import Check, judged, unchecked
@@ -113,10 +113,11 @@ def broker_checks(
 
 def noted_ids(settings: Settings) -> dict[str, str]:
     """The id of each topic that bronze was read from, by name."""
-    prefix = "loginlake.topicId."
     with reading(RAW_LOGS):
         properties = DeltaTable(settings.table_uri(RAW_LOGS.layer, RAW_LOGS.name)).metadata().configuration
-    return {name.removeprefix(prefix): value for name, value in properties.items() if value and name.startswith(prefix)}
+    return {
+        name.removeprefix(TOPIC_ID): value for name, value in properties.items() if value and name.startswith(TOPIC_ID)
+    }
 
 
 def identity_check(noted: Mapping[str, str], topics: Mapping[str, Topic]) -> Check:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,16 +27,12 @@ from loginlake.broker import embedded_broker
 from loginlake.pipeline import refresh
 from loginlake.verify import verify
 from serving.store import Store
+from tests.conftest import a_free_port
 from tests.kills.oracle import positions_in
 
 HEALTHY_SECONDS = 120
 PUBLISHED_SECONDS = 240
 STOP_SECONDS = 180
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 class Machine:
@@ -49,8 +44,8 @@ class Machine:
     def __init__(self, services: dict[str, Any], folder: Path) -> None:
         self.services = services
         self.folder = folder
-        self.kafka = f"127.0.0.1:{free_port()}"
-        self.api = f"127.0.0.1:{free_port()}"
+        self.kafka = f"127.0.0.1:{a_free_port()}"
+        self.api = f"127.0.0.1:{a_free_port()}"
         port = self.api.rpartition(":")[2]
         self.places = {
             "kafka:9092": self.kafka,

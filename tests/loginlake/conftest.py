@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import a_free_port
 from tests.loginlake.processes import Loginlake
 
 
@@ -17,5 +17,4 @@ def loginlake(tmp_path: Path) -> Loginlake:
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    return a_free_port()

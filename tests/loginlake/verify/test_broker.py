@@ -12,7 +12,7 @@ from confluent_kafka import Producer, TopicPartition
 
 from lakehouse import kafka
 from lakehouse.settings import Settings
-from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.bronze import RAW_LOGS, TOPIC_ID
 from loginlake.verify import Check, Report, Wish, verify
 from loginlake.verify.ledger import acked_positions
 from loginlake.verify.ranges import Range
@@ -184,7 +184,7 @@ def test_a_recreated_topic_is_named_by_both_ids(lake: HandmadeLake, settings: Se
     send(settings, 2)
     ingest(lake, range(2))
     lake.table(RAW_LOGS).alter.set_table_properties(
-        {f"loginlake.topicId.{settings.topic}": "former"}, raise_if_not_exists=False
+        {f"{TOPIC_ID}{settings.topic}": "former"}, raise_if_not_exists=False
     )
 
     report = verified(settings)
