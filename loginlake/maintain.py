@@ -27,6 +27,8 @@ Clock = Callable[[], datetime]
 
 # The oldest snapshot whose files are still there when the last removal has ended: none older is looked at again.
 KEPT_FROM = "loginlake.keptFrom"
+# To find what only expired snapshots need every later commit is read: so it is done for a day of them together.
+STEP = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -108,28 +110,33 @@ def _maintain_published(lake: Lake, settings: Settings, clock: Clock) -> list[Up
     snapshots = published(lake)
     if snapshots:
         now = max(clock(), snapshots[-1].at)
-        _remove_expired(lake, horizon(snapshots, settings, now), tables)
+        _expire(lake, settings, snapshots, tables, now=now)
     return [
         Upkeep(table.full_name, files, size, size_of(lake, table))
         for table, files, size in zip(tables, small, before, strict=True)
     ]
 
 
-def _remove_expired(lake: Lake, held: Horizon, tables: Sequence[Table]) -> None:
+def _expire(
+    lake: Lake, settings: Settings, snapshots: Sequence[Snapshot], tables: Sequence[Table], *, now: datetime
+) -> None:
     """Says which snapshots are no longer promised, and only then removes what those alone need."""
+    held = horizon(snapshots, settings, now)
     # What has gone does not come back where the promise is made longer.
-    already = int(lake.table_property(SNAPSHOTS, KEPT_FROM) or 1)
-    promised = str(max(already, held.promised.id))
-    if held.kept.id <= already and lake.table_property(SNAPSHOTS, PROMISED_FROM) == promised:
-        return
-    lake.set_property(SNAPSHOTS, name=PROMISED_FROM, value=promised)
-    if held.kept.id > already:
+    kept_from = int(lake.table_property(SNAPSHOTS, KEPT_FROM) or snapshots[0].id)
+    promised_from = str(max(kept_from, held.promised.id))
+    if lake.table_property(SNAPSHOTS, PROMISED_FROM) != promised_from:
+        lake.set_property(SNAPSHOTS, name=PROMISED_FROM, value=promised_from)
+        log.info("expired", promised_from=promised_from)
+    oldest = next((snapshot for snapshot in snapshots if snapshot.id >= kept_from), snapshots[-1])
+    is_due = held.kept.at - oldest.at >= min(STEP, timedelta(days=settings.promise_days + settings.grace_days))
+    if held.kept.id > oldest.id and is_due:
         for table in tables:
             needed = _needed_version(lake, table, held)
-            remove_unneeded(lake, table, needed=needed)
-            trim_log(lake, table, needed=needed)
+            files = remove_unneeded(lake, table, needed=needed)
+            commits = trim_log(lake, table, needed=needed)
+            log.info("removed", table=table.full_name, files=files, commits=commits)
         lake.set_property(SNAPSHOTS, name=KEPT_FROM, value=str(held.kept.id))
-    log.info("expired", promised_from=promised, kept_from=max(already, held.kept.id))
 
 
 def _needed_version(lake: Lake, table: Table, held: Horizon) -> int:

@@ -137,6 +137,15 @@ def test_what_a_promised_snapshot_needs_stays_however_old_its_files_are(fragment
     assert {number: store_rows(lake, number) for number in answers} == answers
 
 
+def test_files_go_for_a_day_of_snapshots_together(fragmented_lake: Lake) -> None:
+    before = files(fragmented_lake, IP_ACTIVITY.table)
+
+    lake = maintained(fragmented_lake, after=DAY - timedelta(seconds=1), promise_days=2)
+
+    assert before <= files(lake, IP_ACTIVITY.table)
+    assert lake.table_property(SNAPSHOTS, KEPT_FROM) is None
+
+
 def test_a_longer_promise_does_not_promise_what_has_gone(fragmented_lake: Lake) -> None:
     lake = maintained(fragmented_lake, after=timedelta(0))
     kept = lake.table_property(SNAPSHOTS, KEPT_FROM)
