@@ -77,13 +77,22 @@ def last_commit(table: Table, handle: DeltaTable) -> dict[str, Any]:
 
 
 def hold_commit(table: Table, version: int, uri: str) -> None:
-    """Holds a commit of a lake on this machine to have content: delta-rs reads an empty one as no change.
+    """Holds a commit of a lake on this machine to have been made, and to have content.
+
+    Delta-rs reads an empty one as no change, and looks for one far beyond the last without end.
 
     Raises:
-        LakeUnreadable: It has none.
+        LakeUnreadable: It was not, or has none.
     """
-    commit = Path(uri) / "_delta_log" / f"{version:020}.json"
-    if "://" not in uri and commit.is_file() and commit.stat().st_size == 0:
+    log = Path(uri) / "_delta_log"
+    if "://" in uri or not log.is_dir():
+        return
+    commit = log / f"{version:020}.json"
+    if commit.is_file():
+        is_lost = commit.stat().st_size == 0
+    else:
+        is_lost = max((file.name for file in log.iterdir() if file.name[:1].isdigit()), default="") < commit.stem
+    if is_lost:
         raise commit_lost(table, version)
 
 

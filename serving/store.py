@@ -99,8 +99,15 @@ class Store:
             # A commit that was lost and written anew may have other rows under versions that are pinned.
             with self._lock:
                 self._pinned.clear()
+        promised_from = handle.metadata().configuration.get(PROMISED_FROM) or "1"
+        if not promised_from.isdecimal():
+            raise LakeUnreadable(
+                f"{SNAPSHOTS.full_name} names {promised_from!r} as the oldest snapshot that is promised",
+                mend=f"Set its property {PROMISED_FROM} to the id of one",
+                table=SNAPSHOTS.full_name,
+            )
         self._publications, self._publication = handle, commit
-        self._promised_from = int(handle.metadata().configuration.get(PROMISED_FROM) or 1)
+        self._promised_from = int(promised_from)
 
     def snapshot(self, *, snapshot_id: int | None = None, as_of: datetime | None = None) -> Snapshot:
         """The snapshot asked for; without an id or an instant, the last one.
@@ -205,6 +212,8 @@ class Store:
 
     def _opened(self, table: Table, version: int | None = None) -> DeltaTable:
         mark = self._marks.get(table.full_name, -1)
+        if version is not None:
+            hold_commit(table, version, self._uri(table))
         with reading(table):
             try:
                 handle = DeltaTable(self._uri(table), version=version)
@@ -217,15 +226,14 @@ class Store:
                     name=table.full_name,
                 ) from error
         if version is not None:
-            hold_commit(table, version, self._uri(table))
-        elif handle.version() < mark:
+            return handle
+        if handle.version() < mark:
             raise LakeUnreadable(
                 f"{table.full_name} went back from version {mark} to {handle.version()}",
                 mend="Its last commits were lost: run `loginlake refresh`, then `loginlake verify`",
                 table=table.full_name,
             )
-        else:
-            self._raise_mark(table, handle.version())
+        self._raise_mark(table, handle.version())
         return handle
 
     def _raise_mark(self, table: Table, version: int) -> None:

@@ -43,22 +43,22 @@ class Topic:
 
 @dataclass(frozen=True)
 class Gap:
-    """Offsets that bronze lacks, and which of them the broker no longer has."""
+    """Offsets that bronze lacks, and where the broker's partition begins and ends."""
 
     absent: Range
-    beginning: int
+    bounds: Bounds
 
     @property
     def expired(self) -> Range | None:
         """The part below the beginning of the partition."""
-        last = min(self.absent.last, self.beginning - 1)
+        last = min(self.absent.last, self.bounds.beginning - 1)
         return self.absent._replace(last=last) if last >= self.absent.first else None
 
     @property
     def readable(self) -> Range | None:
         """The part that can be read again."""
-        first = max(self.absent.first, self.beginning)
-        return self.absent._replace(first=first) if first <= self.absent.last else None
+        first, last = max(self.absent.first, self.bounds.beginning), min(self.absent.last, self.bounds.end - 1)
+        return self.absent._replace(first=first, last=last) if first <= last else None
 
 
 def topics_of(settings: Settings, names: Iterable[str]) -> dict[str, Topic] | None:
@@ -143,25 +143,32 @@ def records_check(
     bounds = bounds_of(topics)
     gaps = list(gaps_of(bronze, bounds, read=read))
     readable = [part for gap in gaps if (part := gap.readable)]
+    expired = [part for gap in gaps if (part := gap.expired)]
+    faults: dict[str, list[Range]] = {
+        "missing": [],
+        "expired": _unaccepted(expired, accepted),
+        "in bronze, but past the end of Kafka": list(ranges_past_end(last_offsets(bronze), bounds)),
+    }
+    if not faults["in bronze, but past the end of Kafka"]:
+        lasts = {at: following - 1 for at, following in read.items()}
+        faults["noted as read, but past the end of Kafka"] = list(ranges_past_end(lasts, bounds))
+    notes = []
     try:
         found = records_within(settings, readable)
     except BrokerFailed as error:
-        return unchecked(CLAIM, error.what, mend=error.mend)
-    faults = {
-        "missing": _unaccepted(ranges_of(found), accepted),
-        "expired": _unaccepted((part for gap in gaps if (part := gap.expired)), accepted),
-        "in bronze, but past the end of Kafka": list(ranges_past_end(bronze, bounds)),
-    }
-    absent = sum(gap.absent.offsets for gap in gaps)
-    told = sum(span.offsets for spans in faults.values() for span in spans)
-    without_record = sum(part.offsets for part in readable) - found.height
+        if not any(faults.values()):
+            return unchecked(CLAIM, error.what, mend=error.mend)
+        notes.append(error.what)
+    else:
+        faults["missing"] = _unaccepted(ranges_of(found), accepted)
+        notes += _notes(sum(part.offsets for part in readable) - found.height, bronze, bounds)
     return judged(
         CLAIM,
         [f"{span} {fault}" for fault, spans in faults.items() for span in spans],
-        checked=bronze.height + absent,
-        count=told,
+        checked=bronze.height + sum(part.offsets for part in (*readable, *expired)),
+        count=sum(span.offsets for spans in faults.values() for span in spans),
         mend=MISSING,
-        notes=list(_notes(without_record, bronze, bounds)),
+        notes=notes,
     )
 
 
@@ -172,26 +179,34 @@ def gaps_of(bronze: pl.DataFrame, bounds: Mapping[Partition, Bounds], *, read: O
     offsets = pl.concat([bronze, nexts]).unique().sort(*at, "offset")
     steps = offsets.with_columns(before=pl.col("offset").shift(1).over(at))
     beginnings = pl.DataFrame(
-        [(topic, partition, bound.beginning) for (topic, partition), bound in bounds.items()],
+        [(*place, bound.beginning) for place, bound in bounds.items()],
         schema={"topic": pl.String, "partition": pl.Int32, "beginning": pl.Int64},
         orient="row",
     )
     # What lies below both was gone before bronze came.
     known = steps.join(beginnings, on=at).with_columns(before=pl.col("before").fill_null(pl.col("beginning") - 1))
     holes = known.filter(pl.col("offset") - pl.col("before") > 1).sort(*at, "offset")
-    for topic, partition, offset, before, beginning in holes.iter_rows():
-        yield Gap(Range(topic, partition, before + 1, offset - 1), beginning)
+    for topic, partition, offset, before, _ in holes.iter_rows():
+        yield Gap(Range(topic, partition, before + 1, offset - 1), bounds[topic, partition])
 
 
-def ranges_past_end(bronze: pl.DataFrame, bounds: Mapping[Partition, Bounds]) -> Iterator[Range]:
-    """What bronze has and the broker, which ends before it, has not: the broker has lost it, or is another one."""
-    for topic, partition, last in (
-        bronze.group_by("topic", "partition").agg(pl.col("offset").max()).sort("topic", "partition").iter_rows()
-    ):
-        bound = bounds.get((topic, partition))
-        end = bound.end if bound else 0
+def last_offsets(bronze: pl.DataFrame) -> dict[Partition, int]:
+    """The last offset of each partition that bronze has rows of."""
+    lasts = bronze.group_by("topic", "partition").agg(pl.col("offset").max())
+    return {(topic, partition): last for topic, partition, last in lasts.iter_rows()}
+
+
+def ranges_past_end(lasts: Offsets, bounds: Mapping[Partition, Bounds]) -> Iterator[Range]:
+    """What bronze has read and the broker, which ends before it, has not: it has lost it, or is another one.
+
+    Args:
+        lasts: The last offset of each partition.
+        bounds: Those of the broker.
+    """
+    for at, last in sorted(lasts.items()):
+        end = bounds[at].end if at in bounds else 0
         if last >= end:
-            yield Range(topic, partition, end, last)
+            yield Range(*at, end, last)
 
 
 def _unaccepted(spans: Iterable[Range], accepted: Sequence[Range]) -> list[Range]:

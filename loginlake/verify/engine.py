@@ -12,7 +12,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, LakeUnreadable
 from lakehouse.tables.model import Table
 from loginlake.verify.report import NAMED
 from serving.files import reading
@@ -114,7 +114,7 @@ class Engine:
             BaseException: What the batches raise, as it is.
         """
         schema = _plain(table.arrow_schema())
-        watched = Watched(batch.select(schema.names).cast(schema) for batch in batches)
+        watched = Watched(_chosen(batch, schema, table) for batch in batches)
         self._connection.register("incoming", pa.RecordBatchReader.from_batches(schema, watched))
         try:
             self.run(f"CREATE TABLE {name} AS SELECT * FROM incoming")  # noqa: S608 (names are ours)
@@ -163,6 +163,15 @@ def batches_of(rows: pl.LazyFrame, table: Table) -> Iterator[pa.RecordBatch]:
     with reading(table):
         for frame in rows.collect_batches(chunk_size=CHUNK_ROWS):
             yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+
+
+def _chosen(batch: pa.RecordBatch, schema: pa.Schema, table: Table) -> pa.RecordBatch:
+    try:
+        return batch.select(schema.names).cast(schema)
+    except KeyError as error:
+        raise LakeUnreadable(
+            f"{table.full_name} lacks a column: {error}", mend="Restore its log", table=table.full_name
+        ) from error
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:

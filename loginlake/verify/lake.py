@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import polars as pl
 
@@ -12,7 +12,9 @@ from lakehouse.extent import Extent, Told, noted_extent
 from lakehouse.kafka import Bounds
 from lakehouse.offsets import Partition
 from lakehouse.settings import Settings
+from lakehouse.snapshots import Snapshot, snapshot_from_metadata
 from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.gold import RESTATEMENTS, SNAPSHOTS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.broker import Topic, bounds_of, broker_checks, noted_ids, topics_of
@@ -21,17 +23,22 @@ from loginlake.verify.files import log_check, logs_of, presence_check, versions_
 from loginlake.verify.identities import identity_checks
 from loginlake.verify.ledger import ledger_check
 from loginlake.verify.logs import CommitInfo, Log
-from loginlake.verify.positions import extent_check, position_checks
-from loginlake.verify.publications import offsets_check, progress_check, sequence_check
+from loginlake.verify.positions import extent_check, ingest_check, position_checks
+from loginlake.verify.publications import (
+    ingest_day_check,
+    lost_check,
+    notes_check,
+    offsets_check,
+    progress_check,
+    restatements_check,
+    sequence_check,
+)
 from loginlake.verify.ranges import Range
 from loginlake.verify.readable import UNREADABLE, readable, unreadable
 from loginlake.verify.report import Check, Report, unchecked
-from loginlake.verify.scope import Scope, at_snapshot, whole_lake
+from loginlake.verify.scope import Scope, at_snapshot, columns_check, newest_rows, rows_in, whole_lake
 from loginlake.verify.sums import sum_checks
 from serving.store import Store, collected
-
-if TYPE_CHECKING:
-    from lakehouse.snapshots import Snapshot
 
 T = TypeVar("T")
 # What is done now, how far, and how much there is; a total of 0 is not known.
@@ -131,10 +138,11 @@ def _checks(
         )
     wish.progress("Comparing bronze and silver", 0, 0)
     if scope.bounds is None:
-        yield from readable("bronze can be read", lambda: [extent_check(extent, scope.bronze)])
+        yield from readable("bronze can be read", lambda: _extent_checks(scope, extent))
     yield from readable("bronze and silver can be read", lambda: position_checks(scope))
     yield from readable("the identities in silver can be read", lambda: identity_checks(scope))
-    yield from readable("the snapshots can be read", lambda: _snapshot_checks(scope))
+    yield from readable("the tables have their columns", lambda: [columns_check(scope)])
+    yield from readable("the snapshots can be read", lambda: _snapshot_checks(scope, logs))
     yield from readable("silver's progress can be read", lambda: _progress_checks(scope, logs))
     if wish.is_deep:
         from loginlake.verify.deep import recomputed_checks
@@ -144,12 +152,27 @@ def _checks(
         )
 
 
-def _snapshot_checks(scope: Scope) -> Iterator[Check]:
+def _extent_checks(scope: Scope, extent: Extent | None) -> Iterator[Check]:
+    yield extent_check(extent, scope.bronze)
+    if extent is not None and scope.bronze.height:
+        last = collected(scope.records().select(pl.col("ingested_at").max()), RAW_LOGS).item()
+        yield ingest_check(extent, last)
+
+
+def _snapshot_checks(scope: Scope, logs: Sequence[Log]) -> Iterator[Check]:
     published = scope.published or scope.store.snapshots()
+    noted = list(_noted_snapshots(scope, logs))
     if not published or scope.snapshot is None:
-        yield unchecked("a snapshot is published", "none yet", mend="`loginlake refresh` publishes one")
+        restated = _or_none(lambda: rows_in(newest_rows(scope.store, RESTATEMENTS), RESTATEMENTS)) or 0
+        if noted or restated:
+            yield lost_check(noted, restated)
+        else:
+            yield unchecked("a snapshot is published", "none yet", mend="`loginlake refresh` publishes one")
         return
     yield sequence_check(published)
+    yield notes_check(published, noted)
+    if RESTATEMENTS.full_name in scope.snapshot.versions:
+        yield restatements_check(published, scope.rows(RESTATEMENTS, scope.snapshot))
     yield offsets_check(scope.snapshot, scope.rows(EVENTS, scope.snapshot))
     yield from sum_checks(scope, scope.snapshot)
 
@@ -158,12 +181,21 @@ def _progress_checks(scope: Scope, logs: Sequence[Log]) -> Iterator[Check]:
     newest = next(_newest_first(EVENTS, scope, logs), None)
     if newest is not None:
         yield progress_check(newest.user_metadata, scope.events())
+        yield ingest_day_check(newest.user_metadata, scope.events())
 
 
 def _noted_extent(scope: Scope, logs: Sequence[Log]) -> Extent | None:
     """What bronze notes of how far it has read; None where it does not, or an earlier snapshot is looked at."""
     told = [Told(each.operation, each.user_metadata) for each in _newest_first(RAW_LOGS, scope, logs)]
     return noted_extent(told) if told and scope.bounds is None else None
+
+
+def _noted_snapshots(scope: Scope, logs: Sequence[Log]) -> Iterator[Snapshot]:
+    """What the commits of gold.snapshots note, up to the snapshot in scope where an earlier one is looked at."""
+    for commit in _newest_first(SNAPSHOTS, scope, logs):
+        noted = snapshot_from_metadata(commit.user_metadata)
+        if noted and (scope.bounds is None or scope.snapshot is None or noted.id <= scope.snapshot.id):
+            yield noted
 
 
 def _newest_first(table: Table, scope: Scope, logs: Sequence[Log]) -> Iterator[CommitInfo]:

@@ -22,6 +22,8 @@ from loginlake.verify.folder import LOG, Folder
 COMMIT = re.compile(rf"{LOG}/(\d{{20}})\.json")
 CHECKPOINT = re.compile(rf"{LOG}/(\d{{20}})\.checkpoint\.(?:.+\.)?parquet")
 VERSION_CHECKSUM = re.compile(rf"{LOG}/(\d{{20}})\.crc")
+# The name of a partition without a value.
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 LAST_CHECKPOINT = f"{LOG}/_last_checkpoint"
 
 
@@ -30,6 +32,13 @@ class Add(msgspec.Struct, frozen=True):
 
     path: str
     size: int
+    partition_values: dict[str, str | None] = msgspec.field(name="partitionValues", default_factory=dict)
+
+    @property
+    def is_misplaced(self) -> bool:
+        """True where its folder names other partition values: some readers go by the one, some by the other."""
+        folders = dict(part.split("=", 1) for part in unquote(self.path).split("/")[:-1] if "=" in part)
+        return folders != {name: value or HIVE_NULL for name, value in self.partition_values.items()}
 
 
 class Remove(msgspec.Struct, frozen=True):
@@ -194,6 +203,10 @@ def _replay(log: Log, commits: dict[int, list[str]], begin: dict[str, int], *, a
             if action.remove is not None:
                 gone(unquote(action.remove.path), version)
             if action.add is not None:
+                if action.add.is_misplaced:
+                    log.faults.append(
+                        f"{log.name} has a commit {version} that puts {action.add.path} into another partition"
+                    )
                 live[unquote(action.add.path)] = (action.add.size, version)
             if action.cdc is not None and version > asked[0]:
                 log.files[unquote(action.cdc.path)] = action.cdc.size

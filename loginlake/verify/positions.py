@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import polars as pl
 
@@ -42,6 +43,21 @@ def subset_check(claim: str, part: pl.DataFrame, whole: pl.DataFrame, /, mend: s
     """Every position of the part is in the whole."""
     missing = part.join(whole, on=POSITION, how="anti")
     return judged(claim, named_ranges(missing, "missing"), checked=part.height, count=missing.height, mend=mend)
+
+
+def ingest_check(extent: Extent, last_ingest: datetime | None) -> Check:
+    """Bronze notes no earlier instant than that of its last batch: the order of instants settles who of two copies won.
+
+    Args:
+        extent: What its newest commit with rows notes.
+        last_ingest: The largest ingest instant of its rows, UTC; None where it has none.
+    """
+    noted = extent.last_ingest
+    is_earlier = last_ingest is not None and (noted is None or noted < last_ingest)
+    faults = [f"{noted} in the commit, {last_ingest} in bronze"] if is_earlier else []
+    return judged(
+        "the instant that bronze's newest commit notes is not before its rows", faults, checked=1, mend=RESTORE_COMMIT
+    )
 
 
 def extent_check(extent: Extent | None, bronze: pl.DataFrame) -> Check:

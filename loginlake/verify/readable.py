@@ -12,7 +12,7 @@ from loginlake.verify.files import RESTORE_FILES
 from loginlake.verify.report import Check, judged
 
 # What reading a damaged lake raises: our own errors, and what polars and Arrow say of garbled files.
-UNREADABLE = (LakeUnreadable, TableMissing, pl.exceptions.PolarsError, pa.ArrowException, OSError)
+UNREADABLE = (LakeUnreadable, TableMissing, pl.exceptions.PolarsError, pa.ArrowException, OSError, UnicodeDecodeError)
 
 
 def readable(claim: str, checks: Callable[[], Iterable[Check]]) -> Iterator[Check]:

@@ -116,13 +116,13 @@ def detections_check(engine: Engine, scope: Scope, snapshot: Snapshot, *, thresh
     schema = DETECTIONS.arrow_schema()
     engine.load("found", DETECTIONS, iter(pa.Table.from_pylist(found, schema=schema).to_batches()))
     engine.load("live_detections", DETECTIONS, batches_of(scope.rows(DETECTIONS, snapshot), DETECTIONS))
-    current = f"rule = 'brute_force_ip' AND rule_version = {thresholds.version}"
-    former = engine.count(f"SELECT count(*) FROM live_detections WHERE NOT ({current})")  # noqa: S608 (a number)
+    earlier = f"rule = 'brute_force_ip' AND rule_version < {thresholds.version}"
+    former = engine.count(f"SELECT count(*) FROM live_detections WHERE {earlier}")  # noqa: S608 (a number)
     if former:
         # Which days each version judged is not noted: only what today's version found can be held against it.
-        engine.run(f"DELETE FROM live_detections WHERE NOT ({current})")  # noqa: S608 (a number)
+        engine.run(f"DELETE FROM live_detections WHERE {earlier}")  # noqa: S608 (a number)
         engine.run("DELETE FROM found WHERE detection_id NOT IN (SELECT detection_id FROM live_detections)")
-    notes = [f"{former:,} found by another version of the rule, not compared"] if former else []
+    notes = [f"{former:,} found by an earlier version of the rule, not compared"] if former else []
     return _compared(engine, DETECTIONS, "live_detections", "found", notes)
 
 

@@ -17,11 +17,11 @@ from silver.decode import ADDRESS_COLUMNS, AGENT_COLUMNS, RECORD_SCHEMA, DecodeR
 POSITION = 'topic, partition, "offset"'
 ENRICHED = (*ADDRESS_COLUMNS, *AGENT_COLUMNS)
 
-# Rows whose decoder has another version now can't be decoded as they were: they are taken as silver has them.
+# Rows of an earlier version of their decoder can't be decoded as they were: they are taken as silver has them.
 OLDER = """
 CREATE TEMP TABLE older AS
 SELECT topic, partition, "offset" FROM live l JOIN decoded d USING (topic, partition, "offset")
-WHERE l.decoder_version IS DISTINCT FROM d.decoder_version
+WHERE l.format IS NOT DISTINCT FROM d.format AND l.decoder_version < d.decoder_version
 """
 # Before it is settled which copy wins, every copy is accepted.
 CANDIDATES = """

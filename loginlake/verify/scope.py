@@ -12,17 +12,19 @@ import polars as pl
 from lakehouse.errors import LakeUnreadable, TableMissing
 from lakehouse.offsets import Offsets
 from lakehouse.snapshots import Snapshot
-from lakehouse.tables import SNAPSHOT_TABLES
+from lakehouse.tables import SNAPSHOT_TABLES, TABLES
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.ranges import POSITION
+from loginlake.verify.report import Check, judged
 from serving.store import Store, below, collected
 
+RESTORE_TABLE = "Restore the table's log from a copy of the lake"
 POSITION_SCHEMA = {"topic": pl.String, "partition": pl.Int32, "offset": pl.Int64}
 # In this order: what silver has read bronze must hold.
-PINNED = (*SNAPSHOT_TABLES, RAW_LOGS, SNAPSHOTS)
+PINNED = (*SNAPSHOT_TABLES, RAW_LOGS)
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,10 @@ def whole_lake(store: Store) -> Scope:
     Raises:
         TableMissing: There is no lake.
     """
+    # First: what its commits up to there note stands in the rows that are read next.
+    versions = _newest(store, (SNAPSHOTS,))
     published = _published(store)
-    versions = _newest(store, PINNED)
+    versions |= _newest(store, PINNED)
     if not versions and not published:
         store.newest_version(RAW_LOGS)  # raises what is wrong: nothing there, or nothing readable
     return Scope(store, published, published[-1] if published else None, versions, None)
@@ -147,6 +151,24 @@ def _newest(store: Store, tables: Sequence[Table]) -> dict[str, int]:
         with suppress(LakeUnreadable, TableMissing):
             versions[table.full_name] = store.newest_version(table)
     return versions
+
+
+def columns_check(scope: Scope) -> Check:
+    """Every table has the columns that it is declared with, and no others."""
+    faults = []
+    for name, version in sorted(scope.versions.items()):
+        live = set(scope.store.rows_at_version(TABLES[name], version).collect_schema().names())
+        declared = set(TABLES[name].column_names)
+        faults += [f"{name} lacks {column}" for column in sorted(declared - live)]
+        faults += [f"{name} has {column}, which is not declared" for column in sorted(live - declared)]
+    return judged(
+        "every table has the columns it is declared with", faults, checked=len(scope.versions), mend=RESTORE_TABLE
+    )
+
+
+def rows_in(rows: pl.LazyFrame, table: Table) -> int:
+    """How many rows there are."""
+    return int(collected(rows.select(pl.len()), table).item())
 
 
 def newest_rows(store: Store, table: Table) -> pl.LazyFrame:

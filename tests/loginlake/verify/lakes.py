@@ -76,7 +76,8 @@ class HandmadeLake:
 
     def append_raw(self, rows: list[dict[str, Any]], *, read: Offsets) -> None:
         """Appends these rows to bronze, and notes that it has read up to these offsets."""
-        self.append(RAW_LOGS, pa.Table.from_pylist(rows, schema=RAW_SCHEMA), Extent(read, NOON).to_json())
+        last = max((row["ingested_at"] for row in self.raw), default=NOON)
+        self.append(RAW_LOGS, pa.Table.from_pylist(rows, schema=RAW_SCHEMA), Extent(read, last).to_json())
 
     def publish(self) -> None:
         """Writes silver and gold for all of bronze, and a snapshot."""
@@ -113,7 +114,8 @@ class HandmadeLake:
             enrichment=enrichment_versions(),
         )
         row = snapshot.row() | values
-        self.append(SNAPSHOTS, pa.Table.from_pylist([row], schema=SNAPSHOTS.arrow_schema()))
+        rows = pa.Table.from_pylist([row], schema=SNAPSHOTS.arrow_schema())
+        self.append(SNAPSHOTS, rows, snapshot.user_metadata())
 
     def append(self, table: Table, rows: pa.Table, noted: str | None = None) -> None:
         """One commit with the rows beside those that are there, and a note."""

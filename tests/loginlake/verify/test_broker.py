@@ -104,6 +104,29 @@ def test_a_record_that_bronze_lacks_is_named_with_its_range(lake: HandmadeLake, 
     assert "restore bronze" in check.mend
 
 
+def test_what_lies_past_the_end_of_kafka_is_named_also_beside_a_gap_there(
+    lake: HandmadeLake, settings: Settings
+) -> None:
+    send(settings, 10)
+    ingest(lake, [*range(1, 10), 12, 13])
+
+    check = records_check(verified(settings))
+
+    topic = settings.topic
+    assert check.named == [f"{topic}:0:0 missing", f"{topic}:0:10-13 in bronze, but past the end of Kafka"]
+
+
+def test_a_note_that_bronze_has_read_more_than_there_is_is_no_gap(lake: HandmadeLake, settings: Settings) -> None:
+    send(settings, 10)
+    ingest(lake, range(10))
+    lake.append_raw([], read={(settings.topic, 0): 1_010})
+
+    check = records_check(verified(settings))
+
+    assert check.named == [f"{settings.topic}:0:10-1009 noted as read, but past the end of Kafka"]
+    assert check.notes == []
+
+
 def test_thousands_of_gaps_far_and_near_are_read_again(lake: HandmadeLake, settings: Settings) -> None:
     send(settings, 50_000)
     there = [*range(0, 4_000, 2), *range(4_000, 45_000), *range(45_000, 50_000, 2), 49_999]

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
+from lakehouse.extent import Extent
+from lakehouse.progress import Progress
 from lakehouse.settings import Settings
 from lakehouse.tables import TABLES
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, SNAPSHOTS, USER_ACTIVITY
+from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, USER_ACTIVITY
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify import Wish, verify
 from serving.store import Store
 from tests.loginlake.verify.conftest import Verified
-from tests.loginlake.verify.lakes import NOON, OFFSETS, HandmadeLake, faults_of, faulty
+from tests.loginlake.verify.lakes import NOON, OFFSETS, RAW_SCHEMA, HandmadeLake, faults_of, faulty
 from tests.serving.lakes import promise
 
 Fault = Callable[[HandmadeLake], None]
+DAY = timedelta(days=1)
 IPS, USERS = IP_ACTIVITY.table, USER_ACTIVITY.table
 
 
@@ -128,6 +133,28 @@ def hint_of_ips(lake: HandmadeLake) -> Path:
     return lake.log(IPS) / "_last_checkpoint"
 
 
+def without_users(lake: HandmadeLake) -> None:
+    rows = pl.read_delta(lake.uri(IPS)).drop("users").to_arrow()
+    write_deltalake(lake.uri(IPS), rows, mode="overwrite", schema_mode="overwrite", partition_by=["window_on"])
+    publish_versions(lake)
+
+
+def in_another_partition(lake: HandmadeLake) -> None:
+    path = last_of_ips(lake)
+    path.write_text(path.read_text().replace('"window_on":"2026-03-02"', '"window_on":"2026-03-05"'))
+
+
+def a_restatement(*snapshots: int) -> Fault:
+    row = {"table_name": IPS.full_name, "key": "{}", "window_at": NOON}
+
+    def append(lake: HandmadeLake) -> None:
+        rows = [row | {"snapshot_id": number} for number in snapshots]
+        lake.append(RESTATEMENTS, pa.Table.from_pylist(rows, schema=RESTATEMENTS.arrow_schema()))
+        publish_versions(lake)
+
+    return append
+
+
 IS_SECOND = (pl.col("partition") == 1) & (pl.col("offset") == 1)
 IS_ADA = pl.col("username") == "ada"
 FAULTS: dict[str, tuple[Fault, str]] = {
@@ -140,6 +167,21 @@ FAULTS: dict[str, tuple[Fault, str]] = {
         lambda lake: lake.append_raw([], read={("logs", 0): 32}),
         "logs:0 32 in the commit, 32 is in bronze",
     ),
+    "a note of an instant that bronze's rows are past": (
+        lambda lake: lake.append(RAW_LOGS, RAW_SCHEMA.empty_table(), Extent(OFFSETS, NOON).to_json()),
+        "2026-03-02 12:00:00+00:00 in the commit, 2026-03-02 13:",
+    ),
+    "a note of a day on which silver read nothing": (
+        lambda lake: lake.append(
+            EVENTS, EVENTS.arrow_schema().empty_table(), Progress(OFFSETS, NOON.date() + DAY, {}).to_json()
+        ),
+        "2026-03-03 in the commit, 2026-03-02 in silver",
+    ),
+    "a column that is gone": (without_users, "gold.ip_activity lacks users"),
+    "a file in another partition": (in_another_partition, "gold.ip_activity has a commit 3 that puts window_on="),
+    "a restatement of no snapshot": (a_restatement(9), "1 restatements of snapshot 9, which restates none"),
+    "a restatement twice": (a_restatement(2, 2), "1 restatements stand more than once"),
+    "all snapshots": (lambda lake: lake.table(SNAPSHOTS).delete(), "snapshot 3 is in its commit and not in gold"),
     "an id accepted twice": (
         rewritten(EVENTS, pl.lit("f0-1").alias("event_id"), where=pl.col("event_id") == "f0-2"),
         "2026-03-02 f0-1 accepted 2 times",
@@ -157,6 +199,11 @@ FAULTS: dict[str, tuple[Fault, str]] = {
         "0 successes in gold.user_activity, 3 in silver",
     ),
     "a snapshot that is missing": (a_snapshot(5), "snapshot 4 is missing"),
+    "a snapshot that is missing by the million": (a_snapshot(5_000_000), "snapshots 4-4999999 are missing"),
+    "a snapshot that is not as it was noted": (
+        a_snapshot(last_append_at=NOON - DAY),
+        "snapshot 4 differs from its commit in last_append_at",
+    ),
     "a snapshot twice": (a_snapshot(3), "snapshot 3 stands 2 times"),
     "time that goes back": (a_snapshot(at=NOON), "snapshot 4 is of 2026-03-02T12:00:00+00:00, not later than"),
     "a version that goes back": (
