@@ -101,7 +101,7 @@ class SmallLake:
         self._published += 1
         return self._append_snapshot(versions, at)
 
-    def promise_from(self, snapshot_id: int) -> None:
+    def promise_from(self, snapshot_id: object) -> None:
         """Lets the earlier snapshots expire, as `loginlake maintain` does."""
         promise(self._settings, snapshot_id)
 
@@ -142,7 +142,7 @@ class SmallLake:
         return DeltaTable(uri).version()
 
 
-def promise(settings: Settings, snapshot_id: int) -> None:
+def promise(settings: Settings, snapshot_id: object) -> None:
     """Notes the oldest snapshot that may still be asked for."""
     publications = DeltaTable(settings.table_uri(SNAPSHOTS.layer, SNAPSHOTS.name))
     publications.alter.set_table_properties({PROMISED_FROM: str(snapshot_id)}, raise_if_not_exists=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -66,6 +67,26 @@ def test_bronze_at_a_snapshot_has_no_row_that_came_later(published: Settings) ->
 def test_a_version_that_is_not_there_is_refused_at_once(published: Settings, version: int) -> None:
     with pytest.raises(TableMissing, match="from 0 to 1"):
         Store(published).rows_at_version(EVENTS, version)
+
+
+def test_a_version_beyond_all_commits_is_an_error_at_once(settings: Settings, lake: SmallLake) -> None:
+    snapshot = lake.publish([a_login(0)], [])
+    beyond = replace(snapshot, versions={EVENTS.full_name: 2**62})
+
+    with pytest.raises(LakeUnreadable, match=r"silver.events has lost its commit"):
+        Store(settings).rows(EVENTS, beyond)
+
+
+def test_a_promise_that_is_no_number_is_an_error_and_one_beyond_the_last_leaves_the_last(
+    settings: Settings, lake: SmallLake
+) -> None:
+    last = lake.publish([a_login(0)], [])
+
+    lake.promise_from(99)
+    assert Store(settings).snapshot() == last
+    lake.promise_from("soon")
+    with pytest.raises(LakeUnreadable, match="'soon' as the oldest snapshot"):
+        Store(settings).snapshot()
 
 
 @pytest.mark.parametrize("damage", [lambda file: file.write_bytes(file.read_bytes()[:-20]), Path.unlink])
