@@ -30,8 +30,8 @@ from serving.store import Store
 from tests.conftest import a_free_port
 from tests.kills.oracle import positions_in
 
-HEALTHY_SECONDS = 120
-PUBLISHED_SECONDS = 240
+HEALTHY_SECONDS = 300
+PUBLISHED_SECONDS = 600
 STOP_SECONDS = 180
 
 
