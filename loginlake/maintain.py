@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 Clock = Callable[[], datetime]
 
-# The oldest snapshot whose files are still there when the last removal has ended: none older is looked at again.
+# The oldest snapshot whose files the last removal has left: none older can be promised again.
 KEPT_FROM = "loginlake.keptFrom"
 # To find what only expired snapshots need every later commit is read: so it is done for a day of them together.
 STEP = timedelta(days=1)
@@ -131,12 +131,13 @@ def _expire(
     oldest = next((snapshot for snapshot in snapshots if snapshot.id >= kept_from), snapshots[-1])
     is_due = held.kept.at - oldest.at >= min(STEP, timedelta(days=settings.promise_days + settings.grace_days))
     if held.kept.id > oldest.id and is_due:
+        # Noted before anything goes: what a stopped removal has left the next one takes.
+        lake.set_property(SNAPSHOTS, name=KEPT_FROM, value=str(held.kept.id))
         for table in tables:
             needed = _needed_version(lake, table, held)
             files = remove_unneeded(lake, table, needed=needed)
             commits = trim_log(lake, table, needed=needed)
             log.info("removed", table=table.full_name, files=files, commits=commits)
-        lake.set_property(SNAPSHOTS, name=KEPT_FROM, value=str(held.kept.id))
 
 
 def _needed_version(lake: Lake, table: Table, held: Horizon) -> int:

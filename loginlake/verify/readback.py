@@ -10,7 +10,7 @@ import polars as pl
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from lakehouse.errors import BrokerFailed
-from lakehouse.kafka import client_options
+from lakehouse.kafka import client
 from lakehouse.settings import Settings
 from loginlake.verify.ranges import Range
 from loginlake.verify.scope import POSITION_SCHEMA
@@ -85,7 +85,7 @@ def _offsets_from(settings: Settings, consumer: Consumer, start: Range) -> Itera
 
 @contextmanager
 def _consumer(settings: Settings) -> Iterator[Consumer]:
-    consumer = Consumer(client_options(settings, **READING))
+    consumer = client(Consumer, settings, **READING)
     try:
         yield consumer
     finally:
