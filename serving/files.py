@@ -12,7 +12,9 @@ import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
-from pyarrow.dataset import ParquetFragmentScanOptions
+from deltalake.fs import DeltaStorageHandler
+from pyarrow.fs import PyFileSystem
+from pyarrow.parquet import ParquetFile
 
 from lakehouse.errors import LakeUnreadable
 from lakehouse.tables.model import Table
@@ -53,11 +55,14 @@ def checked_rows(table: Table, handle: DeltaTable) -> list[dict[str, Any]]:
     Raises:
         LakeUnreadable: A file is missing, truncated or garbled.
     """
-    # In this thread alone: at its end Arrow's threads may still hold a file of delta-rs, which aborts the process.
-    checked = ParquetFragmentScanOptions(page_checksum_verification=True, pre_buffer=False)
+    # From bytes, and without Arrow's threads: one that holds a file of delta-rs when Python ends aborts the process.
     with reading(table):
-        found = handle.to_pyarrow_dataset().to_table(fragment_scan_options=checked, use_threads=False)
-        rows: list[dict[str, Any]] = found.to_pylist()
+        folder = PyFileSystem(DeltaStorageHandler(handle.table_uri))
+        rows: list[dict[str, Any]] = []
+        for name in handle.get_add_actions(flatten=True)["path"].to_pylist():
+            with folder.open_input_file(unquote(name)) as stored:
+                file = ParquetFile(pa.BufferReader(stored.read_buffer()), page_checksum_verification=True)
+            rows += file.read(use_threads=False).to_pylist()
     return rows
 
 

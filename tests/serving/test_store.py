@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,10 +13,27 @@ import pytest
 from lakehouse.errors import LakeUnreadable, SnapshotExpired, SnapshotMissing, TableMissing
 from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import IP_ACTIVITY
+from lakehouse.tables.gold import IP_ACTIVITY, SNAPSHOTS
 from lakehouse.tables.silver import EVENTS
 from serving.store import Store, collected
 from tests.serving.lakes import FIRST_PUBLISHED, SmallLake, a_login
+
+# A thread of Arrow has the name of the program, those of delta-rs and polars have names of their own.
+THREADS_AROUND_READING = """
+import sys
+from pathlib import Path
+from deltalake import DeltaTable
+from lakehouse.tables.gold import SNAPSHOTS
+from serving.files import checked_rows
+
+def threads():
+    names = [task.read_text() for task in Path("/proc/self/task").glob("*/comm")]
+    return names.count(Path("/proc/self/comm").read_text())
+
+handle = DeltaTable(sys.argv[1])
+before = threads()
+print(len(checked_rows(SNAPSHOTS, handle)), threads() - before)
+"""
 
 
 def test_a_lake_without_a_snapshot_says_how_to_publish_one(settings: Settings) -> None:
@@ -25,6 +44,14 @@ def test_a_lake_without_a_snapshot_says_how_to_publish_one(settings: Settings) -
 def test_reading_makes_no_folder(settings: Settings) -> None:
     assert Store(settings).snapshots() == ()
     assert not Path(settings.root).exists()
+
+
+def test_reading_publications_starts_no_thread_that_could_outlive_python(published: Settings) -> None:
+    snapshots = published.table_uri(SNAPSHOTS.layer, SNAPSHOTS.name)
+
+    said = subprocess.check_output([sys.executable, "-c", THREADS_AROUND_READING, snapshots], text=True)
+
+    assert said == f"{len(Store(published).snapshots())} 0\n"
 
 
 def test_a_snapshot_that_is_no_longer_promised_is_refused_also_by_a_store_that_is_open(
