@@ -72,7 +72,7 @@ class Ingest:
                 self.write(records, batch_id)
 
     def write(self, records: DataFrame, batch_id: int) -> None:
-        """Appends the records to bronze, and keeps bronze up when it is time."""
+        """Appends the records to bronze, and compacts bronze when it is time."""
         try:
             self.await_same_topic()
             ingested_at = self.checked_now()

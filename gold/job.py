@@ -14,8 +14,8 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 from gold.losses import lost_tables
 from gold.recompute import rebuild, recompute
 from gold.restate import restate_all, restate_touched
+from gold.rules import load_rule
 from gold.span import Span, span_of
-from gold.transforms.detections import load_rule
 from lakehouse.conf import conf_folder
 from lakehouse.locks import writer_lock
 from lakehouse.progress import read_progress

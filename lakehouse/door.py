@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import typer
 
 from lakehouse.errors import LakehouseError, MissingExtra
-from lakehouse.faults import told
+from lakehouse.faults import faults_as_errors
 from lakehouse.flags import take_settings_flags
 
 INTERRUPTED = 130
@@ -35,7 +35,7 @@ def run(app: typer.Typer) -> None:
     """Runs the command line and exits: 0, the error's exit code, 2 for usage, 130 for Ctrl-C or SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with told():
+        with faults_as_errors():
             _run(app)
     except LakehouseError as error:
         typer.echo(error, err=True)

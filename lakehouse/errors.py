@@ -9,7 +9,7 @@ class LakehouseError(Exception):
     Args:
         what: What is wrong and where, without a full stop.
         mend: What the reader can do about it, as an imperative.
-        parts: The values the sentence is made of, kept as attributes of the error.
+        parts: The values the sentence is made of, by name, for programs.
     """
 
     exit_code = 1

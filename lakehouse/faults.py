@@ -63,7 +63,7 @@ RULES = (
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def faults_as_errors() -> Iterator[None]:
     """Turns what the machine did to the block into an error of ours; what is a fault of our code stays as it is.
 
     Raises:

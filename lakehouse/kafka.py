@@ -71,7 +71,7 @@ def admin_client(settings: Settings) -> AdminClient:
     return client(AdminClient, settings, log_level=0)
 
 
-def ensure_topic(settings: Settings, *, partitions: int | None = None) -> None:
+def ensure_topic(settings: Settings) -> None:
     """Creates the topic where it is missing; its timestamps are set by the broker.
 
     Raises:
@@ -82,7 +82,7 @@ def ensure_topic(settings: Settings, *, partitions: int | None = None) -> None:
         return
     topic = NewTopic(
         settings.topic,
-        num_partitions=partitions or settings.topic_partitions,
+        num_partitions=settings.topic_partitions,
         config={"message.timestamp.type": "LogAppendTime"},
     )
     try:

@@ -160,7 +160,7 @@ def _ourselves(spark: SparkSession) -> dict[str, Any]:
 
 def _refusal(path: Path, name: LockName) -> LockHeld:
     if name == "readers":
-        return LockHeld(f"An API reads the lake of {path}", mend="Stop it", name=name)
+        return LockHeld(f"An API reads the lake (it holds {path})", mend="Stop it", name=name)
     try:
         holder = json.loads(path.read_text())
     except ValueError:  # the holder is just writing its name

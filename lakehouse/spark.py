@@ -1,4 +1,4 @@
-"""The Delta tables as Spark reads and writes them: the only code that writes any."""
+"""The Delta tables as Spark reads and writes them: the only code that writes rows (`maintenance` moves them)."""
 
 from __future__ import annotations
 

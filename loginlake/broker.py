@@ -141,8 +141,9 @@ def _format_storage(java: list[str], folder: Path, properties: Path) -> None:
         check=False,
     )
     if formatted.returncode != 0:
+        said = formatted.stderr.strip().rpartition("\n")[-1] or f"exit code {formatted.returncode}"
         raise BrokerFailed(
-            f"The broker's storage in {folder} can't be formatted: {formatted.stderr.strip().splitlines()[-1:]}",
+            f"The broker's storage in {folder} can't be formatted: {said}",
             mend=f"Check that {folder} can be written and has room",
         )
 
@@ -155,7 +156,9 @@ def _await_listening(process: subprocess.Popen[bytes], host: str, *, port: int, 
             if probe.connect_ex((host, port)) == 0:
                 return
         time.sleep(0.1)
+    ended = process.poll()
+    how = f"within {START_SECONDS:g} s" if ended is None else f"and ended with exit code {ended}"
     raise BrokerFailed(
-        f"The broker did not start listening on {host}:{port} (exit code {process.poll()})",
+        f"The broker did not start listening on {host}:{port} {how}",
         mend=f"See why in {folder / 'broker.out'}",
     )

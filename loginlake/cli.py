@@ -12,8 +12,9 @@ from lakehouse import door
 from lakehouse.door import stop_on_signals
 from lakehouse.errors import BrokerFailed
 from lakehouse.job import spark_job
-from loginlake import maintaining, mending, read
+from loginlake import mending, read
 from loginlake.durations import seconds
+from loginlake.maintaining import maintain
 from loginlake.verifying import verify
 from loginlake.writing import print_table
 from producer.cli import app as produce
@@ -147,7 +148,7 @@ app.command()(serve)
 
 app.command()(verify)
 read.register(app)
-maintaining.register(app)
+app.command()(maintain)
 
 
 @app.command()

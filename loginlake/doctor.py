@@ -6,9 +6,9 @@ import hashlib
 import ipaddress
 import json
 import os
+import platform
 import shutil
 import socket
-import sys
 import time
 import tomllib
 from collections.abc import Collection, Iterator
@@ -26,7 +26,6 @@ from lakehouse.jars import LOCK
 from lakehouse.java import java_path, java_version
 from lakehouse.settings import Settings, load_settings
 
-OLDEST_PYTHON = (3, 11)
 LEAST_FREE = 2 * 10**9
 PROBE_SECONDS = 2.0
 DAY_SECONDS = 86_400.0
@@ -72,13 +71,14 @@ class Finding:
 
 def diagnose() -> list[Finding]:
     """What every check found; nothing is started, fetched or written."""
+    python = Finding("python", State.OK, platform.python_version())
     try:
         settings = load_settings()
         conf_folder(settings)
     except UsageError as error:
-        return [check_python(), check_java(), _failed("settings", error)]
+        return [python, check_java(), _failed("settings", error)]
     return [
-        check_python(),
+        python,
         check_java(),
         Finding("settings", State.OK, f"lake at {settings.root}, state at {settings.state}"),
         *(check_package(settings, name) for name in PAIRED),
@@ -88,14 +88,6 @@ def diagnose() -> list[Finding]:
         *check_disks(settings),
         *check_lake(settings),
     ]
-
-
-def check_python() -> Finding:
-    """The Python that runs this."""
-    found = ".".join(str(part) for part in sys.version_info[:3])
-    if sys.version_info < OLDEST_PYTHON:
-        return Finding("python", State.FAIL, found, "Install Python 3.11 or later")
-    return Finding("python", State.OK, found)
 
 
 def check_java() -> Finding:

@@ -19,15 +19,10 @@ if TYPE_CHECKING:
     from loginlake.maintain import Upkeep
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the verb to a command line."""
-    app.command()(maintain)
-
-
 def maintain(
     *,
     every: Annotated[str | None, typer.Option(metavar="1h", help="Go on until Ctrl-C, at most this often.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be compacted, and do nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compact small files, expire snapshots older than the promise, and remove what only those needed.

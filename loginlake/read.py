@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakehouse.errors import BadQuery, MissingExtra
+from lakehouse.errors import BadQuery
 from loginlake.writing import FORMS, write_rows
 
 if TYPE_CHECKING:
@@ -168,19 +168,10 @@ def _table_rows(name: str, pairs: Pairs, *, limit: int | None, store: Store) -> 
 
 
 def _store() -> Store:
-    """The lake that the settings name.
-
-    Raises:
-        MissingExtra: This install can't read a lake.
-    """
+    """The lake that the settings name."""
     from lakehouse.settings import load_settings
+    from serving.store import Store
 
-    try:
-        from serving.store import Store
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"Reading the lake needs {error.name}", mend="Install it with `pip install 'loginlake[serving]'`"
-        ) from error
     return Store(load_settings())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR
 from typing import Any
@@ -111,12 +110,9 @@ def _flat(name: str, type_: pl.DataType) -> pl.Expr:
         return pl.when(column.is_finite()).then(column)
     if type_ == pl.Binary:
         return column.bin.encode("base64")
-    return column.map_elements(_json_text(), return_dtype=pl.String) if type_.is_nested() else column
+    return column.map_elements(_json_text, return_dtype=pl.String) if type_.is_nested() else column
 
 
-def _json_text() -> Callable[[Any], str]:
-    def text(value: Any) -> str:
-        values = value.to_list() if isinstance(value, pl.Series) else value
-        return msgspec.json.encode(values).decode()
-
-    return text
+def _json_text(value: Any) -> str:
+    values = value.to_list() if isinstance(value, pl.Series) else value
+    return msgspec.json.encode(values).decode()

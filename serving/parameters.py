@@ -80,7 +80,7 @@ def given(pairs: Iterable[tuple[str, str]], takes: Iterable[Parameter[Any]]) -> 
         if name not in known:
             raise UnknownParameter(
                 f"There is no parameter {shortened(name)} here",
-                mend=f"Use {', '.join(known)}" if known else "Leave it away",
+                mend=f"Use {', '.join(known)}" if known else "Leave it out",
                 parameter=name,
             )
         if times > 1 and not known[name].repeatable:

@@ -37,7 +37,7 @@ class NotReady(LakehouseError):
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of problem; its `slug` is a heading of the page and of docs/api.md."""
+    """A kind of problem; its `slug` is an anchor of the page and a row of docs/api.md."""
 
     slug: str
     status: int

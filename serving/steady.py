@@ -84,6 +84,7 @@ class SteadyStore(Store):
 
         Raises:
             SnapshotMissing: Nothing published answers.
+            SnapshotExpired: It is older than what is kept for time travel.
             InFuture: `as_of` is later than now.
         """
         found = super().snapshot(snapshot_id=snapshot_id, as_of=as_of)

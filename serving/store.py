@@ -250,6 +250,7 @@ def snapshot_asked(asked: Given, store: Store) -> Snapshot:
     Raises:
         BadQuery: Both are given.
         SnapshotMissing: Nothing published answers.
+        SnapshotExpired: It is older than what is kept for time travel.
         InFuture: `as_of` is later than now.
     """
     snapshot_id, as_of = asked.one(SNAPSHOT), asked.one(AS_OF)

@@ -1,4 +1,4 @@
-"""Decoding: Arrow batches of bronze rows to rows of `silver.events`, one for one, in Spark and in serving alike.
+"""Decoding: Arrow batches of bronze rows to rows of `silver.events`, one for one, in Spark and without it alike.
 
 A row depends on the record and on settings that all processes share, never on the clock or on other rows, so decoding
 again gives the same row. Nothing raises: what can't be read is a row with the verdict broken and a reason.

@@ -1,4 +1,4 @@
-"""Detection rules: each a pure function over the events of one entity, run by Spark per group and by polars.
+"""Detection rules: each a pure function over the events of one entity, run by Spark per group.
 
 A rule judges one day at a time, from the events of the day before, the day itself and the day after. So what it
 finds for a day depends on these three days alone, whoever computes it and however much else is at hand: the state
@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 
-from lakehouse.errors import UsageError
 from lakehouse.tables.gold import DETECTIONS
 
 if TYPE_CHECKING:
@@ -75,21 +72,6 @@ class Failure:
     times: int
     username: str | None
     position: tuple[str, int, int]
-
-
-def load_rule(conf: Path) -> BruteForceIp:
-    """The rule with the thresholds of `detections.toml` in the folder.
-
-    Raises:
-        UsageError: Its window is shorter than the hour that a detection's id names.
-    """
-    rule = BruteForceIp(**tomllib.loads((conf / "detections.toml").read_text())["brute_force_ip"])
-    if rule.window_minutes < SHORTEST_WINDOW:
-        raise UsageError(
-            f"detections.toml gives brute_force_ip a window of {rule.window_minutes:g} minutes",
-            mend=f"Make it {SHORTEST_WINDOW} or more: two detections of one hour would have the same id",
-        )
-    return rule
 
 
 def suspects(events: Any, rule: BruteForceIp) -> Any:

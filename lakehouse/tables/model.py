@@ -139,10 +139,6 @@ class Metric:
             columns=self.columns,
         )
 
-    def dimension(self, name: str) -> Column | None:
-        """The dimension of that name, or None."""
-        return next((column for column in self.dimensions if column.name == name), None)
-
 
 WINDOW_AT = Column("window_at", "timestamp", "Start of the window, UTC.")
 WINDOW_ON = Column("window_on", "date", "UTC day of window_at; the partition.")

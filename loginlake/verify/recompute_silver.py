@@ -14,7 +14,6 @@ from loginlake.verify.positions import REBUILD
 from loginlake.verify.report import Check, judged
 from silver.decode import ADDRESS_COLUMNS, AGENT_COLUMNS, RECORD_SCHEMA, DecodeRules, decode
 
-POSITION = 'topic, partition, "offset"'
 ENRICHED = (*ADDRESS_COLUMNS, *AGENT_COLUMNS)
 
 # Rows of an earlier version of their decoder can't be decoded as they were: they are taken as silver has them.

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 from bronze.stream import ingest_once, running_stream
 from lakehouse import kafka
 from lakehouse.errors import BrokerFailed, DiskFull, LakeUnreadable, TopicChanged
-from lakehouse.faults import told
+from lakehouse.faults import faults_as_errors
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
@@ -141,7 +141,7 @@ def test_what_bronze_s_last_commit_held_is_read_again_when_it_is_lost(fed_lake: 
     send(settings, b"3")
 
     if damage is COMMIT_DAMAGES["garbage"]:
-        with pytest.raises(LakeUnreadable, match=r"_delta_log/0+3\.json"), told():
+        with pytest.raises(LakeUnreadable, match=r"_delta_log/0+3\.json"), faults_as_errors():
             ingest_once(elsewhere, settings)
     else:
         ingest_once(elsewhere, settings)
@@ -164,7 +164,7 @@ def test_a_full_disk_stops_the_stream_and_with_room_it_goes_on_with_nothing_lost
         send(settings, b"2", b"3")
         filler = fill(disk)
 
-        with pytest.raises(DiskFull, match=r"no room left.*Free some and start again"), told():
+        with pytest.raises(DiskFull, match=r"no room left.*Free some and start again"), faults_as_errors():
             ingest_once(lake, small)
         filler.unlink()
         ingest_once(lake, small)

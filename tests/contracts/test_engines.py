@@ -13,7 +13,8 @@ from polars.testing import assert_frame_equal
 from pyspark.sql import DataFrame, SparkSession
 
 from gold.recompute import detections
-from gold.transforms.detections import brute_force_ip, load_rule, suspects
+from gold.rules import load_rule
+from gold.transforms.detections import brute_force_ip, suspects
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
 from lakehouse.conf import conf_folder
 from lakehouse.settings import Settings

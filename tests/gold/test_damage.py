@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from lakehouse.errors import LakeUnreadable
-from lakehouse.faults import told
+from lakehouse.faults import faults_as_errors
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake
 from lakehouse.tables import SNAPSHOT_TABLES
@@ -127,7 +127,7 @@ def test_what_can_not_be_made_again_stops_the_refresh_with_the_file_and_the_mend
     damage(Path(lake.uri(table)))
     append_batch(lake, LATER, number=2)
 
-    with pytest.raises(LakeUnreadable, match=rf"{named}.*Restore it from a copy") as stopped, told():
+    with pytest.raises(LakeUnreadable, match=rf"{named}.*Restore it from a copy") as stopped, faults_as_errors():
         refresh(lake, lake.settings)
 
     assert "\n" not in str(stopped.value)
@@ -158,5 +158,5 @@ def test_a_log_whose_checkpoint_and_older_commits_are_gone_stops_the_refresh(lak
     for commit in commits(events)[:2]:
         commit.unlink()
 
-    with pytest.raises(LakeUnreadable, match=r"silver.events.*Restore it"), told():
+    with pytest.raises(LakeUnreadable, match=r"silver.events.*Restore it"), faults_as_errors():
         refresh(lake, lake.settings)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from gold.transforms.detections import BruteForceIp, Failure, detections_of, load_rule
+from gold.rules import load_rule
+from gold.transforms.detections import BruteForceIp, Failure, detections_of
 from lakehouse.conf import conf_folder
 from lakehouse.errors import UsageError
 from lakehouse.settings import Settings
@@ -135,7 +136,7 @@ def test_nothing_is_found_without_failures() -> None:
 @pytest.mark.parametrize(
     ("rule", "fewest"), [(RULE, 6), (replace(RULE, failures=4), 4)], ids=["the bucket", "the window"]
 )
-def test_an_address_with_fewer_failures_than_both_ways_need_is_no_suspect(rule: BruteForceIp, fewest: int) -> None:
+def test_fewer_failures_than_both_ways_need_find_nothing(rule: BruteForceIp, fewest: int) -> None:
     assert rule.fewest_failures == fewest
     assert len(found(failures([0] * fewest), rule)) == 1
     assert found(failures([0] * (fewest - 1)), rule) == []

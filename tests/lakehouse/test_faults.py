@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.errors import DiskFull, LakehouseError, LakeUnreadable, OutOfMemory, Unwritable
-from lakehouse.faults import fault_in, told
+from lakehouse.faults import fault_in, faults_as_errors
 
 TRACE = """An error occurred while calling o1.save.
 : org.apache.spark.SparkException: {first}
@@ -56,13 +56,13 @@ def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path) -> None:
     file = tmp_path / "state"
     file.write_text("")
 
-    with pytest.raises(Unwritable, match=rf"{file}/broker can't be written.*LOGINLAKE_STATE"), told():
+    with pytest.raises(Unwritable, match=rf"{file}/broker can't be written.*LOGINLAKE_STATE"), faults_as_errors():
         (file / "broker").mkdir(parents=True)
 
 
 @pytest.mark.parametrize("error", [ValueError("No space left on device"), FileNotFoundError(2, "No such file", "/a")])
 def test_a_fault_of_our_code_stays_what_it_is(error: Exception) -> None:
-    with pytest.raises(type(error)) as raised, told():
+    with pytest.raises(type(error)) as raised, faults_as_errors():
         raise error
 
     assert raised.value is error

@@ -29,7 +29,6 @@ from loginlake.doctor import (
     check_kafka,
     check_lake,
     check_package,
-    check_python,
     diagnose,
 )
 from tests.kills.processes import wait_until
@@ -56,10 +55,6 @@ def listener() -> Iterator[socket.socket]:
 
 def port_of(listener: socket.socket) -> int:
     return listener.getsockname()[1]
-
-
-def test_the_python_of_these_tests_is_new_enough() -> None:
-    assert check_python().state is State.OK
 
 
 def test_a_missing_java_fails_with_its_mend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_a_bad_question_is_an_error_that_names_what_is_allowed(
         loginlake(*words)
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_the_verbs_load_nothing_heavy_before_they_run() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", "import loginlake.read, sys; print(*sys.modules)"],
         capture_output=True, check=True, text=True, cwd=Path(__file__).parents[2],

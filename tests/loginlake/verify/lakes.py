@@ -11,7 +11,8 @@ import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 
-from gold.transforms.detections import brute_force_ip, load_rule, suspects
+from gold.rules import load_rule
+from gold.transforms.detections import brute_force_ip, suspects
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
 from lakehouse.conf import conf_folder
 from lakehouse.extent import Extent
