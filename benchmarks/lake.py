@@ -59,12 +59,12 @@ def bronze_against_noop(lake: Lake, wanted: argparse.Namespace) -> None:
     produce(lake.settings, events=1)
     behind = [lake, *(_lake_beside(lake) for _ in range(1, wanted.rounds))]
     for each in behind:
-        ingest_once(each, each.settings)
+        ingest_once(each)
     produce(lake.settings, events=wanted.events)
     noop, ours = [], []
     for each in behind:
         noop.append(seconds_of(lambda: _to_noop(lake)))
-        ours.append(seconds_of(partial(ingest_once, each, each.settings)))
+        ours.append(seconds_of(partial(ingest_once, each)))
     rows = [("Kafka → noop", wanted.events, min(noop), wanted.events / min(noop), "", "")]
     rows.append(("bronze", wanted.events, min(ours), wanted.events / min(ours), min(noop) / min(ours), "≥ 0.60"))
     print_table(("bronze", "records", "seconds", "records/s", "ratio", "goal"), rows)
@@ -77,7 +77,7 @@ def silver_against_from_json(lake: Lake, wanted: argparse.Namespace) -> None:
         if each is not lake:
             shutil.copytree(Path(lake.settings.root) / "bronze", Path(each.settings.root) / "bronze")
         peer.append(seconds_of(partial(_from_json, each)))
-        ours.append(seconds_of(partial(refine, each, each.settings)))
+        ours.append(seconds_of(partial(refine, each)))
     rows = [("from_json → dropDuplicates → Delta", wanted.events, min(peer), wanted.events / min(peer), "", "")]
     rows.append(("silver", wanted.events, min(ours), wanted.events / min(ours), min(ours) / min(peer), "≤ 1.50"))
     print_table(("silver", "records", "seconds", "records/s", "ratio", "goal"), rows)
@@ -92,8 +92,8 @@ def refresh_at_two_sizes(large: Lake, wanted: argparse.Namespace) -> None:
     produce(small.settings, events=wanted.events // 10)
     first, later = {}, {}
     for name, lake in (("small", small), ("large", large)):
-        ingest_once(lake, lake.settings)
-        first[name] = seconds_of(partial(refresh, lake, lake.settings))
+        ingest_once(lake)
+        first[name] = seconds_of(partial(refresh, lake))
         later[name] = []
     for number in range(wanted.rounds):
         for name, lake in (("small", small), ("large", large)):
@@ -118,8 +118,8 @@ def produce(settings: Settings, *, events: int) -> None:
 def _refresh_of_new(lake: Lake, number: int) -> float:
     start = END + number * NEW_SPAN
     publish(batch(Plan(seed=100 + number, start=start), events=NEW_EVENTS, end=start + NEW_SPAN), lake.settings)
-    ingest_once(lake, lake.settings)
-    return seconds_of(lambda: refresh(lake, lake.settings))
+    ingest_once(lake)
+    return seconds_of(lambda: refresh(lake))
 
 
 def _to_noop(lake: Lake) -> None:
@@ -152,7 +152,7 @@ def _from_json(lake: Lake) -> None:
 
 
 def _lake_beside(lake: Lake) -> Lake:
-    return Lake(lake.spark, lake.settings.model_copy(update={"root": f"{lake.settings.root}-{uuid4().hex[:8]}"}))
+    return lake.with_settings(root=f"{lake.settings.root}-{uuid4().hex[:8]}")
 
 
 def _arguments() -> argparse.Namespace:

@@ -71,10 +71,10 @@ def refreshed(lake: Lake, wanted: argparse.Namespace) -> tuple[list[float], list
     for number in track(range(wanted.refreshes), "refreshing"):
         start = START + number * SPAN
         publish(batch(Plan(seed=number, start=start), events=EVENTS, end=start + SPAN), lake.settings)
-        ingest_once(lake, lake.settings)
-        seconds.append(seconds_of(partial(refresh, lake, lake.settings)))
+        ingest_once(lake)
+        seconds.append(seconds_of(partial(refresh, lake)))
         if (number + 1) % wanted.maintain_each == 0 or number + 1 == wanted.refreshes:
-            maintained.append(seconds_of(partial(maintain, lake, lake.settings)))
+            maintained.append(seconds_of(partial(maintain, lake)))
     return seconds, maintained
 
 
@@ -82,8 +82,8 @@ def made_at_once(lake: Lake) -> Lake:
     """A lake with the same bronze, refreshed once."""
     root = Path(f"{lake.settings.root}-at-once")
     shutil.copytree(Path(lake.settings.root) / "bronze", root / "bronze")
-    other = Lake(lake.spark, lake.settings.model_copy(update={"root": str(root)}))
-    refresh(other, other.settings)
+    other = lake.with_settings(root=str(root))
+    refresh(other)
     return other
 
 

@@ -69,8 +69,8 @@ def make_lake(root: Path, *, events: int) -> None:
         for number in range(ROUNDS):
             start = START + number * SPAN
             publish(batch(Plan(seed=number, start=start), events=events // ROUNDS, end=start + SPAN), settings)
-            ingest_once(lake, settings)
-            refresh(lake, settings)
+            ingest_once(lake)
+            refresh(lake)
         spark.stop()
 
 

@@ -33,13 +33,13 @@ def bronze(
 def _ingest_once(lake: Lake) -> None:
     from bronze.stream import ingest_once
 
-    ingest_once(lake, lake.settings)
+    ingest_once(lake)
 
 
 def _ingest_until_stopped(lake: Lake) -> None:
     from bronze.stream import running_stream
 
-    with running_stream(lake, lake.settings, once=False) as query, stop_on_signals() as stop:
+    with running_stream(lake, once=False) as query, stop_on_signals() as stop:
         typer.echo(f"Reading {lake.settings.topic} at {lake.settings.kafka}; Ctrl-C stops it", err=True)
         while query.isActive and not stop.wait(POLL_SECONDS):
             pass

@@ -44,19 +44,19 @@ def starting_offsets(settings: Settings, extent: Extent) -> dict[Partition, int]
     return {at: _checked_start(at, extent.offsets.get(at), bound) for at, bound in bounds.items()}
 
 
-def hold_topic_id(lake: Lake, settings: Settings) -> str:
+def hold_topic_id(lake: Lake) -> str:
     """Notes the broker's id of the topic at first sight, holds it against the noted one ever after, and gives it.
 
     Raises:
         TopicChanged: The topic was recreated: offsets of the two would be confused.
     """
-    name = f"{TOPIC_ID}{settings.topic}"
+    name = f"{TOPIC_ID}{lake.settings.topic}"
     noted = lake.table_property(RAW_LOGS, name)
     if noted is None:
-        noted = kafka.topic_id(settings)
+        noted = kafka.topic_id(lake.settings)
         lake.set_property(RAW_LOGS, name=name, value=noted)
     else:
-        refuse_other_topic(settings, noted)
+        refuse_other_topic(lake.settings, noted)
     return noted
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from tenacity.nap import sleep_using_event
 
 from bronze.start import hold_topic_id, read_extent, refuse_other_topic, starting_offsets
 from lakehouse import kafka
+from lakehouse.clock import Clock, utc_now
 from lakehouse.errors import BrokerFailed, ClockWentBack, LakehouseError, StreamFailed
 from lakehouse.extent import Extent
 from lakehouse.faults import fault_of
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-Clock = Callable[[], datetime]
 
 # Spark's own reader rides out a broker that starts again; so do we.
 BROKER_PATIENCE_SECONDS = 60.0
@@ -143,9 +143,7 @@ class Ingest:
 
 
 @contextmanager
-def running_stream(
-    lake: Lake, settings: Settings, *, once: bool, clock: Clock = lambda: datetime.now(UTC)
-) -> Iterator[StreamingQuery]:
+def running_stream(lake: Lake, *, once: bool, clock: Clock = utc_now) -> Iterator[StreamingQuery]:
     """The running stream for the block, under bronze's lock; it is stopped at the end.
 
     Args:
@@ -160,34 +158,34 @@ def running_stream(
         ClockWentBack: The clock is not past bronze's last batch.
         BrokerFailed: Kafka does not answer.
     """
-    with writer_lock(lake.spark, settings, "bronze"):
+    with writer_lock(lake, "bronze"):
         lake.ensure(RAW_LOGS)
-        kafka.ensure_topic(settings)
-        topic_id = hold_topic_id(lake, settings)
+        kafka.ensure_topic(lake.settings)
+        topic_id = hold_topic_id(lake)
         extent = read_extent(lake)
-        starting = starting_offsets(settings, extent)
+        starting = starting_offsets(lake.settings, extent)
         ingest = Ingest(lake, extent=extent, clock=clock, topic_id=topic_id)
         ingest.checked_now()
-        query = _start(lake, settings, starting, ingest=ingest, once=once)
+        query = _start(lake, starting, ingest=ingest, once=once)
         try:
             yield query
         except StreamingQueryException as error:
-            raise ingest.failure or _why_it_stopped(error, lake, settings) from error
+            raise ingest.failure or _why_it_stopped(error, lake) from error
         finally:
             ingest.stop(query)
 
 
-def ingest_once(lake: Lake, settings: Settings) -> None:
+def ingest_once(lake: Lake) -> None:
     """Reads all that Kafka holds now into bronze."""
-    with running_stream(lake, settings, once=True) as query:
+    with running_stream(lake, once=True) as query:
         query.awaitTermination()
 
 
-def _why_it_stopped(error: StreamingQueryException, lake: Lake, settings: Settings) -> LakehouseError:
+def _why_it_stopped(error: StreamingQueryException, lake: Lake) -> LakehouseError:
     """What ended a running stream: what would refuse a start now, else what the machine did, else Spark's own words."""
     try:
-        hold_topic_id(lake, settings)
-        starting_offsets(settings, read_extent(lake))
+        hold_topic_id(lake)
+        starting_offsets(lake.settings, read_extent(lake))
     except LakehouseError as refusal:
         return refusal
     return fault_of(error) or StreamFailed(
@@ -196,24 +194,24 @@ def _why_it_stopped(error: StreamingQueryException, lake: Lake, settings: Settin
     )
 
 
-def _start(lake: Lake, settings: Settings, starting: Offsets, *, ingest: Ingest, once: bool) -> StreamingQuery:
-    checkpoint = _checkpoint(settings)
+def _start(lake: Lake, starting: Offsets, *, ingest: Ingest, once: bool) -> StreamingQuery:
+    checkpoint = _checkpoint(lake.settings)
     shutil.rmtree(checkpoint, ignore_errors=True)
     records = (
         lake.spark.readStream.format("kafka")
-        .options(**kafka.spark_options(settings))
-        .option("subscribe", settings.topic)
+        .options(**kafka.spark_options(lake.settings))
+        .option("subscribe", lake.settings.topic)
         .option("startingOffsets", offsets_to_json(starting))
         .option("failOnDataLoss", "true")
         .option("kafka.isolation.level", "read_committed")
         .option("includeHeaders", "true")
-        .option("maxOffsetsPerTrigger", settings.bronze_batch)
+        .option("maxOffsetsPerTrigger", lake.settings.bronze_batch)
         .load()
     )
     writer = records.writeStream.foreachBatch(ingest).option("checkpointLocation", str(checkpoint)).queryName("bronze")
     if once:
         return writer.trigger(availableNow=True).start()
-    return writer.trigger(processingTime=f"{settings.bronze_every} seconds").start()
+    return writer.trigger(processingTime=f"{lake.settings.bronze_every} seconds").start()
 
 
 def _checkpoint(settings: Settings) -> Path:

@@ -20,7 +20,7 @@ def gold() -> None:
     with spark_job("gold") as lake:
         from gold.job import publish
 
-        snapshot = publish(lake, lake.settings)
+        snapshot = publish(lake)
     typer.echo(outcome(snapshot))
 
 

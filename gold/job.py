@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 import structlog
@@ -16,11 +15,11 @@ from gold.recompute import rebuild, recompute
 from gold.restate import restate_all, restate_touched
 from gold.rules import load_rule
 from gold.span import Span, span_of
+from lakehouse.clock import Clock, utc_now
 from lakehouse.conf import conf_folder
 from lakehouse.locks import writer_lock
 from lakehouse.progress import read_progress
 from lakehouse.session import at_once
-from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot, next_instant, snapshot_from_metadata, snapshot_from_row
 from lakehouse.spark import Lake, struct_type
 from lakehouse.tables import SNAPSHOT_TABLES
@@ -30,9 +29,7 @@ from lakehouse.tables.silver import EVENTS
 log = structlog.get_logger()
 
 
-def publish(
-    lake: Lake, settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> Snapshot | None:
+def publish(lake: Lake, *, clock: Clock = utc_now) -> Snapshot | None:
     """Brings gold up to silver and publishes the next snapshot.
 
     Returns:
@@ -41,21 +38,21 @@ def publish(
     Raises:
         LockHeld: Another job writes silver or gold.
     """
-    with writer_lock(lake.spark, settings, "refresh"):
-        return publish_snapshot(lake, settings, clock=clock)
+    with writer_lock(lake, "refresh"):
+        return publish_snapshot(lake, clock=clock)
 
 
-def publish_snapshot(lake: Lake, settings: Settings, *, clock: Callable[[], datetime]) -> Snapshot | None:
+def publish_snapshot(lake: Lake, *, clock: Clock) -> Snapshot | None:
     """What `publish` does, for a caller that holds the lock of refresh."""
     last = opened_gold(lake)
     silver_version = lake.version(EVENTS)
     changed = None if is_rewritten(lake, last) else changed_events(lake, last, silver_version)
     if changed is None:
-        return publish_rebuilt(lake, settings, clock=clock)
+        return publish_rebuilt(lake, clock=clock)
     try:
         span = span_of(changed)
         if silver_version > covered_version(last):
-            rule = load_rule(conf_folder(settings))
+            rule = load_rule(conf_folder(lake.settings))
             recompute(lake, changed, span, lake.read(EVENTS, version=silver_version), rule=rule)
         if last is not None:
             restate_touched(lake, last, changed, since=span.first_event_at, days=span.counted_on)
@@ -64,21 +61,19 @@ def publish_snapshot(lake: Lake, settings: Settings, *, clock: Callable[[], date
         changed.unpersist()
 
 
-def publish_rebuilt(lake: Lake, settings: Settings, *, clock: Callable[[], datetime]) -> Snapshot | None:
+def publish_rebuilt(lake: Lake, *, clock: Clock) -> Snapshot | None:
     """Writes all of gold anew and publishes the next snapshot, for a caller that holds the lock of refresh."""
     last = opened_gold(lake)
     # Told before they are written anew: what was published of them can't be read any more.
     lost = [] if last is None else lost_tables(lake, last)
     events = lake.read(EVENTS, version=lake.version(EVENTS))
-    rebuild(lake, events, load_rule(conf_folder(settings)))
+    rebuild(lake, events, load_rule(conf_folder(lake.settings)))
     if last is not None:
         restate_all(lake, last, events, lost=lost)
     return publish_versions(lake, last, span_of(events), clock=clock)
 
 
-def publish_versions(
-    lake: Lake, last: Snapshot | None, span: Span, *, clock: Callable[[], datetime]
-) -> Snapshot | None:
+def publish_versions(lake: Lake, last: Snapshot | None, span: Span, *, clock: Clock) -> Snapshot | None:
     """Publishes the tables as they are now; None where they are those of the last snapshot."""
     snapshot = next_snapshot(lake, last, span, clock=clock)
     if not snapshot.offsets or (last is not None and snapshot.versions == last.versions):
@@ -139,7 +134,7 @@ def changed_events(lake: Lake, last: Snapshot | None, silver_version: int) -> Da
         return None
 
 
-def next_snapshot(lake: Lake, last: Snapshot | None, span: Span, *, clock: Callable[[], datetime]) -> Snapshot:
+def next_snapshot(lake: Lake, last: Snapshot | None, span: Span, *, clock: Clock) -> Snapshot:
     """The snapshot of all tables as they are now."""
     covered = read_progress(lake)
     return Snapshot(

@@ -5,8 +5,11 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from gold.transforms.detections import SHORTEST_WINDOW, BruteForceIp
+from gold.transforms.detections import BruteForceIp
 from lakehouse.errors import UsageError
+
+# Minutes; see `detection_id`.
+SHORTEST_WINDOW = 60
 
 
 def load_rule(conf: Path) -> BruteForceIp:

@@ -22,6 +22,8 @@ from lakehouse.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from lakehouse.spark import Lake
+
 WriterName = Literal["bronze", "refresh"]
 LockName = Literal[WriterName, "readers"]
 
@@ -37,7 +39,7 @@ _ours_changes = threading.Lock()
 
 
 @contextmanager
-def writer_lock(spark: SparkSession, settings: Settings, name: WriterName, *, upkeep: bool = False) -> Iterator[None]:
+def writer_lock(lake: Lake, name: WriterName, *, upkeep: bool = False) -> Iterator[None]:
     """Holds the lock of bronze, or the one of everything that writes silver or gold, for the block.
 
     An upkeep that has it is waited for: it comes by itself, and soon ends. After an interruption the lock stays until
@@ -46,27 +48,27 @@ def writer_lock(spark: SparkSession, settings: Settings, name: WriterName, *, up
     Raises:
         LockHeld: Another writer has it; its processes are named, and since when.
     """
-    path, deadline = lock_path(settings, name), time.monotonic() + UPKEEP_SECONDS
-    while (file := _take(spark, path)) is None:
+    path, deadline = lock_path(lake.settings, name), time.monotonic() + UPKEEP_SECONDS
+    while (file := _take(lake.spark, path)) is None:
         refusal = _refusal(path, name)
         if not refusal.parts.get("upkeep") or time.monotonic() > deadline:
             raise refusal
         time.sleep(0.5)
     with _held(path, file):
         file.setLength(0)
-        file.writeBytes(json.dumps(_ourselves(spark) | {"upkeep": upkeep}))
+        file.writeBytes(json.dumps(_ourselves(lake.spark) | {"upkeep": upkeep}))
         yield
 
 
 @contextmanager
-def no_readers(spark: SparkSession, settings: Settings) -> Iterator[None]:
+def no_readers(lake: Lake) -> Iterator[None]:
     """Holds off readers that say so by `reader_lock`, for the block.
 
     Raises:
         LockHeld: One is at work.
     """
-    path = lock_path(settings, "readers")
-    file = _take(spark, path)
+    path = lock_path(lake.settings, "readers")
+    file = _take(lake.spark, path)
     if file is None:
         raise LockHeld(
             "An API reads this lake, and GRACE_DAYS=0 would take away the files that it has open",

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
@@ -34,6 +34,10 @@ class Lake:
     def __init__(self, spark: SparkSession, settings: Settings) -> None:
         self.spark = spark
         self.settings = settings
+
+    def with_settings(self, **values: Any) -> Self:
+        """The lake under settings that differ in these, in the same session."""
+        return type(self)(self.spark, self.settings.model_copy(update=values))
 
     def uri(self, table: Table) -> str:
         """Where the table lies, absolute for a local lake."""

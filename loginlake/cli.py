@@ -134,12 +134,10 @@ def refresh(
         from loginlake import pipeline
 
         if pace is None:
-            typer.echo(outcome(pipeline.refresh(lake, lake.settings)))
+            typer.echo(outcome(pipeline.refresh(lake)))
             return
         with stop_on_signals() as stop:
-            pipeline.refresh_every(
-                lake, lake.settings, stop, seconds=pace, published=lambda snapshot: typer.echo(outcome(snapshot))
-            )
+            pipeline.refresh_every(lake, stop, seconds=pace, published=lambda snapshot: typer.echo(outcome(snapshot)))
 
 
 mending.register(app)

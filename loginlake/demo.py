@@ -69,7 +69,7 @@ def demo(settings: Settings, *, once: bool, fresh: bool) -> None:
     if fresh:
         move_aside(settings, console)
     with running_parts(settings, console) as (lake, api):
-        attacks = [attack for part in ROUNDS for attack in one_round(lake, settings, console, part=part)]
+        attacks = [attack for part in ROUNDS for attack in one_round(lake, console, part=part)]
         store = Store(settings)
         with step(console, "Verifying"):
             report = verify(settings, store)
@@ -79,7 +79,7 @@ def demo(settings: Settings, *, once: bool, fresh: bool) -> None:
             raise VerifyFailed("The lake does not hold what it promises", mend="Run `loginlake verify` for all of it")
         print_next(console, settings, store.snapshot(), is_live=not once)
         if not once:
-            go_on_live(lake, settings, console, api=api)
+            go_on_live(lake, console, api=api)
 
 
 def up(settings: Settings) -> None:
@@ -91,7 +91,7 @@ def up(settings: Settings) -> None:
     console = a_console()
     with running_parts(settings, console) as (lake, api):
         console.print(f"Kafka listens on {settings.kafka}, the API on {url_of(settings)}")
-        go_on(lake, settings, console, api=api)
+        go_on(lake, console, api=api)
 
 
 @contextmanager
@@ -124,41 +124,39 @@ def running_parts(settings: Settings, console: Console) -> Iterator[tuple[Lake, 
         console.print("Stopping")
 
 
-def one_round(lake: Lake, settings: Settings, console: Console, *, part: Round) -> list[dict[str, Any]]:
+def one_round(lake: Lake, console: Console, *, part: Round) -> list[dict[str, Any]]:
     """Produces events, ingests them and publishes a snapshot; gives the attacks that were planted."""
     from bronze.stream import ingest_once
     from loginlake.pipeline import refresh
 
     # Another seed each time, so that a second demo adds events of its own.
-    seed = len(Store(settings).snapshots()) + 1
-    truth = log_folder(settings) / f"truth-{seed}.json"
+    seed = len(Store(lake.settings).snapshots()) + 1
+    truth = log_folder(lake.settings) / f"truth-{seed}.json"
     start = datetime.now(UTC) - timedelta(days=part.days_ago)
     span = ("--start", start.isoformat(timespec="seconds"), "--days", str(part.days))
     planned = ("--events", str(part.events), "--seed", str(seed), "--truth", str(truth))
     with step(console, f"Producing {part.events:,} events"):
-        run_child(ours("producer", "generate", *planned, *span), output=log_folder(settings) / "producer.log")
+        run_child(ours("producer", "generate", *planned, *span), output=log_folder(lake.settings) / "producer.log")
     with step(console, "Bronze: streaming them in"):
-        ingest_once(lake, settings)
+        ingest_once(lake)
     with step(console, "Silver and gold: refining, aggregating, publishing"):
-        refresh(lake, settings)
+        refresh(lake)
     attacks: list[dict[str, Any]] = json.loads(truth.read_bytes())["attacks"]
     return attacks
 
 
-def go_on_live(lake: Lake, settings: Settings, console: Console, *, api: Popen[bytes]) -> None:
+def go_on_live(lake: Lake, console: Console, *, api: Popen[bytes]) -> None:
     """A steady stream of events, refreshed as fast as it goes but at most every 15 s, until Ctrl-C."""
-    if "refresh_every" not in settings.model_fields_set:
-        settings = settings.model_copy(update={"refresh_every": LIVE_SECONDS})
-    seed = len(Store(settings).snapshots()) + 1
+    if "refresh_every" not in lake.settings.model_fields_set:
+        lake = lake.with_settings(refresh_every=LIVE_SECONDS)
+    seed = len(Store(lake.settings).snapshots()) + 1
     producer = ours("producer", "generate", "--rate", str(LIVE_RATE), "--seed", str(seed))
     console.print(f"Live: {LIVE_RATE} events a second; Ctrl-C stops everything")
-    with child(producer, output=log_folder(settings) / "producer.log") as producing:
-        go_on(lake, settings, console, api=api, others=(producing,))
+    with child(producer, output=log_folder(lake.settings) / "producer.log") as producing:
+        go_on(lake, console, api=api, others=(producing,))
 
 
-def go_on(
-    lake: Lake, settings: Settings, console: Console, *, api: Popen[bytes], others: tuple[Popen[bytes], ...] = ()
-) -> None:
+def go_on(lake: Lake, console: Console, *, api: Popen[bytes], others: tuple[Popen[bytes], ...] = ()) -> None:
     """Bronze and refresh, until a signal comes or a process ends by itself.
 
     Raises:
@@ -168,9 +166,9 @@ def go_on(
     from loginlake.pipeline import run_until
 
     with stop_on_signals() as stop, stop_when_ended((api, *others), stop) as ended:
-        run_until(stop, lake, settings, published=lambda snapshot: console.print(said_of(snapshot)))
+        run_until(stop, lake, published=lambda snapshot: console.print(said_of(snapshot)))
     if ended:
-        raise child_failed(ended[0], log_folder(settings))
+        raise child_failed(ended[0], log_folder(lake.settings))
 
 
 @contextmanager

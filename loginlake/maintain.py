@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
 from gold.job import publish_snapshot
+from lakehouse.clock import Clock, utc_now
 from lakehouse.errors import LockHeld
 from lakehouse.locks import no_readers, writer_lock
 from lakehouse.maintenance import compacted, fragmented, remove_unneeded, size_of, trim_log, vacuum
@@ -23,7 +24,6 @@ from lakehouse.tables.model import Table
 
 log = structlog.get_logger()
 
-Clock = Callable[[], datetime]
 
 # The oldest snapshot whose files the last removal has left: none older can be promised again.
 KEPT_FROM = "loginlake.keptFrom"
@@ -82,7 +82,7 @@ def planned(lake: Lake) -> list[Upkeep]:
     ]
 
 
-def maintain(lake: Lake, settings: Settings, *, clock: Clock = lambda: datetime.now(UTC)) -> list[Upkeep]:
+def maintain(lake: Lake, *, clock: Clock = utc_now) -> list[Upkeep]:
     """Compacts the tables, publishes that as a snapshot, expires snapshots and removes their files.
 
     Each step leaves a lake that is whole: it may be stopped anywhere.
@@ -91,10 +91,10 @@ def maintain(lake: Lake, settings: Settings, *, clock: Clock = lambda: datetime.
         LockHeld: Another job writes silver or gold; or nothing is to be kept for readers and one is there.
     """
     with ExitStack() as held:
-        held.enter_context(writer_lock(lake.spark, settings, "refresh", upkeep=True))
-        if settings.grace_days == 0:
-            held.enter_context(no_readers(lake.spark, settings))
-        return [*_maintain_published(lake, settings, clock), *_maintain_bronze(lake, settings)]
+        held.enter_context(writer_lock(lake, "refresh", upkeep=True))
+        if lake.settings.grace_days == 0:
+            held.enter_context(no_readers(lake))
+        return [*_maintain_published(lake, clock), *_maintain_bronze(lake)]
 
 
 def published(lake: Lake) -> list[Snapshot]:
@@ -102,26 +102,24 @@ def published(lake: Lake) -> list[Snapshot]:
     return [snapshot_from_row(row) for row in lake.read(SNAPSHOTS).orderBy("id").toArrow().to_pylist()]
 
 
-def _maintain_published(lake: Lake, settings: Settings, clock: Clock) -> list[Upkeep]:
+def _maintain_published(lake: Lake, clock: Clock) -> list[Upkeep]:
     tables = [table for table in (*SNAPSHOT_TABLES, SNAPSHOTS) if lake.exists(table)]
     before = [size_of(lake, table) for table in tables]
     small = [compacted(lake, table) for table in tables]
-    publish_snapshot(lake, settings, clock=clock)
+    publish_snapshot(lake, clock=clock)
     snapshots = published(lake)
     if snapshots:
         now = max(clock(), snapshots[-1].at)
-        _expire(lake, settings, snapshots, tables, now=now)
+        _expire(lake, snapshots, tables, now=now)
     return [
         Upkeep(table.full_name, files, size, size_of(lake, table))
         for table, files, size in zip(tables, small, before, strict=True)
     ]
 
 
-def _expire(
-    lake: Lake, settings: Settings, snapshots: Sequence[Snapshot], tables: Sequence[Table], *, now: datetime
-) -> None:
+def _expire(lake: Lake, snapshots: Sequence[Snapshot], tables: Sequence[Table], *, now: datetime) -> None:
     """Says which snapshots are no longer promised, and only then removes what those alone need."""
-    held = horizon(snapshots, settings, now)
+    held = horizon(snapshots, lake.settings, now)
     # What has gone does not come back where the promise is made longer.
     kept_from = int(lake.table_property(SNAPSHOTS, KEPT_FROM) or snapshots[0].id)
     promised_from = str(max(kept_from, held.promised.id))
@@ -129,7 +127,8 @@ def _expire(
         lake.set_property(SNAPSHOTS, name=PROMISED_FROM, value=promised_from)
         log.info("expired", promised_from=promised_from)
     oldest = next((snapshot for snapshot in snapshots if snapshot.id >= kept_from), snapshots[-1])
-    is_due = held.kept.at - oldest.at >= min(STEP, timedelta(days=settings.promise_days + settings.grace_days))
+    kept_for = timedelta(days=lake.settings.promise_days + lake.settings.grace_days)
+    is_due = held.kept.at - oldest.at >= min(STEP, kept_for)
     if held.kept.id > oldest.id and is_due:
         # Noted before anything goes: what a stopped removal has left the next one takes.
         lake.set_property(SNAPSHOTS, name=KEPT_FROM, value=str(held.kept.id))
@@ -147,16 +146,16 @@ def _needed_version(lake: Lake, table: Table, held: Horizon) -> int:
     return held.kept.versions.get(table.full_name, 0)
 
 
-def _maintain_bronze(lake: Lake, settings: Settings) -> list[Upkeep]:
+def _maintain_bronze(lake: Lake) -> list[Upkeep]:
     """Bronze, unless its own job runs, which then does this itself."""
     if not lake.exists(RAW_LOGS):
         return []
     before = size_of(lake, RAW_LOGS)
     try:
-        with writer_lock(lake.spark, settings, "bronze", upkeep=True):
+        with writer_lock(lake, "bronze", upkeep=True):
             small = compacted(lake, RAW_LOGS)
-            vacuum(lake, RAW_LOGS, hours=24.0 * settings.grace_days)
-            trim_log(lake, RAW_LOGS, needed=lake.version(RAW_LOGS) if settings.grace_days == 0 else 0)
+            vacuum(lake, RAW_LOGS, hours=24.0 * lake.settings.grace_days)
+            trim_log(lake, RAW_LOGS, needed=lake.version(RAW_LOGS) if lake.settings.grace_days == 0 else 0)
     except LockHeld as held:
         log.info("bronze_maintains_itself", holder=held.parts.get("pid"))
         return [Upkeep(RAW_LOGS.full_name, 0, before, None)]

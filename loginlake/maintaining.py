@@ -40,12 +40,12 @@ def maintain(
             _print(upkeep.planned(lake), json=json)
             return
         if pace is None:
-            _print(upkeep.maintain(lake, lake.settings), json=json)
+            _print(upkeep.maintain(lake), json=json)
             return
         with stop_on_signals() as stop:
             while not stop.is_set():
                 started = time.monotonic()
-                if done := maintain_if_free(lake, lake.settings):
+                if done := maintain_if_free(lake):
                     _print(done, json=json)
                 stop.wait(max(0.0, started + pace - time.monotonic()))
 

@@ -32,7 +32,7 @@ def rebuild(layer: Layer) -> None:
         from loginlake import pipeline
 
         rebuilt = {"silver": pipeline.rebuild_silver, "gold": pipeline.rebuild_gold}[layer]
-        typer.echo(outcome(rebuilt(lake, lake.settings)))
+        typer.echo(outcome(rebuilt(lake)))
 
 
 def redrive(
@@ -54,9 +54,9 @@ def redrive(
 
         snapshot = None
         if dry_run:
-            found = preview(lake, lake.settings, reason=reason)
+            found = preview(lake, reason=reason)
         else:
-            found, snapshot = pipeline.redrive(lake, lake.settings, reason=reason)
+            found, snapshot = pipeline.redrive(lake, reason=reason)
     if json:
         _print_json(found, snapshot)
         return

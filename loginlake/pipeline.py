@@ -6,16 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
 
 from bronze.stream import running_stream
 from gold.job import publish_rebuilt, publish_snapshot
+from lakehouse.clock import Clock, utc_now
 from lakehouse.errors import LockHeld
 from lakehouse.locks import writer_lock
-from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.spark import Lake
 from loginlake.maintain import Upkeep, maintain
@@ -31,9 +30,7 @@ log = structlog.get_logger()
 POLL_SECONDS = 0.5
 
 
-def refresh(
-    lake: Lake, settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> Snapshot | None:
+def refresh(lake: Lake, *, clock: Clock = utc_now) -> Snapshot | None:
     """Silver, then gold, then the snapshot, under one lock.
 
     Returns:
@@ -42,14 +39,12 @@ def refresh(
     Raises:
         LockHeld: Another job writes silver or gold.
     """
-    with writer_lock(lake.spark, settings, "refresh"):
-        append_events(lake, settings)
-        return publish_snapshot(lake, settings, clock=clock)
+    with writer_lock(lake, "refresh"):
+        append_events(lake)
+        return publish_snapshot(lake, clock=clock)
 
 
-def rebuild_silver(
-    lake: Lake, settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> Snapshot | None:
+def rebuild_silver(lake: Lake, *, clock: Clock = utc_now) -> Snapshot | None:
     """Silver anew from all of bronze, then gold anew, published as one snapshot.
 
     Where it is killed, the next refresh does the rest.
@@ -57,29 +52,26 @@ def rebuild_silver(
     Raises:
         LockHeld: Another job writes silver or gold.
     """
-    with writer_lock(lake.spark, settings, "refresh"):
-        rewrite_events(lake, settings)
-        return publish_rebuilt(lake, settings, clock=clock)
+    with writer_lock(lake, "refresh"):
+        rewrite_events(lake)
+        return publish_rebuilt(lake, clock=clock)
 
 
-def rebuild_gold(
-    lake: Lake, settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> Snapshot | None:
+def rebuild_gold(lake: Lake, *, clock: Clock = utc_now) -> Snapshot | None:
     """Gold anew from silver, published as one snapshot; where it is killed, the next refresh does the rest.
 
     Raises:
         LockHeld: Another job writes silver or gold.
     """
-    with writer_lock(lake.spark, settings, "refresh"):
-        return publish_rebuilt(lake, settings, clock=clock)
+    with writer_lock(lake, "refresh"):
+        return publish_rebuilt(lake, clock=clock)
 
 
 def redrive(
     lake: Lake,
-    settings: Settings,
     *,
     reason: str | None = None,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Clock = utc_now,
 ) -> tuple[Redriven, Snapshot | None]:
     """Broken rows once more through the decoders of today, then gold; where it is killed, the next refresh goes on.
 
@@ -89,13 +81,12 @@ def redrive(
     Raises:
         LockHeld: Another job writes silver or gold.
     """
-    with writer_lock(lake.spark, settings, "refresh"):
-        return redrive_events(lake, settings, reason=reason), publish_snapshot(lake, settings, clock=clock)
+    with writer_lock(lake, "refresh"):
+        return redrive_events(lake, reason=reason), publish_snapshot(lake, clock=clock)
 
 
 def refresh_every(
     lake: Lake,
-    settings: Settings,
     stop: threading.Event,
     *,
     seconds: float,
@@ -108,34 +99,34 @@ def refresh_every(
     Raises:
         LockHeld: Another job writes silver or gold when it starts; one that comes later is waited for.
     """
-    refreshed: Callable[[Lake, Settings], Snapshot | None] = refresh
+    refreshed: Callable[[Lake], Snapshot | None] = refresh
     maintained = time.monotonic()
     lake.spark.sparkContext.setLocalProperty("spark.scheduler.pool", "refresh")
     while not stop.is_set():
         started = time.monotonic()
-        snapshot = refreshed(lake, settings)
+        snapshot = refreshed(lake)
         refreshed = refresh_if_free
         if snapshot is not None:
             published(snapshot)
-        if time.monotonic() - maintained >= settings.maintain_every:
-            maintain_if_free(lake, settings)
+        if time.monotonic() - maintained >= lake.settings.maintain_every:
+            maintain_if_free(lake)
             maintained = time.monotonic()
         stop.wait(max(0.0, started + seconds - time.monotonic()))
 
 
-def refresh_if_free(lake: Lake, settings: Settings) -> Snapshot | None:
+def refresh_if_free(lake: Lake) -> Snapshot | None:
     """What `refresh` does; where another job, such as a redrive, writes just now, the next time will do."""
     try:
-        return refresh(lake, settings)
+        return refresh(lake)
     except LockHeld as held:
         log.warning("not_refreshed", reason=held.what)
         return None
 
 
-def maintain_if_free(lake: Lake, settings: Settings) -> list[Upkeep]:
+def maintain_if_free(lake: Lake) -> list[Upkeep]:
     """What `maintain` does; where that must wait for a reader or another job, the next time will do."""
     try:
-        return maintain(lake, settings)
+        return maintain(lake)
     except LockHeld as held:
         log.warning("not_maintained", reason=held.what)
         return []
@@ -144,7 +135,6 @@ def maintain_if_free(lake: Lake, settings: Settings) -> list[Upkeep]:
 def run_until(
     stop: threading.Event,
     lake: Lake,
-    settings: Settings,
     *,
     published: Callable[[Snapshot], None] = lambda _: None,
 ) -> None:
@@ -156,10 +146,10 @@ def run_until(
         LakehouseError: The stream or a refresh failed.
     """
     lake.spark.sparkContext.setLocalProperty("spark.scheduler.pool", "bronze")
-    with running_stream(lake, settings, once=False) as query, _stopping_with(query, stop):
+    with running_stream(lake, once=False) as query, _stopping_with(query, stop):
         while query.lastProgress is None and not stop.wait(POLL_SECONDS):
             pass
-        refresh_every(lake, settings, stop, seconds=settings.refresh_every, published=published)
+        refresh_every(lake, stop, seconds=lake.settings.refresh_every, published=published)
 
 
 @contextmanager

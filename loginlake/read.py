@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.clock import utc_now
 from lakehouse.errors import BadQuery
 from loginlake.writing import FORMS, write_rows
 
@@ -148,7 +149,7 @@ def sql(
 def _metric_rows(name: str, pairs: Pairs, *, limit: int | None, store: Store) -> pl.DataFrame:
     from serving.metric_query import answer, metric_named, metric_parameters, metric_query
     from serving.parameters import AS_OF, SNAPSHOT, given
-    from serving.store import snapshot_asked, utc_now
+    from serving.store import snapshot_asked
 
     metric = metric_named(name)
     asked = given(pairs, (*metric_parameters(metric), AS_OF, SNAPSHOT))

@@ -42,7 +42,7 @@ from bronze.stream import ingest_once
 from lakehouse.tables.bronze import RAW_LOGS
 
 produce(settings, events=2000)
-ingest_once(lake, settings)
+ingest_once(lake)
 
 raw = lake.read(RAW_LOGS)
 raw.selectExpr("partition", "offset", "left(cast(value as string), 80) as value").show(3, truncate=False)
@@ -58,8 +58,8 @@ assert raw.count() >= 2000
 from lakehouse.tables.silver import EVENTS
 from silver.job import refine
 
-appended = refine(lake, settings)
-again = refine(lake, settings)
+appended = refine(lake)
+again = refine(lake)
 print(f"{appended} rows appended, then {again}")
 
 events = lake.read(EVENTS)
@@ -147,11 +147,11 @@ computed.select("window_on", "src_ip", "attempts", "failures", "users").orderBy(
 # %%
 from gold.job import publish
 
-snapshot = publish(lake, settings)
+snapshot = publish(lake)
 print(f"snapshot {snapshot.id} of {snapshot.at:%Y-%m-%d %H:%M:%S}")
 for table, version in snapshot.versions.items():
     print(f"  {table} at version {version}")
-assert publish(lake, settings) is None
+assert publish(lake) is None
 
 # %% [markdown]
 # What we computed by hand and what is stored are the same rows: neither has one that the other lacks.

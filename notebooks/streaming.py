@@ -60,7 +60,7 @@ from bronze.stream import running_stream
 
 stream = ExitStack()
 parts.push(stream)  # it ends before the lake does
-query = stream.enter_context(running_stream(lake, settings, once=False))
+query = stream.enter_context(running_stream(lake, once=False))
 query.processAllAvailable()
 
 arrived = lake.read(RAW_LOGS).count()
@@ -152,7 +152,7 @@ for (topic, partition), offset in starting.items():
     print(f"{topic}, partition {partition}: go on at offset {offset}")
 
 # %%
-query = stream.enter_context(running_stream(lake, settings, once=False))
+query = stream.enter_context(running_stream(lake, once=False))
 query.processAllAvailable()
 ended = end_offsets(query.lastProgress)
 stream.close()
@@ -178,7 +178,7 @@ assert rows.count() == positions.count() == before + 1000
 # %%
 from bronze.stream import ingest_once
 
-ingest_once(lake, settings)
+ingest_once(lake)
 assert lake.read(RAW_LOGS).count() == before + 1000
 
 # %% [markdown]

@@ -43,12 +43,12 @@ from bronze.stream import ingest_once
 from loginlake.pipeline import refresh
 
 produce(settings, events=1000)
-ingest_once(lake, settings)
-first = refresh(lake, settings)
+ingest_once(lake)
+first = refresh(lake)
 
 produce(settings, events=300)
-ingest_once(lake, settings)
-second = refresh(lake, settings)
+ingest_once(lake)
+second = refresh(lake)
 
 # %% [markdown]
 # A snapshot is small: an instant, and a version per table.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 from importlib.metadata import version
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
+from lakehouse.clock import Clock, utc_now
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from serving.docs_pages import add_docs
@@ -18,14 +18,13 @@ from serving.problems import MEDIA_TYPE, on_http_error, on_lakehouse_error
 from serving.requests import HeadAsGet, RequestIds
 from serving.routes import detections, freshness, metrics, probes, snapshots, tables
 from serving.steady import SteadyStore
-from serving.store import utc_now
 
 DESCRIPTION = """Login events as metrics, detections and tables, at any published snapshot.
 
 Every read takes `as_of` or `snapshot`; every answer says what it covers. See docs/api.md of the project."""
 
 
-def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> FastAPI:
+def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
     """The application over the lake and the broker that the settings name."""
     watch = BrokerWatch(settings, clock)
 

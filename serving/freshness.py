@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import structlog
 
+from lakehouse.clock import Clock
 from lakehouse.errors import BrokerFailed
 from lakehouse.kafka import Bounds, Record, first_record, partition_bounds
 from lakehouse.offsets import Offsets, Partition, nested_offsets
@@ -75,7 +75,7 @@ class BrokerWatch:
         clock: Gives now, UTC.
     """
 
-    def __init__(self, settings: Settings, clock: Callable[[], datetime]) -> None:
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         self._changed = threading.Condition()

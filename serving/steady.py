@@ -10,13 +10,14 @@ from datetime import datetime
 import structlog
 from deltalake import DeltaTable
 
+from lakehouse.clock import Clock, utc_now
 from lakehouse.errors import LakehouseError, LakeUnreadable
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.model import Table
 from serving.files import MEND, hold_files
-from serving.store import Store, utc_now
+from serving.store import Store
 
 log = structlog.get_logger()
 
@@ -50,7 +51,7 @@ class SteadyStore(Store):
         clock: Gives now, UTC.
     """
 
-    def __init__(self, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
         super().__init__(settings, clock)
         # What was seen last is never replaced by an earlier look.
         self._seeing = threading.RLock()

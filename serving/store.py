@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -15,6 +15,7 @@ import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
+from lakehouse.clock import Clock, utc_now
 from lakehouse.errors import BadQuery, LakeUnreadable, TableMissing
 from lakehouse.offsets import Offsets
 from lakehouse.settings import Settings
@@ -27,11 +28,6 @@ from serving.parameters import AS_OF, SNAPSHOT, Given
 
 # A pinned handle holds its table's list of files; readers ask for few versions at a time.
 PINNED_HANDLES = 64
-
-
-def utc_now() -> datetime:
-    """The clock of readers."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ class Store:
         clock: Gives now, UTC; a snapshot later than that can't be asked for.
     """
 
-    def __init__(self, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
         self._settings = settings
         self._clock = clock
         self._lock = threading.Lock()

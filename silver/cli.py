@@ -15,5 +15,5 @@ def silver() -> None:
     with spark_job("silver") as lake:
         from silver.job import refine
 
-        rows = refine(lake, lake.settings)
+        rows = refine(lake)
     typer.echo(f"{rows:,} rows appended to silver.events" if rows else "Nothing new: silver has read all of bronze")

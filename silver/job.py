@@ -13,7 +13,6 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 from lakehouse.locks import writer_lock
 from lakehouse.offsets import furthest
 from lakehouse.progress import Progress, extent_of, read_progress
-from lakehouse.settings import Settings
 from lakehouse.spark import Lake, is_below, struct_type
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
@@ -31,7 +30,7 @@ IDENTITY = ("event_on", "event_id")
 BROADCAST_ROWS = 1_000_000
 
 
-def refine(lake: Lake, settings: Settings) -> int:
+def refine(lake: Lake) -> int:
     """Appends one silver row for every bronze row that silver lacks; all of them in one commit.
 
     Returns:
@@ -40,16 +39,16 @@ def refine(lake: Lake, settings: Settings) -> int:
     Raises:
         LockHeld: Another job writes silver or gold.
     """
-    with writer_lock(lake.spark, settings, "refresh"):
-        return append_events(lake, settings)
+    with writer_lock(lake, "refresh"):
+        return append_events(lake)
 
 
-def append_events(lake: Lake, settings: Settings) -> int:
+def append_events(lake: Lake) -> int:
     """What `refine` does, for a caller that holds the lock of refresh."""
     lake.ensure(RAW_LOGS)
     lake.ensure(EVENTS)
     before = read_progress(lake)
-    decoded = decoded_events(unread_records(lake, before), DecodeRules.from_settings(settings)).persist()
+    decoded = decoded_events(unread_records(lake, before), DecodeRules.from_settings(lake.settings)).persist()
     try:
         extent = extent_of(decoded)
         if extent.rows == 0:

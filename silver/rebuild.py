@@ -5,7 +5,6 @@ from __future__ import annotations
 import structlog
 
 from lakehouse.progress import Progress, extent_of
-from lakehouse.settings import Settings
 from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
@@ -16,7 +15,7 @@ from silver.job import decoded_events, with_duplicates
 log = structlog.get_logger()
 
 
-def rewrite_events(lake: Lake, settings: Settings) -> int:
+def rewrite_events(lake: Lake) -> int:
     """Writes silver anew from all of bronze, in one commit; for a caller that holds the lock of refresh.
 
     Returns:
@@ -25,7 +24,7 @@ def rewrite_events(lake: Lake, settings: Settings) -> int:
     lake.ensure(RAW_LOGS)
     lake.ensure(EVENTS)
     records = lake.read(RAW_LOGS, version=lake.version(RAW_LOGS))
-    decoded = decoded_events(records, DecodeRules.from_settings(settings)).persist()
+    decoded = decoded_events(records, DecodeRules.from_settings(lake.settings)).persist()
     try:
         extent = extent_of(decoded)
         if extent.rows == 0:

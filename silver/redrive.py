@@ -13,7 +13,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from lakehouse.errors import TableMissing
-from lakehouse.settings import Settings
 from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
@@ -49,7 +48,7 @@ class Redriven:
         return asdict(self)
 
 
-def redrive_events(lake: Lake, settings: Settings, *, reason: str | None = None) -> Redriven:
+def redrive_events(lake: Lake, *, reason: str | None = None) -> Redriven:
     """Writes what the broken rows are by the decoders of today, in one commit; for a holder of the lock of refresh.
 
     Args:
@@ -59,7 +58,7 @@ def redrive_events(lake: Lake, settings: Settings, *, reason: str | None = None)
     """
     lake.ensure(RAW_LOGS)
     lake.ensure(EVENTS)
-    rows = taken_again(lake, settings, reason)
+    rows = taken_again(lake, reason)
     found = redriven(rows)
     if found.written:
         changed = rows.where("is_changed")
@@ -69,7 +68,7 @@ def redrive_events(lake: Lake, settings: Settings, *, reason: str | None = None)
     return found
 
 
-def preview(lake: Lake, settings: Settings, *, reason: str | None = None) -> Redriven:
+def preview(lake: Lake, *, reason: str | None = None) -> Redriven:
     """What `redrive_events` would do; nothing is written.
 
     Raises:
@@ -77,10 +76,10 @@ def preview(lake: Lake, settings: Settings, *, reason: str | None = None) -> Red
     """
     if not (lake.exists(RAW_LOGS) and lake.exists(EVENTS)):
         raise TableMissing(f"{EVENTS.full_name} has no rows yet", mend="Run `loginlake bronze` and `loginlake refresh`")
-    return redriven(taken_again(lake, settings, reason))
+    return redriven(taken_again(lake, reason))
 
 
-def taken_again(lake: Lake, settings: Settings, reason: str | None) -> DataFrame:
+def taken_again(lake: Lake, reason: str | None) -> DataFrame:
     """The broken rows by the decoders of today, with the copies of events that they turn out to be, as all are now.
 
     Beside the columns of silver each has what it was: `was_verdict`, `was_event_on`, and whether `is_changed`.
@@ -88,7 +87,7 @@ def taken_again(lake: Lake, settings: Settings, reason: str | None) -> DataFrame
     events = lake.read(EVENTS, version=lake.version(EVENTS))
     broken = events.where(F.col("verdict") == "broken")
     broken = broken if reason is None else broken.where(F.col("reason") == reason)
-    decoded = decoded_events(records_of(lake, broken), DecodeRules.from_settings(settings)).persist()
+    decoded = decoded_events(records_of(lake, broken), DecodeRules.from_settings(lake.settings)).persist()
     copies = copies_of(decoded.where(F.col("verdict") == "accepted"), events).persist()
     try:
         return compared(settled(decoded, copies), broken.unionByName(copies)).localCheckpoint()

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 # A detection of a day depends on the events of this many days before and after it.
 REACH_DAYS = 1
 EVIDENCE_POSITIONS = 100
-# Minutes; see `detection_id`.
-SHORTEST_WINDOW = 60
 NEEDED = ("src_ip", "event_at", "event_on", "times", "username", "topic", "partition", "offset")
 
 

@@ -36,9 +36,9 @@ from tests.mounts import fill, mounted
 pytestmark = pytest.mark.spark
 
 
-def run_until_it_stops(lake: Lake, settings: Settings, *, rows: int, then: Callable[[], None]) -> None:
+def run_until_it_stops(lake: Lake, *, rows: int, then: Callable[[], None]) -> None:
     """A stream that has read so many rows when something happens to it; its failure is raised."""
-    with running_stream(lake, settings, once=False) as query:
+    with running_stream(lake, once=False) as query:
         await_rows(lake, rows, query)
         then()
         query.awaitTermination(PATIENCE_SECONDS)
@@ -48,13 +48,13 @@ def run_until_it_stops(lake: Lake, settings: Settings, *, rows: int, then: Calla
 def test_a_recreated_topic_stops_the_job_and_both_ids_are_named(fed_lake: Lake) -> None:
     settings = a_topic(fed_lake)
     send(settings, b"1")
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
     noted = kafka.topic_id(settings)
     recreate(settings)
     send(settings, b"1", b"2")
 
     with pytest.raises(TopicChanged, match=r"start a new lake") as stopped:
-        ingest_once(fed_lake, settings)
+        ingest_once(fed_lake)
 
     assert stopped.value.parts == {"noted": noted, "current": kafka.topic_id(settings)}
     assert offsets(fed_lake) == [(0, 0)]
@@ -63,16 +63,16 @@ def test_a_recreated_topic_stops_the_job_and_both_ids_are_named(fed_lake: Lake) 
 def test_records_that_the_broker_dropped_before_they_were_read_stop_the_job(fed_lake: Lake) -> None:
     settings = a_topic(fed_lake)
     send(settings, b"1")
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
     send(settings, b"2", b"3", b"4")
     drop(settings, until=3)
 
     with pytest.raises(TopicChanged, match=rf"dropped offsets 1 to 2 of {settings.topic}:0"):
-        ingest_once(fed_lake, settings)
+        ingest_once(fed_lake)
 
 
 def test_records_that_are_dropped_under_a_running_stream_stop_it_with_the_lost_range(fed_lake: Lake) -> None:
-    settings = a_topic(fed_lake).model_copy(update={"bronze_every": 1.0})
+    settings = a_topic(fed_lake)
     send(settings, b"1")
 
     def lose() -> None:
@@ -82,7 +82,7 @@ def test_records_that_are_dropped_under_a_running_stream_stop_it_with_the_lost_r
         producer.commit_transaction(PATIENCE_SECONDS)
 
     with pytest.raises(TopicChanged, match=rf"dropped offsets 1 to 2 of {settings.topic}:0 that bronze lacks"):
-        run_until_it_stops(fed_lake, settings, rows=1, then=lose)
+        run_until_it_stops(fed_lake.with_settings(bronze_every=1.0), rows=1, then=lose)
 
     assert offsets(fed_lake) == [(0, 0)]
 
@@ -91,7 +91,7 @@ def test_records_that_are_dropped_under_a_running_stream_stop_it_with_the_lost_r
 def test_a_topic_that_is_recreated_under_a_running_stream_stops_it_and_both_ids_are_named(
     fed_lake: Lake, records: int
 ) -> None:
-    settings = a_topic(fed_lake).model_copy(update={"bronze_every": 1.0})
+    settings = a_topic(fed_lake)
     send(settings, b"1", b"2")
     noted = kafka.topic_id(settings)
 
@@ -100,16 +100,16 @@ def test_a_topic_that_is_recreated_under_a_running_stream_stops_it_and_both_ids_
         send(settings, *[b"new"] * records)
 
     with pytest.raises(TopicChanged, match=re.escape(f"bronze was read from the one with id {noted}")):
-        run_until_it_stops(fed_lake, settings, rows=2, then=begin_anew)
+        run_until_it_stops(fed_lake.with_settings(bronze_every=1.0), rows=2, then=begin_anew)
 
     assert [row["value"] for row in rows(fed_lake)] == [b"1", b"2"]
 
 
 def test_a_partition_that_is_added_under_a_running_stream_is_read_from_its_beginning(fed_lake: Lake) -> None:
-    settings = a_topic(fed_lake).model_copy(update={"bronze_every": 0.5})
+    settings = a_topic(fed_lake)
     send(settings, b"1")
 
-    with running_stream(fed_lake, settings, once=False) as query:
+    with running_stream(fed_lake.with_settings(bronze_every=0.5), once=False) as query:
         await_rows(fed_lake, 1, query)
         add_partitions(settings, 3)
         send(settings, b"2", b"3", partition=2)
@@ -121,13 +121,13 @@ def test_a_partition_that_is_added_under_a_running_stream_is_read_from_its_begin
 def test_a_broker_that_was_set_back_stops_the_job_with_what_it_lacks(fed_lake: Lake) -> None:
     settings = a_topic(fed_lake)
     send(settings, b"1", b"2")
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
     # Bronze has read further than Kafka goes: as if the broker's data had been restored from an older copy.
     ahead = fed_lake.read(RAW_LOGS).withColumn("offset", F.col("offset") + 5)
     fed_lake.append(RAW_LOGS, ahead)
 
     with pytest.raises(TopicChanged, match=rf"{settings.topic}:0 ends at 2, but bronze has read up to 7.*restore its"):
-        ingest_once(fed_lake, settings)
+        ingest_once(fed_lake)
 
 
 @pytest.mark.parametrize("damage", COMMIT_DAMAGES.values(), ids=COMMIT_DAMAGES.keys())
@@ -135,16 +135,16 @@ def test_what_bronze_s_last_commit_held_is_read_again_when_it_is_lost(fed_lake: 
     settings = a_topic(fed_lake)
     for value in (b"1", b"2"):
         send(settings, value)
-        ingest_once(fed_lake, settings)
+        ingest_once(fed_lake)
     elsewhere = copied(fed_lake)
     damage(Path(elsewhere.uri(RAW_LOGS)))
     send(settings, b"3")
 
     if damage is COMMIT_DAMAGES["garbage"]:
         with pytest.raises(LakeUnreadable, match=r"_delta_log/0+3\.json"), faults_as_errors():
-            ingest_once(elsewhere, settings)
+            ingest_once(elsewhere)
     else:
-        ingest_once(elsewhere, settings)
+        ingest_once(elsewhere)
         assert [row["value"] for row in rows(elsewhere)] == [b"1", b"2", b"3"]
 
 
@@ -154,36 +154,33 @@ def test_a_full_disk_stops_the_stream_and_with_room_it_goes_on_with_nothing_lost
 ) -> None:
     settings = a_topic(fed_lake)
     send(settings, b"1")
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
     with mounted(tmp_path / "disk", megabytes=4) as disk:
         places = {"root": str(disk / "lake"), "state": disk / "state"}
-        small = settings.model_copy(update={full: places[full]})
-        lake = Lake(fed_lake.spark, small)
+        lake = fed_lake.with_settings(**{full: places[full]})
         if full == "root":
-            shutil.copytree(settings.root, small.root)
+            shutil.copytree(settings.root, lake.settings.root)
         send(settings, b"2", b"3")
         filler = fill(disk)
 
         with pytest.raises(DiskFull, match=r"no room left.*Free some and start again"), faults_as_errors():
-            ingest_once(lake, small)
+            ingest_once(lake)
         filler.unlink()
-        ingest_once(lake, small)
+        ingest_once(lake)
 
         assert offsets(lake) == [(0, 0), (0, 1), (0, 2)]
 
 
 def test_without_a_broker_the_error_names_the_mend(lake: Lake) -> None:
-    settings = lake.settings.model_copy(update={"kafka": "127.0.0.1:9"})
-
     with pytest.raises(BrokerFailed, match="loginlake broker"):
-        ingest_once(lake, settings)
+        ingest_once(lake.with_settings(kafka="127.0.0.1:9"))
 
 
 def copied(lake: Lake) -> Lake:
     """The same lake in another folder, with the same broker."""
     root = f"{lake.settings.root}-copied"
     shutil.copytree(lake.settings.root, root)
-    return Lake(lake.spark, lake.settings.model_copy(update={"root": root}))
+    return lake.with_settings(root=root)
 
 
 def drop(settings: Settings, *, until: int) -> None:

@@ -68,7 +68,7 @@ def test_bronze_keeps_all_that_kafka_gave(fed_lake: Lake) -> None:
     send(settings, b"\xff\x00{", key=b"\xfe", headers=[("format", b"login"), ("odd", None), ("odd", b"\xff")])
 
     before = datetime.now(UTC)
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
 
     (row,) = rows(fed_lake)
     assert (row["key"], row["value"]) == (b"\xfe", b"\xff\x00{")
@@ -89,7 +89,7 @@ def test_records_without_a_value_or_with_a_thousand_headers_are_records(fed_lake
     send(settings, None, b"")
     send(settings, b"{}", headers=[(f"h{number}", b"") for number in range(1000)])
 
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
 
     assert [row["value"] for row in rows(fed_lake)] == [None, b"", b"{}"]
     assert [len(row["headers"] or []) for row in rows(fed_lake)] == [0, 0, 1000]
@@ -98,30 +98,30 @@ def test_records_without_a_value_or_with_a_thousand_headers_are_records(fed_lake
 def test_each_run_goes_on_after_the_last_row_whatever_became_of_the_state_folder(fed_lake: Lake) -> None:
     settings = a_topic(fed_lake)
     send(settings, b"1", b"2")
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
     older_state = settings.state.with_name("older")
     shutil.copytree(settings.state, older_state)
     send(settings, b"3", partition=1)
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
 
     shutil.rmtree(settings.state)
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
     assert offsets(fed_lake) == [(0, 0), (0, 1), (1, 0)]
 
     shutil.rmtree(settings.state, ignore_errors=True)
     older_state.rename(settings.state)
     send(settings, b"4")
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
     assert offsets(fed_lake) == [(0, 0), (0, 1), (0, 2), (1, 0)]
 
 
 def test_a_run_without_news_writes_nothing(fed_lake: Lake) -> None:
     settings = a_topic(fed_lake)
     send(settings, b"1")
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
     version = fed_lake.version(RAW_LOGS)
 
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
 
     assert fed_lake.version(RAW_LOGS) == version
 
@@ -131,7 +131,7 @@ def test_how_far_bronze_has_read_is_noted_in_its_commits(fed_lake: Lake) -> None
     assert read_extent(fed_lake) == extent_of_rows(fed_lake) == Extent({}, None)
     send(settings, b"1", b"2")
     send(settings, b"3", partition=1)
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
     expected = extent_of_rows(fed_lake)
     assert expected.offsets == {(settings.topic, 0): 2, (settings.topic, 1): 1}
 
@@ -148,7 +148,7 @@ def test_each_topic_of_a_lake_is_gone_on_with_after_its_own_rows(fed_lake: Lake)
     kafka.ensure_topic(second)
     for settings in (first, second, first):
         send(settings, b"1")
-        ingest_once(Lake(fed_lake.spark, settings), settings)
+        ingest_once(Lake(fed_lake.spark, settings))
 
     read = [(row["topic"], row["offset"]) for row in rows(fed_lake)]
     assert sorted(read) == [(first.topic, 0), (first.topic, 1), (second.topic, 0)]
@@ -157,10 +157,10 @@ def test_each_topic_of_a_lake_is_gone_on_with_after_its_own_rows(fed_lake: Lake)
 def test_each_batch_is_later_than_the_last(fed_lake: Lake) -> None:
     settings = a_topic(fed_lake)
     send(settings, b"1")
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
     first = last_ingest(fed_lake)
     send(settings, b"2")
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
 
     assert [row["ingested_at"] for row in rows(fed_lake)] == [first, last_ingest(fed_lake)]
     assert first < last_ingest(fed_lake)
@@ -169,11 +169,11 @@ def test_each_batch_is_later_than_the_last(fed_lake: Lake) -> None:
 def test_a_partition_that_was_added_is_read_from_its_beginning(fed_lake: Lake) -> None:
     settings = a_topic(fed_lake)
     send(settings, b"1")
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
     add_partitions(settings, 3)
     send(settings, b"2", b"3", partition=2)
 
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
 
     assert offsets(fed_lake) == [(0, 0), (2, 0), (2, 1)]
 
@@ -185,24 +185,24 @@ def test_records_of_aborted_transactions_are_left_out(fed_lake: Lake) -> None:
     # Two records, and two markers, which the broker writes after it has answered.
     wait_until(lambda: kafka.partition_bounds(settings)[settings.topic, 0].end == 4)
 
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
     assert [row["value"] for row in rows(fed_lake)] == [b"kept"]
 
     send(settings, b"after")
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
     assert [row["value"] for row in rows(fed_lake)] == [b"kept", b"after"]
 
 
 def test_a_clock_that_is_not_past_the_last_batch_stops_the_job(fed_lake: Lake) -> None:
     settings = a_topic(fed_lake)
     send(settings, b"1")
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
     send(settings, b"2")
     last = last_ingest(fed_lake)
 
     with (
         pytest.raises(ClockWentBack, match="Set the clock right"),
-        running_stream(fed_lake, settings, once=True, clock=lambda: last) as query,
+        running_stream(fed_lake, once=True, clock=lambda: last) as query,
     ):
         query.awaitTermination()
 
@@ -212,13 +212,13 @@ def test_a_clock_that_is_not_past_the_last_batch_stops_the_job(fed_lake: Lake) -
 def test_a_clock_that_goes_back_while_the_stream_runs_stops_it(fed_lake: Lake) -> None:
     settings = a_topic(fed_lake)
     send(settings, b"1")
-    ingest_once(fed_lake, settings)
+    ingest_once(fed_lake)
     send(settings, b"2")
     ticks = iter([datetime.now(UTC), last_ingest(fed_lake) - timedelta(hours=1)])
 
     with (
         pytest.raises(ClockWentBack, match="Set the clock right"),
-        running_stream(fed_lake, settings, once=True, clock=lambda: next(ticks)) as query,
+        running_stream(fed_lake, once=True, clock=lambda: next(ticks)) as query,
     ):
         query.awaitTermination()
 
@@ -226,12 +226,12 @@ def test_a_clock_that_goes_back_while_the_stream_runs_stops_it(fed_lake: Lake) -
 
 
 def test_a_running_stream_reads_what_comes_and_refuses_a_second_writer(fed_lake: Lake) -> None:
-    settings = a_topic(fed_lake).model_copy(update={"bronze_every": 0.2})
+    settings = a_topic(fed_lake)
     send(settings, b"1")
 
-    with running_stream(fed_lake, settings, once=False) as query:
+    with running_stream(fed_lake.with_settings(bronze_every=0.2), once=False) as query:
         with pytest.raises(LockHeld, match="lock of bronze"):
-            ingest_once(fed_lake, settings)
+            ingest_once(fed_lake)
         send(settings, b"2", partition=1)
         await_rows(fed_lake, 2, query)
 

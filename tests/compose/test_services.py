@@ -136,8 +136,8 @@ def test_the_services_answer_together_and_end_at_sigterm_with_nothing_in_flight_
                 alive.append(refreshing)
                 wait_until(lambda: api.get("/readyz").status_code == 200, PUBLISHED_SECONDS, alive=alive)
                 activity = api.get("/v1/metrics/ip_activity", params={"every": "day", "order_by": "-attempts"}).json()
-        ingest_once(lake, settings)
-        refresh(lake, settings)
+        ingest_once(lake)
+        refresh(lake)
         report = verify(settings, Store(settings))
 
     assert activity["data"][0]["attempts"] >= 1

@@ -31,8 +31,8 @@ def replay(lake: Lake) -> None:
     settings = {"LOGINLAKE_KAFKA": lake.settings.kafka, "LOGINLAKE_TOPIC": lake.settings.topic}
     words = ["-m", "producer", "replay", str(SSHD_LOG), "--format", "sshd", "--year", year]
     subprocess.run([sys.executable, *words], env=os.environ | settings, check=True)
-    ingest_once(lake, lake.settings)
-    refresh(lake, lake.settings)
+    ingest_once(lake)
+    refresh(lake)
 
 
 def logins(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ LATER = [a_raw_login(20, **FAILURES), a_raw_login(21, event_id="e0-9")]
 
 
 def lake_in(folder: Path, like: Lake) -> Lake:
-    return Lake(like.spark, like.settings.model_copy(update={"root": str(folder)}))
+    return like.with_settings(root=str(folder))
 
 
 def rows(lake: Lake) -> dict[str, list[dict[str, Any]]]:
@@ -55,11 +55,11 @@ def built(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     folder = tmp_path_factory.mktemp("built")
     lake = Lake(spark, Settings(root=str(folder / "lake"), state=folder / "state", _env_file=None))
     append_batch(lake, [a_raw_login(offset, **FAILURES, username=f"u{offset}") for offset in range(8)])
-    refresh(lake, lake.settings)
+    refresh(lake)
     for table in (EVENTS, PAIR_ACTIVITY, SNAPSHOTS):
         checkpoint(lake, table)
     append_batch(lake, [a_raw_login(9), a_raw_login(10, src_ip="198.51.100.1")], number=1)
-    refresh(lake, lake.settings)
+    refresh(lake)
     return lake
 
 
@@ -75,7 +75,7 @@ def expected(built: Lake, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     folder = tmp_path_factory.mktemp("expected") / "lake"
     whole = lake_in(Path(shutil.copytree(built.settings.root, folder)), built)
     append_batch(whole, LATER, number=2)
-    refresh(whole, whole.settings)
+    refresh(whole)
     return rows(whole)
 
 
@@ -102,7 +102,7 @@ def test_the_next_refresh_makes_what_was_lost_again(
     append_batch(lake, LATER, number=2)
 
     with capture_logs() as logs:
-        snapshot = refresh(lake, lake.settings)
+        snapshot = refresh(lake)
 
     assert rows(lake) == expected
     assert snapshot is not None
@@ -128,7 +128,7 @@ def test_what_can_not_be_made_again_stops_the_refresh_with_the_file_and_the_mend
     append_batch(lake, LATER, number=2)
 
     with pytest.raises(LakeUnreadable, match=rf"{named}.*Restore it from a copy") as stopped, faults_as_errors():
-        refresh(lake, lake.settings)
+        refresh(lake)
 
     assert "\n" not in str(stopped.value)
 
@@ -159,4 +159,4 @@ def test_a_log_whose_checkpoint_and_older_commits_are_gone_stops_the_refresh(lak
         commit.unlink()
 
     with pytest.raises(LakeUnreadable, match=r"silver.events.*Restore it"), faults_as_errors():
-        refresh(lake, lake.settings)
+        refresh(lake)

@@ -64,10 +64,10 @@ def versions(lake: Lake) -> dict[str, int]:
 
 def rebuilt_gold(lake: Lake, folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Gold as a lake with the same bronze has it after one refresh of everything."""
-    other = Lake(lake.spark, lake.settings.model_copy(update={"root": str(folder / "rebuilt")}))
+    other = lake.with_settings(root=str(folder / "rebuilt"))
     other.ensure(EVENTS)
     other.append(EVENTS, lake.read(EVENTS), user_metadata=lake.user_metadata(EVENTS))
-    publish(other, other.settings)
+    publish(other)
     return gold_rows(other)
 
 
@@ -80,7 +80,7 @@ def test_a_refresh_publishes_the_versions_offsets_and_now_of_all_tables(lake: La
     append_batch(lake, [a_failure(0, event_at="2026-02-01T10:00:00Z"), a_failure(3, event_at="2026-02-01T09:00:00Z")])
     at = datetime(2026, 2, 3, tzinfo=UTC)
 
-    snapshot = refresh(lake, lake.settings, clock=lambda: at)
+    snapshot = refresh(lake, clock=lambda: at)
 
     assert snapshot == last_snapshot(lake)
     assert (snapshot.id, snapshot.at) == (1, at)
@@ -93,23 +93,23 @@ def test_a_refresh_publishes_the_versions_offsets_and_now_of_all_tables(lake: La
 
 def test_a_refresh_without_news_writes_nothing_and_publishes_nothing(lake: Lake) -> None:
     append_batch(lake, [*a_burst(0, "2026-02-01T10:00:00Z"), a_raw_login(7), a_raw(8)])
-    refresh(lake, lake.settings)
+    refresh(lake)
     before = versions(lake)
 
-    assert refresh(lake, lake.settings) is None
-    assert refine(lake, lake.settings) == 0
-    assert publish(lake, lake.settings) is None
+    assert refresh(lake) is None
+    assert refine(lake) == 0
+    assert publish(lake) is None
     assert versions(lake) == before
 
 
 def test_an_empty_lake_publishes_nothing(lake: Lake) -> None:
-    assert refresh(lake, lake.settings) is None
+    assert refresh(lake) is None
     assert rows_of(lake, SNAPSHOTS) == []
 
 
 def test_refreshing_batch_by_batch_equals_computing_all_anew(lake: Lake, tmp_path: Path) -> None:
     append_batch(lake, [*a_burst(0, "2026-02-01T10:00:00Z"), a_raw_login(7, username=None, app="portal")])
-    refresh(lake, lake.settings)
+    refresh(lake)
     # Late rows of an hour that is long closed, a copy, a null key again, and a burst that joins the first one.
     append_batch(
         lake,
@@ -121,7 +121,7 @@ def test_refreshing_batch_by_batch_equals_computing_all_anew(lake: Lake, tmp_pat
         ],
         number=1,
     )
-    refresh(lake, lake.settings)
+    refresh(lake)
     # A burst before midnight and one after, and one before the first, which it then belongs to.
     append_batch(
         lake,
@@ -132,7 +132,7 @@ def test_refreshing_batch_by_batch_equals_computing_all_anew(lake: Lake, tmp_pat
         ],
         number=2,
     )
-    refresh(lake, lake.settings)
+    refresh(lake)
 
     assert gold_rows(lake) == rebuilt_gold(lake, tmp_path)
     assert [row["fired_on"] for row in sorted(rows_of(lake, DETECTIONS), key=lambda row: row["fired_at"])] == [
@@ -143,12 +143,12 @@ def test_refreshing_batch_by_batch_equals_computing_all_anew(lake: Lake, tmp_pat
 
 def test_only_the_touched_days_are_written_again(lake: Lake) -> None:
     append_batch(lake, [a_failure(0, event_at="2026-01-20T10:00:00Z"), a_failure(1, event_at="2026-02-01T10:00:00Z")])
-    refresh(lake, lake.settings)
+    refresh(lake)
     of_day = F.col("window_on") == F.lit(date(2026, 1, 20))
     before = {row[0] for row in lake.read(PAIR_ACTIVITY).where(of_day).select("_metadata.file_path").collect()}
 
     append_batch(lake, [a_failure(2, event_at="2026-02-01T10:01:00Z")], number=1)
-    refresh(lake, lake.settings)
+    refresh(lake)
 
     assert {row[0] for row in lake.read(PAIR_ACTIVITY).where(of_day).select("_metadata.file_path").collect()} == before
     assert sum(row["attempts"] for row in rows_of(lake, IP_ACTIVITY.table)) == 3
@@ -156,12 +156,12 @@ def test_only_the_touched_days_are_written_again(lake: Lake) -> None:
 
 def test_keys_that_became_empty_are_deleted(lake: Lake) -> None:
     append_batch(lake, [*a_burst(0, "2026-02-01T10:00:00Z"), a_raw_login(8, src_ip="198.51.100.1")])
-    refresh(lake, lake.settings)
+    refresh(lake)
     lake.spark.sql(
         f"UPDATE delta.`{lake.uri(EVENTS)}` SET verdict = 'broken', reason = 'bad_value' WHERE src_ip = '192.0.2.1'"
     )
 
-    assert publish(lake, lake.settings) is not None
+    assert publish(lake) is not None
     assert [row["src_ip"] for row in rows_of(lake, IP_ACTIVITY.table)] == ["198.51.100.1"]
     assert rows_of(lake, DETECTIONS) == []
 
@@ -171,7 +171,7 @@ def test_a_record_from_beyond_the_calendar_stops_no_refresh(lake: Lake) -> None:
     sent = lake.read(RAW_LOGS).withColumn("offset", F.lit(1).cast("long"))
     lake.append(RAW_LOGS, sent.withColumn("appended_at", F.timestamp_micros(F.lit(1_772_000_000_000_000_000))))
 
-    snapshot = refresh(lake, lake.settings)
+    snapshot = refresh(lake)
 
     assert snapshot.offsets == {("logs", 0): 2}
     assert snapshot.last_append_at == a_failure(0)["appended_at"]
@@ -180,31 +180,31 @@ def test_a_record_from_beyond_the_calendar_stops_no_refresh(lake: Lake) -> None:
 
 def test_what_a_crashed_refresh_left_is_computed_again(lake: Lake) -> None:
     append_batch(lake, [a_failure(0)])
-    refresh(lake, lake.settings)
+    refresh(lake)
     append_batch(lake, [a_failure(1), a_failure(2)], number=1)
-    refine(lake, lake.settings)
+    refine(lake)
     stopping = StoppingLake(lake.spark, lake.settings)
     with pytest.raises(Stopped):
-        publish(stopping, lake.settings)
+        publish(stopping)
     assert lake.version(PAIR_ACTIVITY) > last_snapshot(lake).versions[PAIR_ACTIVITY.full_name]
 
-    assert refresh(lake, lake.settings) is not None
+    assert refresh(lake) is not None
     assert follows_from_bronze(lake)
 
 
 def test_gold_is_built_anew_where_the_change_feed_is_refused(lake: Lake) -> None:
     append_batch(lake, [a_failure(0)])
-    refresh(lake, lake.settings)
+    refresh(lake)
     lake.spark.sql(f"ALTER TABLE delta.`{lake.uri(EVENTS)}` SET TBLPROPERTIES ('delta.enableChangeDataFeed' = 'false')")
     append_batch(lake, [a_failure(1), a_failure(2, src_ip="198.51.100.1")], number=1)
 
-    assert refresh(lake, lake.settings) is not None
+    assert refresh(lake) is not None
     assert follows_from_bronze(lake)
 
 
 def test_stored_metrics_equal_those_computed_from_the_base(lake: Lake) -> None:
     append_batch(lake, [*a_burst(0, "2026-02-01T10:00:00Z"), a_raw_login(9, src_ip=None, username=None)])
-    refresh(lake, lake.settings)
+    refresh(lake)
 
     base = lake.read(PAIR_ACTIVITY)
     for metric in STORED_METRICS:
@@ -218,25 +218,25 @@ def test_a_snapshot_is_later_than_the_last_also_when_the_clock_was_set_back(lake
     published: list[Snapshot | None] = []
     for number in range(2):
         append_batch(lake, [a_failure(number)], number=number)
-        published.append(refresh(lake, lake.settings, clock=lambda: next(ticks)))
+        published.append(refresh(lake, clock=lambda: next(ticks)))
 
     assert [snapshot.at for snapshot in published] == [at, at + timedelta(microseconds=1)]
 
 
 def test_a_second_refresh_is_refused(lake: Lake) -> None:
-    with writer_lock(lake.spark, lake.settings, "refresh"), pytest.raises(LockHeld, match="lock of refresh"):
-        publish(lake, lake.settings)
+    with writer_lock(lake, "refresh"), pytest.raises(LockHeld, match="lock of refresh"):
+        publish(lake)
 
 
 def test_rows_spread_over_more_days_than_one_commit_takes_all_land(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gold.recompute.DAYS_PER_COMMIT", 2)
     append_batch(lake, [a_failure(0)])
-    refresh(lake, lake.settings)
+    refresh(lake)
     before = versions(lake)
     start = datetime(2026, 1, 20, tzinfo=UTC)
     bursts = [a_burst(10 + 10 * day, (start + timedelta(days=day)).isoformat()) for day in range(5)]
     append_batch(lake, [failure for burst in bursts for failure in burst], number=1)
-    refresh(lake, lake.settings)
+    refresh(lake)
 
     for table in (IP_ACTIVITY.table, DETECTIONS):
         assert lake.version(table) > before[table.full_name] + 1

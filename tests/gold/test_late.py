@@ -19,7 +19,7 @@ DAYS, PER_DAY = 1_000, 5
 
 def test_5000_late_events_of_1000_days_land_in_their_windows(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0)])
-    refresh(lake, lake.settings)
+    refresh(lake)
     start = datetime(2023, 1, 1, tzinfo=UTC)
     late = [
         a_raw_login(
@@ -30,7 +30,7 @@ def test_5000_late_events_of_1000_days_land_in_their_windows(lake: Lake) -> None
         for number in range(DAYS * PER_DAY)
     ]
     append_batch(lake, late, number=1)
-    refresh(lake, lake.settings)
+    refresh(lake)
 
     daily = [row for row in rows_of(lake, IP_ACTIVITY.table) if row["src_ip"] == "192.0.2.1"]
     assert [row["window_at"] for row in daily] == [start + timedelta(days=day) for day in range(DAYS)]
@@ -48,7 +48,7 @@ def test_the_oldest_plausible_event_is_accepted_and_one_older_is_broken(lake: La
         a_raw_login(offset, event_at=at.isoformat()) | {"appended_at": appended_at} for offset, at in enumerate(ages)
     ]
     append_batch(lake, records)
-    refresh(lake, lake.settings)
+    refresh(lake)
 
     assert [row["verdict"] for row in rows_of(lake, EVENTS)] == ["accepted", "broken"]
     assert [row["window_at"] for row in rows_of(lake, PAIR_ACTIVITY)] == [bound.replace(minute=0, second=0)]

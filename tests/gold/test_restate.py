@@ -46,9 +46,9 @@ def at(day: int, hour: int = 0, month: int = 2) -> datetime:
 
 def test_only_figures_of_closed_windows_are_restated(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0, event_at=NOON), a_raw_login(1, event_at="2026-02-01T10:10:00Z", username="ada")])
-    first = refresh(lake, lake.settings)
+    first = refresh(lake)
     append_batch(lake, [a_raw_login(2, event_at="2026-02-01T12:00:01Z")], number=1)
-    second = refresh(lake, lake.settings)
+    second = refresh(lake)
     assert first is not None
     assert second is not None
     assert second.versions[RESTATEMENTS.full_name] == first.versions[RESTATEMENTS.full_name]
@@ -59,7 +59,7 @@ def test_only_figures_of_closed_windows_are_restated(lake: Lake) -> None:
         a_raw_login(5, event_at=LONG_AGO, username="ada", src_ip="192.0.2.1"),
     ]
     append_batch(lake, late, number=2)
-    third = refresh(lake, lake.settings)
+    third = refresh(lake)
 
     assert third is not None
     assert third.versions[RESTATEMENTS.full_name] == lake.version(RESTATEMENTS)
@@ -83,13 +83,12 @@ def test_only_figures_of_closed_windows_are_restated(lake: Lake) -> None:
 
 
 def test_mended_and_erased_events_are_told_apart(lake: Lake) -> None:
-    strict = lake.settings.model_copy(update={"past_days": 1})
     append_batch(lake, [a_raw_login(0, event_at=NOON), a_raw_login(1, event_at=LONG_AGO)])
-    refresh(Lake(lake.spark, strict), strict)
+    refresh(lake.with_settings(past_days=1))
 
-    redrive(lake, lake.settings)
+    redrive(lake)
     lake.spark.sql(f"DELETE FROM delta.`{lake.uri(EVENTS)}` WHERE offset = 1")
-    publish(lake, lake.settings)
+    publish(lake)
 
     assert restated(lake, IP_ACTIVITY.table.full_name) == [
         (2, at(12, month=1), None, 1, "mended", ["logs:0:1-1"]),
@@ -99,31 +98,30 @@ def test_mended_and_erased_events_are_told_apart(lake: Lake) -> None:
 
 def test_what_a_killed_refresh_left_is_replaced(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0, event_at=NOON)])
-    refresh(lake, lake.settings)
+    refresh(lake)
     append_batch(lake, [a_raw_login(1, event_at=LONG_AGO)], number=1)
-    refresh(lake, lake.settings)
+    refresh(lake)
     published = rows_of(lake, RESTATEMENTS)
     left = lake.read(RESTATEMENTS).withColumn("snapshot_id", F.col("snapshot_id") + 1)
     lake.append(RESTATEMENTS, left)
 
     append_batch(lake, [a_raw_login(2, event_at="2026-01-13T00:00:00Z")], number=2)
-    refresh(lake, lake.settings)
+    refresh(lake)
     newer = [row for row in rows_of(lake, RESTATEMENTS) if row not in published]
     assert {row["snapshot_id"] for row in newer} == {3}
     assert {row["window_at"].date() for row in newer} == {at(13, month=1).date()}
 
     lake.append(RESTATEMENTS, left.withColumn("snapshot_id", F.col("snapshot_id") + 1))
-    assert publish(lake, lake.settings) is not None
+    assert publish(lake) is not None
     assert rows_of(lake, RESTATEMENTS) == published + newer
 
 
 def test_a_rebuild_tells_what_it_changed(lake: Lake) -> None:
-    strict = lake.settings.model_copy(update={"past_days": 1})
     append_batch(lake, [a_raw_login(0, event_at=NOON), a_raw_login(1, event_at=LONG_AGO)])
-    refresh(Lake(lake.spark, strict), strict)
+    refresh(lake.with_settings(past_days=1))
     append_batch(lake, [a_raw_login(2, event_at="2026-02-01T10:00:00Z")], number=1)
 
-    rebuild_silver(lake, lake.settings)
+    rebuild_silver(lake)
 
     assert restated(lake, BASE) == [
         (2, at(12, 5, month=1), None, 1, "mended", []),
@@ -134,7 +132,7 @@ def test_a_rebuild_tells_what_it_changed(lake: Lake) -> None:
 
 def test_a_lake_of_before_there_were_restatements_goes_on(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0, event_at=NOON)])
-    snapshot = refresh(lake, lake.settings)
+    snapshot = refresh(lake)
     assert snapshot is not None
     lake.spark.sql(
         f"UPDATE delta.`{lake.uri(SNAPSHOTS)}` SET versions = "
@@ -142,5 +140,5 @@ def test_a_lake_of_before_there_were_restatements_goes_on(lake: Lake) -> None:
     )
 
     append_batch(lake, [a_raw_login(1, event_at=LONG_AGO)], number=1)
-    assert refresh(lake, lake.settings) is not None
+    assert refresh(lake) is not None
     assert [row[:2] for row in restated(lake, BASE)] == [(2, at(12, 5, month=1))]

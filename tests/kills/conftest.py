@@ -68,8 +68,8 @@ def stage(spark: SparkSession, kafka: str, tmp_path_factory: pytest.TempPathFact
     )
     stage = Stage(Lake(spark, settings), folder)
     with stage.running("produce", "generate", "--rate", RATE, "--ledger", str(folder / "ledger.ndjson")) as producer:
-        ingest_once(stage.lake, settings)
-        refresh(stage.lake, settings)
+        ingest_once(stage.lake)
+        refresh(stage.lake)
         stage.lake.set_property(RAW_LOGS, name="delta.checkpointInterval", value=CHECKPOINT_INTERVAL)
         yield stage
         producer.send_signal(signal.SIGTERM)

@@ -41,8 +41,8 @@ def a_settings(folder: Path) -> Settings:
 
 def caught_up(lake: Lake) -> bool:
     """True where all that Kafka holds is published and verify finds no fault."""
-    ingest_once(lake, lake.settings)
-    refresh(lake, lake.settings)
+    ingest_once(lake)
+    refresh(lake)
     report = verify(lake.settings, Store(lake.settings))
     return report.ok and report.unread == {"kafka": 0, "bronze": 0}
 
@@ -61,7 +61,7 @@ def test_a_broker_that_is_killed_and_one_that_stands_still_lose_nothing_they_ack
     with ExitStack() as parts:
         broker = parts.enter_context(embedded_broker(settings))
         producer = parts.enter_context(running(settings, *words, output=tmp_path / "produce.log"))
-        with running_stream(lake, settings, once=False) as query:
+        with running_stream(lake, once=False) as query:
             await_more()
             broker.process.kill()
             broker.process.wait()

@@ -36,7 +36,7 @@ BEFORE: dict[str, tuple[Callable[[Lake, Settings], object], ...]] = {
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name)
 def test_a_job_that_is_killed_there_leaves_nothing_twice_and_no_gap(stage: Stage, point: Point) -> None:
     for prepare in BEFORE[point.job]:
-        prepare(stage.lake, stage.settings)
+        prepare(stage.lake)
     sight = Sight(stage.settings)
 
     with stage.running(point.job) as job:
@@ -65,8 +65,8 @@ def test_all_in_one_process_killed_at_any_moment_leave_nothing_twice_and_no_gap(
 def test_after_all_kills_every_acked_record_is_there_once_and_nobody_had_to_mend_anything(stage: Stage) -> None:
     acked = stage.acked()
 
-    ingest_once(stage.lake, stage.settings)
-    refresh(stage.lake, stage.settings)
+    ingest_once(stage.lake)
+    refresh(stage.lake)
 
     tallied = tally(stage.settings, acked)
     assert tallied.acked > 0

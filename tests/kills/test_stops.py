@@ -34,8 +34,8 @@ def test_everything_in_one_process_is_proven_while_it_writes_and_ends_at_ctrl_c_
     assert "Traceback" not in stage.said("up")
 
     acked = stage.acked()
-    ingest_once(stage.lake, stage.settings)
-    refresh(stage.lake, stage.settings)
+    ingest_once(stage.lake)
+    refresh(stage.lake)
     tallied = tally(stage.settings, acked)
     assert tallied.is_complete, tallied
     assert verify(stage.settings, Store(stage.settings)).ok

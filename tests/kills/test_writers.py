@@ -54,9 +54,9 @@ def test_of_two_silver_processes_one_works_and_the_other_names_it_until_it_is_ki
         assert f"Process {first.pid} has held the lock of refresh since 20" in said.splitlines()[-1]
         for job in (refine, publish, refresh):
             with pytest.raises(LockHeld, match=f"Process {first.pid} "):
-                job(lake, settings)
+                job(lake)
 
-    refine(lake, settings)
+    refine(lake)
     assert lake.read(EVENTS).count() == ROWS
 
 
@@ -70,11 +70,11 @@ def test_a_killed_python_leaves_the_lock_to_its_jvm_which_ends_by_itself(lake: L
         python.kill()
         python.wait()
         with pytest.raises(LockHeld, match=rf"\(JVM {jvm}, on "):
-            refine(lake, settings)
+            refine(lake)
 
         os.kill(jvm, signal.SIGCONT)
         wait_until(lambda: not Path(f"/proc/{jvm}").exists())
-    refine(lake, settings)
+    refine(lake)
     assert lake.read(EVENTS).count() == ROWS
 
 
@@ -84,6 +84,6 @@ def test_a_second_bronze_process_is_refused_until_the_first_is_killed(fed_lake: 
         holding(fed_lake.settings, "bronze", lock="bronze") as first,
         pytest.raises(LockHeld, match=f"Process {first.pid} has held the lock of bronze"),
     ):
-        ingest_once(fed_lake, fed_lake.settings)
+        ingest_once(fed_lake)
 
-    ingest_once(fed_lake, fed_lake.settings)
+    ingest_once(fed_lake)

@@ -29,8 +29,8 @@ def is_locked(path: Path) -> bool:
 def test_a_lock_that_its_own_process_asks_for_again_stays_locked(lake: Lake) -> None:
     path = lock_path(lake.settings, "bronze")
 
-    with writer_lock(lake.spark, lake.settings, "bronze"):
-        with pytest.raises(LockHeld, match="lock of bronze"), writer_lock(lake.spark, lake.settings, "bronze"):
+    with writer_lock(lake, "bronze"):
+        with pytest.raises(LockHeld, match="lock of bronze"), writer_lock(lake, "bronze"):
             pass
         assert is_locked(path)
 
@@ -40,11 +40,11 @@ def test_a_lock_that_its_own_process_asks_for_again_stays_locked(lake: Lake) -> 
 def test_after_an_interruption_the_lock_stays_with_the_jvm_and_after_an_error_it_does_not(lake: Lake) -> None:
     path = lock_path(lake.settings, "refresh")
 
-    with pytest.raises(RuntimeError), writer_lock(lake.spark, lake.settings, "refresh"):
+    with pytest.raises(RuntimeError), writer_lock(lake, "refresh"):
         raise RuntimeError
     assert not is_locked(path)
 
-    with pytest.raises(KeyboardInterrupt), writer_lock(lake.spark, lake.settings, "refresh"):
+    with pytest.raises(KeyboardInterrupt), writer_lock(lake, "refresh"):
         raise KeyboardInterrupt
     assert is_locked(path)
 
@@ -53,11 +53,11 @@ def test_an_upkeep_is_waited_for(lake: Lake) -> None:
     got_it = threading.Event()
 
     def wait_for_it() -> None:
-        with writer_lock(lake.spark, lake.settings, "bronze"):
+        with writer_lock(lake, "bronze"):
             got_it.set()
 
     waiting = threading.Thread(target=wait_for_it)
-    with writer_lock(lake.spark, lake.settings, "bronze", upkeep=True):
+    with writer_lock(lake, "bronze", upkeep=True):
         waiting.start()
         assert not got_it.wait(2)
     waiting.join(60)
@@ -73,7 +73,7 @@ def test_a_reader_that_comes_while_files_are_taken_away_waits(lake: Lake) -> Non
             reads.set()
 
     reading = threading.Thread(target=read)
-    with no_readers(lake.spark, lake.settings):
+    with no_readers(lake):
         reading.start()
         assert not reads.wait(1)
     reading.join(60)
@@ -83,7 +83,7 @@ def test_a_reader_that_comes_while_files_are_taken_away_waits(lake: Lake) -> Non
 
 def test_a_lake_in_use_is_told_from_one_that_is_not(lake: Lake) -> None:
     refuse_in_use(lake.settings)
-    with writer_lock(lake.spark, lake.settings, "refresh"), pytest.raises(LockHeld, match="lock of refresh"):
+    with writer_lock(lake, "refresh"), pytest.raises(LockHeld, match="lock of refresh"):
         refuse_in_use(lake.settings)
     refuse_in_use(lake.settings)
 

@@ -43,8 +43,8 @@ def prepared(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> P
     for number in range(FRAGMENTS):
         append_batch(lake, [a_raw_login(number, event_at=f"2026-02-01T{number:02}:00:00Z")], number=number)
         if number < 2:
-            refresh(lake, lake.settings, clock=lambda at=REFRESHED_AT + number * DAY: at)
-    refresh(lake, lake.settings, clock=lambda: REFRESHED_AT + 2 * DAY)
+            refresh(lake, clock=lambda at=REFRESHED_AT + number * DAY: at)
+    refresh(lake, clock=lambda: REFRESHED_AT + 2 * DAY)
     return folder
 
 
@@ -64,14 +64,13 @@ def maintained_lake(spark: SparkSession, prepared: Path, tmp_path_factory: pytes
 
 
 def holding(lake: Lake, *, promise_days: int, grace_days: int) -> Lake:
-    settings = lake.settings.model_copy(update={"promise_days": promise_days, "grace_days": grace_days})
-    return Lake(lake.spark, settings)
+    return lake.with_settings(promise_days=promise_days, grace_days=grace_days)
 
 
 def maintained(lake: Lake, *, after: timedelta, promise_days: int = 0, grace_days: int = 0) -> Lake:
     """The lake after an upkeep, so long after its last snapshot."""
     kept = holding(lake, promise_days=promise_days, grace_days=grace_days)
-    maintain(kept, kept.settings, clock=lambda: REFRESHED_AT + 2 * DAY + after)
+    maintain(kept, clock=lambda: REFRESHED_AT + 2 * DAY + after)
     return kept
 
 
@@ -100,9 +99,9 @@ def test_compacted_tables_are_published_and_the_next_refresh_computes_only_what_
     versions = {table.full_name: lake.version(table) for table in SNAPSHOT_TABLES}
 
     assert published(lake)[-1].versions == versions
-    assert refresh(lake, lake.settings) is None
+    assert refresh(lake) is None
     append_batch(lake, [a_raw_login(90, event_at="2026-02-01T09:00:00Z")], number=90)
-    assert refresh(lake, lake.settings) is not None
+    assert refresh(lake) is not None
     assert len(rows_of(lake, EVENTS)) == FRAGMENTS + 1
 
 
@@ -116,12 +115,12 @@ def test_what_a_promised_snapshot_needs_stays(fragmented_lake: Lake) -> None:
 
 def test_what_a_promised_snapshot_needs_stays_also_just_after_it_was_superseded(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0)])
-    refresh(lake, lake.settings)
+    refresh(lake)
     before = store_rows(lake, 1)
     append_batch(lake, [a_raw_login(1)], number=1)
-    refresh(lake, lake.settings)
+    refresh(lake)
 
-    maintain(lake, lake.settings)
+    maintain(lake)
 
     assert store_rows(lake, 1) == before != store_rows(lake, 2)
 
@@ -209,7 +208,7 @@ def test_a_lake_without_a_snapshot_is_compacted_and_keeps_its_files(lake: Lake) 
     for number in range(FRAGMENTS):
         append_batch(lake, [a_raw_login(number)], number=number)
 
-    done = maintain(lake, lake.settings)
+    done = maintain(lake)
 
     assert {upkeep.table: upkeep.small_files for upkeep in done}[RAW_LOGS.full_name] == FRAGMENTS
     assert len(files(lake, RAW_LOGS)) > FRAGMENTS

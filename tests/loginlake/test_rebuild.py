@@ -83,7 +83,7 @@ def refreshed(lake: Lake, batches: list[list[dict[str, Any]]]) -> Snapshot:
     """The snapshot of a lake that was refreshed after each batch."""
     for number, batch in enumerate(batches):
         append_batch(lake, batch, number=number)
-        snapshot = refresh(lake, lake.settings)
+        snapshot = refresh(lake)
     assert snapshot is not None
     return snapshot
 
@@ -109,7 +109,7 @@ def test_rebuilding_silver_gives_what_the_refreshes_gave_in_one_commit_per_table
 ) -> None:
     lake, before, expected = built_lake, built.snapshot, built.rows
 
-    snapshot = rebuild_silver(lake, lake.settings)
+    snapshot = rebuild_silver(lake)
 
     assert snapshot is not None
     assert computed_rows(lake) == expected
@@ -120,18 +120,18 @@ def test_rebuilding_silver_gives_what_the_refreshes_gave_in_one_commit_per_table
     noted = progress_from_json(lake.user_metadata(EVENTS))
     assert noted is not None
     assert noted.offsets == extent_of(lake.read(EVENTS)).offsets
-    assert refresh(lake, lake.settings) is None
+    assert refresh(lake) is None
 
 
 def test_a_refresh_goes_on_where_a_killed_rebuild_had_only_written_silver(lake: Lake) -> None:
     first, second, third = batches(3)
     refreshed(lake, [first, second])
     append_batch(lake, third, number=2)
-    rewrite_events(lake, lake.settings)
+    rewrite_events(lake)
 
-    assert refresh(lake, lake.settings) is not None
+    assert refresh(lake) is not None
     mended = computed_rows(lake)
-    assert rebuild_silver(lake, lake.settings) is not None
+    assert rebuild_silver(lake) is not None
     assert computed_rows(lake) == mended
 
 
@@ -139,12 +139,12 @@ def test_a_refresh_goes_on_where_a_killed_rebuild_had_written_one_table_of_gold(
     # Written by other code than the tables that the kill left as they were.
     built_lake.overwrite(PAIR_ACTIVITY, built_lake.read(PAIR_ACTIVITY).limit(1))
 
-    assert refresh(built_lake, built_lake.settings) is not None
+    assert refresh(built_lake) is not None
     assert computed_rows(built_lake) == built.rows
 
 
 def test_rebuilding_gold_leaves_silver_alone(built: Built, built_lake: Lake) -> None:
-    snapshot = rebuild_gold(built_lake, built_lake.settings)
+    snapshot = rebuild_gold(built_lake)
 
     assert snapshot is not None
     assert snapshot.id == built.snapshot.id + 1
@@ -153,9 +153,9 @@ def test_rebuilding_gold_leaves_silver_alone(built: Built, built_lake: Lake) -> 
 
 
 def test_an_empty_lake_is_rebuilt_to_nothing(lake: Lake) -> None:
-    assert rebuild_silver(lake, lake.settings) is None
+    assert rebuild_silver(lake) is None
 
 
 def test_a_rebuild_beside_a_refresh_is_refused(lake: Lake) -> None:
-    with writer_lock(lake.spark, lake.settings, "refresh"), pytest.raises(LockHeld, match="lock of refresh"):
-        rebuild_gold(lake, lake.settings)
+    with writer_lock(lake, "refresh"), pytest.raises(LockHeld, match="lock of refresh"):
+        rebuild_gold(lake)

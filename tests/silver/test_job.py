@@ -38,7 +38,7 @@ def test_every_bronze_row_becomes_one_silver_row_with_a_verdict(lake: Lake) -> N
         [a_raw_login(0), a_raw_login(1, event_id="e0-0"), a_raw(2, value=b'{"action":"paid"}'), a_raw(3, value=None)],
     )
 
-    assert refine(lake, lake.settings) == 4
+    assert refine(lake) == 4
     assert verdicts(lake) == {(0, 0): "accepted", (0, 1): "duplicate", (0, 2): "ignored", (0, 3): "broken"}
     assert winners(lake) == {(0, 1): (0, 0)}
 
@@ -49,16 +49,16 @@ def test_all_rows_of_a_run_are_one_commit_and_a_run_without_news_is_none(lake: L
     lake.ensure(EVENTS)
     created = lake.version(EVENTS)
 
-    assert refine(lake, lake.settings) == 3
+    assert refine(lake) == 3
     assert lake.version(EVENTS) == created + 1
 
-    assert refine(lake, lake.settings) == 0
+    assert refine(lake) == 0
     assert lake.version(EVENTS) == created + 1
 
 
 def test_a_commit_says_how_far_it_has_read_and_so_do_its_rows(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0), a_raw_login(4, partition=1)])
-    refine(lake, lake.settings)
+    refine(lake)
 
     noted = progress_from_json(lake.user_metadata(EVENTS))
     extent = extent_of(lake.read(EVENTS))
@@ -70,19 +70,19 @@ def test_a_commit_says_how_far_it_has_read_and_so_do_its_rows(lake: Lake) -> Non
 
 def test_where_the_newest_commit_says_nothing_the_rows_do(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0), a_raw_login(1)])
-    refine(lake, lake.settings)
+    refine(lake)
     lake.set_property(EVENTS, name="loginlake.note", value="a commit without userMetadata")
 
     assert read_progress(lake) == Progress({("logs", 0): 2}, FIRST_BATCH.date())
     append_batch(lake, [a_raw_login(2)], number=1)
-    assert refine(lake, lake.settings) == 1
+    assert refine(lake) == 1
 
 
 def test_a_later_copy_is_a_duplicate_also_when_it_has_another_body(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0, event_id="same", username="first")])
-    refine(lake, lake.settings)
+    refine(lake)
     append_batch(lake, [a_raw_login(1, event_id="same", username="second"), a_raw_login(2)], number=1)
-    refine(lake, lake.settings)
+    refine(lake)
 
     assert verdicts(lake) == {(0, 0): "accepted", (0, 1): "duplicate", (0, 2): "accepted"}
     assert winners(lake) == {(0, 1): (0, 0)}
@@ -96,7 +96,7 @@ def test_the_same_id_on_another_day_is_another_event(lake: Lake) -> None:
             a_raw_login(1, event_id="same", event_at="2026-02-01T00:00:00Z"),
         ],
     )
-    refine(lake, lake.settings)
+    refine(lake)
 
     assert set(verdicts(lake).values()) == {"accepted"}
 
@@ -114,13 +114,13 @@ def test_the_winner_is_the_first_to_reach_bronze_in_whatever_order_rows_lie(lake
     for number in (0, 1):
         batch = [COPIES[name][1] for name in order if COPIES[name][0] == number]
         append_batch(lake, batch, number=number)
-    refine(lake, lake.settings)
+    refine(lake)
 
     assert winners(lake) == {(0, 7): (1, 9), (0, 8): (1, 9), (1, 0): (1, 9)}
 
 
 def test_refining_batch_by_batch_equals_refining_all_at_once(lake: Lake, tmp_path: Any) -> None:
-    at_once = Lake(lake.spark, lake.settings.model_copy(update={"root": str(tmp_path / "other")}))
+    at_once = lake.with_settings(root=str(tmp_path / "other"))
     for number in range(3):
         batch = [
             a_raw_login(10 * number + row, partition=row % 2, event_id=f"e{row % 4}", username=f"u{number}")
@@ -128,8 +128,8 @@ def test_refining_batch_by_batch_equals_refining_all_at_once(lake: Lake, tmp_pat
         ]
         append_batch(lake, batch, number=number)
         append_batch(at_once, batch, number=number)
-        refine(lake, lake.settings)
-    refine(at_once, at_once.settings)
+        refine(lake)
+    refine(at_once)
 
     assert rows_of(lake, EVENTS) == rows_of(at_once, EVENTS)
 
@@ -137,12 +137,12 @@ def test_refining_batch_by_batch_equals_refining_all_at_once(lake: Lake, tmp_pat
 def test_silver_finds_its_place_by_position_however_bronze_is_laid_out(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0), a_raw_login(0, partition=1)])
     append_batch(lake, [a_raw_login(1)], number=1)
-    refine(lake, lake.settings)
+    refine(lake)
     DeltaTable.forPath(lake.spark, lake.uri(RAW_LOGS)).optimize().executeCompaction()
 
-    assert refine(lake, lake.settings) == 0
+    assert refine(lake) == 0
     append_batch(lake, [a_raw_login(1, partition=1)], number=2)
-    assert refine(lake, lake.settings) == 1
+    assert refine(lake) == 1
     assert (
         len(rows_of(lake, EVENTS)) == len({tuple(row[name] for name in POSITION) for row in rows_of(lake, EVENTS)}) == 4
     )
@@ -150,18 +150,18 @@ def test_silver_finds_its_place_by_position_however_bronze_is_laid_out(lake: Lak
 
 def test_a_partition_that_comes_later_is_read_from_its_first_row(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(5)])
-    refine(lake, lake.settings)
+    refine(lake)
     append_batch(lake, [a_raw_login(0, partition=3)], number=1)
 
-    assert refine(lake, lake.settings) == 1
+    assert refine(lake) == 1
 
 
 def test_a_second_writer_is_refused_and_the_holder_is_named(lake: Lake) -> None:
     with (
-        writer_lock(lake.spark, lake.settings, "refresh"),
+        writer_lock(lake, "refresh"),
         pytest.raises(LockHeld, match=r"Process \d+ has held the lock of refresh"),
     ):
-        refine(lake, lake.settings)
+        refine(lake)
 
 
 def test_a_table_that_differs_from_its_declaration_stops_the_job(lake: Lake) -> None:
@@ -169,12 +169,12 @@ def test_a_table_that_differs_from_its_declaration_stops_the_job(lake: Lake) -> 
     lake.spark.sql(f"ALTER TABLE delta.`{lake.uri(EVENTS)}` ADD COLUMN stranger STRING")
 
     with pytest.raises(SchemaDiffers, match=r"silver\.events differs .* in stranger"):
-        refine(lake, lake.settings)
+        refine(lake)
 
 
 def test_the_event_day_is_the_partition_and_a_row_without_an_instant_lies_at_its_ingest_day(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0, event_at="2026-01-01T00:00:00Z"), a_raw(1, value=b"?")])
-    refine(lake, lake.settings)
+    refine(lake)
 
     days = [row["event_on"] for row in rows_of(lake, EVENTS)]
     assert days == [FIRST_BATCH.date() - timedelta(days=32), FIRST_BATCH.date()]

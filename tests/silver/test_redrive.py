@@ -26,7 +26,7 @@ OLD = "2026-01-20T10:00:00Z"
 
 def strict(lake: Lake) -> Lake:
     """The same lake under rules that take an event of the day before yesterday for implausible."""
-    return Lake(lake.spark, lake.settings.model_copy(update={"past_days": 1}))
+    return lake.with_settings(past_days=1)
 
 
 def an_old_login(offset: int, partition: int = 0, **fields: Any) -> dict[str, Any]:
@@ -39,10 +39,10 @@ def verdicts(lake: Lake) -> dict[tuple[int, int], tuple[str, str | None]]:
 
 def test_a_row_that_decodes_now_is_accepted_and_the_rest_stays_broken(lake: Lake) -> None:
     append_batch(lake, [an_old_login(0), a_raw_login(1), a_raw(2, value=b"?"), a_raw(3, value=b'{"action":"paid"}')])
-    refine(strict(lake), strict(lake).settings)
+    refine(strict(lake))
     assert verdicts(lake)[0, 0] == ("broken", "implausible_time")
 
-    found = redrive_events(lake, lake.settings)
+    found = redrive_events(lake)
 
     assert found == Redriven(taken=2, mended={"accepted": 1}, broken={"not_json": 1}, resettled=0, written=1)
     assert verdicts(lake) == {
@@ -55,11 +55,11 @@ def test_a_row_that_decodes_now_is_accepted_and_the_rest_stays_broken(lake: Lake
 
 def test_a_second_redrive_writes_nothing(lake: Lake) -> None:
     append_batch(lake, [an_old_login(0), a_raw(1, value=b"?")])
-    refine(strict(lake), strict(lake).settings)
-    redrive_events(lake, lake.settings)
+    refine(strict(lake))
+    redrive_events(lake)
     version = lake.version(EVENTS)
 
-    again = redrive_events(lake, lake.settings)
+    again = redrive_events(lake)
 
     assert again == Redriven(taken=1, mended={}, broken={"not_json": 1}, resettled=0, written=0)
     assert lake.version(EVENTS) == version
@@ -67,31 +67,30 @@ def test_a_second_redrive_writes_nothing(lake: Lake) -> None:
 
 def test_a_dry_run_says_the_same_and_writes_nothing(lake: Lake) -> None:
     append_batch(lake, [an_old_login(0), an_old_login(1, event_id="e0-0"), a_raw(2, value=b"?")])
-    refine(strict(lake), strict(lake).settings)
+    refine(strict(lake))
     version = lake.version(EVENTS)
 
-    said = preview(lake, lake.settings)
+    said = preview(lake)
 
     assert lake.version(EVENTS) == version
-    assert said == redrive_events(lake, lake.settings)
+    assert said == redrive_events(lake)
     assert said.mended == {"accepted": 1, "duplicate": 1}
 
 
 def test_only_rows_of_the_reason_asked_for_are_taken(lake: Lake) -> None:
     append_batch(lake, [an_old_login(0), a_raw(1, value=b"?")])
-    refine(strict(lake), strict(lake).settings)
+    refine(strict(lake))
 
-    assert redrive_events(lake, lake.settings, reason="not_json").taken == 1
+    assert redrive_events(lake, reason="not_json").taken == 1
     assert verdicts(lake)[0, 0] == ("broken", "implausible_time")
-    assert redrive_events(lake, lake.settings, reason="implausible_time").mended == {"accepted": 1}
+    assert redrive_events(lake, reason="implausible_time").mended == {"accepted": 1}
 
 
 def test_a_row_that_is_broken_otherwise_now_says_so(lake: Lake) -> None:
     append_batch(lake, [a_raw(0, value=b"?")])
-    refine(lake, lake.settings)
-    as_sshd = lake.settings.model_copy(update={"default_format": "sshd"})
+    refine(lake)
 
-    found = redrive_events(lake, as_sshd)
+    found = redrive_events(lake.with_settings(default_format="sshd"))
 
     assert (found.broken, found.written) == ({"not_syslog": 1}, 1)
     (row,) = rows_of(lake, EVENTS)
@@ -101,7 +100,7 @@ def test_a_row_that_is_broken_otherwise_now_says_so(lake: Lake) -> None:
 def test_the_first_copy_to_reach_bronze_wins_also_when_it_is_mended_last(lake: Lake, tmp_path: Any) -> None:
     # The same event on the same day: the first copy is too old by its own stamp, later ones are not.
     strictly = strict(lake)
-    at_once = Lake(lake.spark, lake.settings.model_copy(update={"root": str(tmp_path / "other")}))
+    at_once = lake.with_settings(root=str(tmp_path / "other"))
     first = an_old_login(0, event_id="same", event_at="2026-01-31T00:00:00Z", username="first")
     others = [
         a_raw_login(1, event_id="same", event_at="2026-01-31T23:59:00Z", username="second"),
@@ -110,26 +109,26 @@ def test_the_first_copy_to_reach_bronze_wins_also_when_it_is_mended_last(lake: L
     for each in (lake, at_once):
         append_batch(each, [first])
         append_batch(each, others, number=1)
-    refine(strictly, strictly.settings)
+    refine(strictly)
     assert verdicts(lake)[0, 1] == ("accepted", None)
 
-    found = redrive_events(lake, lake.settings)
+    found = redrive_events(lake)
 
     assert found == Redriven(taken=1, mended={"accepted": 1}, broken={}, resettled=2, written=3)
-    refine(at_once, at_once.settings)
+    refine(at_once)
     assert rows_of(lake, EVENTS) == rows_of(at_once, EVENTS)
 
 
 def test_silver_still_knows_how_far_it_has_read(lake: Lake) -> None:
     append_batch(lake, [an_old_login(0), a_raw_login(1, partition=1)])
-    refine(strict(lake), strict(lake).settings)
+    refine(strict(lake))
     before = read_progress(lake)
-    redrive_events(lake, lake.settings)
+    redrive_events(lake)
 
     # A MERGE notes nothing, so the rows tell.
     assert read_progress(lake).offsets == before.offsets
     append_batch(lake, [a_raw_login(2, event_id="e0-0", event_at=OLD)], number=1)
-    assert refine(lake, lake.settings) == 1
+    assert refine(lake) == 1
     assert verdicts(lake)[0, 2] == ("duplicate", None)
 
 
@@ -142,10 +141,10 @@ def test_gold_follows_and_only_touched_days_are_written_again(lake: Lake) -> Non
         ],
     )
     strictly = strict(lake)
-    before = refresh(strictly, strictly.settings)
+    before = refresh(strictly)
     kept = {row.file for row in lake.read(PAIR_ACTIVITY).selectExpr("_metadata.file_path as file").collect()}
 
-    found, snapshot = redrive(lake, lake.settings)
+    found, snapshot = redrive(lake)
 
     assert before is not None
     assert snapshot is not None
@@ -158,19 +157,19 @@ def test_gold_follows_and_only_touched_days_are_written_again(lake: Lake) -> Non
     now = {row.file for row in lake.read(PAIR_ACTIVITY).selectExpr("_metadata.file_path as file").collect()}
     assert kept < now
     gold = {table.full_name: rows_of(lake, table) for table in SNAPSHOT_TABLES}
-    rebuild_silver(lake, lake.settings)
+    rebuild_silver(lake)
     assert {table.full_name: rows_of(lake, table) for table in SNAPSHOT_TABLES} == gold
-    assert redrive(lake, lake.settings)[1] is None
+    assert redrive(lake)[1] is None
 
 
 def test_gold_forgets_what_an_accepted_row_counted_that_is_a_copy_now(lake: Lake) -> None:
     append_batch(lake, [an_old_login(0, event_id="same", event_at="2026-01-31T00:00:00Z", username="first")])
     append_batch(lake, [a_raw_login(1, event_id="same", event_at="2026-01-31T23:59:00Z", username="second")], number=1)
     strictly = strict(lake)
-    refresh(strictly, strictly.settings)
+    refresh(strictly)
     assert [row["username"] for row in rows_of(lake, PAIR_ACTIVITY)] == ["second"]
 
-    redrive(lake, lake.settings)
+    redrive(lake)
 
     assert [row["username"] for row in rows_of(lake, PAIR_ACTIVITY)] == ["first"]
 
@@ -178,13 +177,13 @@ def test_gold_forgets_what_an_accepted_row_counted_that_is_a_copy_now(lake: Lake
 def test_a_refresh_goes_on_where_a_killed_redrive_had_only_written_silver(lake: Lake) -> None:
     append_batch(lake, [an_old_login(0), a_raw_login(1)])
     strictly = strict(lake)
-    refresh(strictly, strictly.settings)
-    redrive_events(lake, lake.settings)
+    refresh(strictly)
+    redrive_events(lake)
 
-    assert refresh(lake, lake.settings) is not None
+    assert refresh(lake) is not None
     assert sum(row["attempts"] for row in rows_of(lake, PAIR_ACTIVITY)) == 2
 
 
 def test_a_redrive_beside_a_refresh_is_refused(lake: Lake) -> None:
-    with writer_lock(lake.spark, lake.settings, "refresh"), pytest.raises(LockHeld, match="lock of refresh"):
-        redrive(lake, lake.settings)
+    with writer_lock(lake, "refresh"), pytest.raises(LockHeld, match="lock of refresh"):
+        redrive(lake)

@@ -41,7 +41,7 @@ def by_spark(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> P
             for offset, day in enumerate(days)
         ]
         append_batch(lake, [*logins, a_raw(first, partition=1), a_raw_login(first + 1, partition=1)], number=number)
-        refresh(lake, lake.settings)
+        refresh(lake)
     return folder
 
 
