@@ -13,10 +13,9 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 from gold.losses import lost_tables
 from gold.recompute import rebuild, recompute
 from gold.restate import restate_all, restate_touched
-from gold.rules import load_rule
+from gold.rules import load_rules
 from gold.span import Span, span_of
 from lakehouse.clock import Clock, utc_now
-from lakehouse.conf import conf_folder
 from lakehouse.locks import writer_lock
 from lakehouse.progress import read_progress
 from lakehouse.session import at_once
@@ -52,7 +51,7 @@ def publish_snapshot(lake: Lake, *, clock: Clock) -> Snapshot | None:
     try:
         span = span_of(changed)
         if silver_version > covered_version(last):
-            rule = load_rule(conf_folder(lake.settings))
+            rule = load_rules(lake.settings).brute_force_ip
             recompute(lake, changed, span, lake.read(EVENTS, version=silver_version), rule=rule)
         if last is not None:
             restate_touched(lake, last, changed, since=span.first_event_at, days=span.counted_on)
@@ -67,7 +66,7 @@ def publish_rebuilt(lake: Lake, *, clock: Clock) -> Snapshot | None:
     # Told before they are written anew: what was published of them can't be read any more.
     lost = [] if last is None else lost_tables(lake, last)
     events = lake.read(EVENTS, version=lake.version(EVENTS))
-    rebuild(lake, events, load_rule(conf_folder(lake.settings)))
+    rebuild(lake, events, load_rules(lake.settings).brute_force_ip)
     if last is not None:
         restate_all(lake, last, events, lost=lost)
     return publish_versions(lake, last, span_of(events), clock=clock)

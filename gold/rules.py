@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
+import msgspec
 
 from gold.transforms.detections import BruteForceIp
+from lakehouse.conf import conf_folder
 from lakehouse.errors import UsageError
-
-# Minutes; see `detection_id`.
-SHORTEST_WINDOW = 60
+from lakehouse.settings import Settings
 
 
-def load_rule(conf: Path) -> BruteForceIp:
-    """The rule with the thresholds of `detections.toml` in the folder.
+class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The sections of the file."""
+
+    brute_force_ip: BruteForceIp
+
+
+def load_rules(settings: Settings) -> Rules:
+    """The rules with the thresholds that the settings name.
 
     Raises:
-        UsageError: Its window is shorter than the hour that a detection's id names.
+        UsageError: A threshold is missing, unknown or not allowed.
     """
-    rule = BruteForceIp(**tomllib.loads((conf / "detections.toml").read_text())["brute_force_ip"])
-    if rule.window_minutes < SHORTEST_WINDOW:
-        raise UsageError(
-            f"detections.toml gives brute_force_ip a window of {rule.window_minutes:g} minutes",
-            mend=f"Make it {SHORTEST_WINDOW} or more: two detections of one hour would have the same id",
-        )
-    return rule
+    path = conf_folder(settings) / "detections.toml"
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Rules)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise UsageError(f"{path} can't be used: {error}", mend="Correct it") from error

@@ -15,10 +15,15 @@ def conf_folder(settings: Settings) -> Path:
     """The folder of configuration values.
 
     Raises:
-        UsageError: LOGINLAKE_CONF names no folder.
+        UsageError: LOGINLAKE_CONF names no folder, or one that lacks a file.
     """
+    shipped = PACKED if PACKED.is_dir() else CLONED
     if settings.conf is None:
-        return PACKED if PACKED.is_dir() else CLONED
+        return shipped
     if not settings.conf.is_dir():
         raise UsageError(f"LOGINLAKE_CONF names {settings.conf}, which is no folder", mend="Correct it or unset it")
+    if lacking := sorted(file.name for file in shipped.iterdir() if not (settings.conf / file.name).is_file()):
+        raise UsageError(
+            f"LOGINLAKE_CONF names {settings.conf}, which lacks {', '.join(lacking)}", mend=f"Copy it from {shipped}"
+        )
     return settings.conf.resolve()

@@ -52,8 +52,8 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
     open: bool = Field(False, description="Serve without keys off loopback, since something else guards the door.")
     query_seconds: float = Field(10.0, gt=0, description="Time one query of the API may take.")
-    promise_days: int = Field(30, ge=0, description="Days of time travel that are kept.")
-    grace_days: int = Field(7, ge=0, description="Days files stay beyond the promise.")
+    promise_days: int = Field(30, ge=0, le=36_500, description="Days of time travel that are kept.")
+    grace_days: int = Field(7, ge=0, le=36_500, description="Days files stay beyond the promise.")
     tail_rows: int = Field(1_000_000, ge=1, description="Rows of the live tail, at most.")
     spark_master: str = Field("local[*]", description="Spark's master.")
 

@@ -98,8 +98,9 @@ class Stream:
             upcoming = next(planted, None)
 
     def _planted(self, event: Event, attack: Attack) -> Record:
-        self.truth.saw(attack, event.event_id)
-        return self._remember(self._format.record(event, event.at))
+        record = self._format.record(event, event.at)
+        self.truth.saw(attack, record)
+        return self._remember(record)
 
     def _dirty(self, event: Event) -> Record:
         """Dirt in the place of an event: made of it, or a copy of a record sent before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,7 +25,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         key: Decides the partition; None spreads over all.
         value: The bytes as they are; None is a tombstone.
         headers: `format`, and what a line of that format lacks.
-        event_id: Identity of the event, for the ledger; None where it has none.
+        event_id: Identity of the event as silver will have it, for ledger and truth file; None where none is known.
         at: Instant at which a live stream sends it, milliseconds since 1970.
     """
 
@@ -59,13 +60,19 @@ def login_record(event: Event, at: int) -> Record:
 
 def sshd_record(event: Event, at: int) -> Record:
     """The event as a line of syslog, the only one of its kind."""
-    return Record(event.client.key, sshd_line(event), _year_headers(event.at), event.event_id, at)
+    line = sshd_line(event)
+    return Record(event.client.key, line, _year_headers(event.at), _line_id(event.client.host, line), at)
 
 
 @lru_cache(maxsize=256)
 def sshd_headers(year: int, occurrence: int) -> Headers:
     """What an sshd line lacks: its year, and how many equal ones came before it."""
     return [("format", b"sshd"), ("year", b"%d" % year), ("occurrence", b"%d" % occurrence)]
+
+
+def _line_id(host: str, line: bytes) -> bytes:
+    """The identity of a line that no other equals: of what it is made docs/formats.md says."""
+    return hashlib.sha256(b"\0".join((host.encode(), line, b"0"))).hexdigest().encode()
 
 
 def _year_headers(at: int) -> Headers:

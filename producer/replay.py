@@ -18,8 +18,10 @@ from producer.lines import lines, rewindable
 from producer.records import LOGIN_HEADERS, Record, sshd_headers
 
 LEAP_YEAR = 2000
-# Lines of one second are not always written in order: Feb 1 00:00:00, then Jan 31 23:59:59 is no new year.
+# Lines of one second are not always written in order: Feb 1 00:00:00, then Jan 31 23:59:59 is no new year, and
+# Jan 1 00:00:00, then Dec 31 23:59:59 is the old one.
 DISORDER = timedelta(days=1)
+LEAP_YEAR_LONG = timedelta(days=366)
 
 _MONTH_NUMBERS = {name.encode(): number for number, name in enumerate(MONTHS, start=1)}
 _STAMP = re.compile(rb"(" + b"|".join(_MONTH_NUMBERS) + rb") ([ \d]\d) (\d\d):(\d\d):(\d\d) ")
@@ -106,13 +108,21 @@ def first_year(values: Iterable[bytes], *, until: datetime) -> int:
 
 
 def _with_years_on(values: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Each line, and how many years began before it in its file: one wherever the month goes back."""
-    years_on, last = 0, datetime.min  # noqa: DTZ901 (stamps have no zone)
+    """Each line, and how many years after the first it was written: one more wherever the month goes back."""
+    years_on, last = 0, None
     for value in values:
-        at = _stamp(value) or last
-        years_on += at.month < last.month and last - at > DISORDER
-        last = at
+        at = _stamp(value)
+        if at and last:
+            years_on += _years_between(last, at)
+        last = at or last
         yield value, years_on
+
+
+def _years_between(before: datetime, at: datetime) -> int:
+    """How many years a line is after the line before it: 1 where its month goes back, but for a little disorder."""
+    if at.month < before.month and before - at > DISORDER:
+        return 1
+    return -1 if at - before > LEAP_YEAR_LONG - DISORDER else 0
 
 
 def _stamp(line: bytes) -> datetime | None:

@@ -11,6 +11,7 @@ import msgspec
 
 from producer.attacks import Attack, Hit
 from producer.events import instant_of
+from producer.records import Record
 
 DIRT = ("duplicate", "late", "broken", "foreign")
 
@@ -31,10 +32,10 @@ class Truth:
     counts: Counter[str] = field(default_factory=Counter)
     sent: dict[int, tuple[Attack, list[str]]] = field(default_factory=dict)
 
-    def saw(self, attack: Attack, event_id: bytes) -> None:
-        """Notes that an event of the attack was taken."""
+    def saw(self, attack: Attack, record: Record) -> None:
+        """Notes that the record of an event of the attack was taken."""
         self.counts["attack"] += 1
-        self.sent.setdefault(id(attack), (attack, []))[1].append(event_id.decode())
+        self.sent.setdefault(id(attack), (attack, []))[1].append((record.event_id or b"").decode())
 
     def to_json(self) -> bytes:
         """The truth file."""

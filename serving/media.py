@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR
 from typing import Any
@@ -36,11 +37,6 @@ class Range:
     pattern: str
     weight: float
 
-    def takes(self, media_type: str) -> bool:
-        """True where the range covers the media type."""
-        main = media_type.partition("/")[0]
-        return self.pattern in ("*/*", f"{main}/*", media_type)
-
 
 def media_type(asked: str | None, accept: str | None) -> str:
     """The media type to answer in: `format=` decides, then the Accept header, then JSON.
@@ -52,10 +48,10 @@ def media_type(asked: str | None, accept: str | None) -> str:
         return MEDIA_TYPES[asked]
     if accept is None:
         return JSON
-    for wanted in _ranges(accept):
-        for ours in MEDIA_TYPES.values():
-            if wanted.takes(ours):
-                return ours
+    ranges = [_range(part) for part in accept.split(",")]
+    best = max(MEDIA_TYPES.values(), key=lambda ours: _wish(ours, ranges))
+    if _wish(best, ranges)[0] > 0:
+        return best
     raise NotAcceptable("None of the accepted formats is written here", mend=f"Accept {JSON} or {CSV}")
 
 
@@ -80,20 +76,23 @@ def csv(rows: pl.DataFrame) -> bytes:
     return flat.write_csv(datetime_format=CSV_INSTANT).encode()
 
 
-def _ranges(accept: str) -> list[Range]:
-    """The ranges of an Accept header, the heaviest first; ones without weight are left out."""
-    ranges = [_range(part) for part in accept.split(",")]
-    return sorted((wanted for wanted in ranges if wanted.weight > 0), key=lambda wanted: -wanted.weight)
+def _wish(media_type: str, ranges: Sequence[Range]) -> tuple[float, int]:
+    """How much a media type is wanted: the weight of the closest range that covers it, then how early that stands."""
+    for pattern in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
+        for place, wanted in enumerate(ranges):
+            if wanted.pattern == pattern:
+                return wanted.weight, -place
+    return 0.0, 0
 
 
 def _range(part: str) -> Range:
     pattern, *options = (word.strip().lower() for word in part.split(";"))
     weights = [option.removeprefix("q=") for option in options if option.startswith("q=")]
     try:
-        return Range(pattern, float(weights[0]) if weights else 1.0)
+        weight = float(weights[0]) if weights else 1.0
     except ValueError:
-        # A weight that can't be read is no wish for it.
-        return Range(pattern, 0.0)
+        weight = 0.0  # one that can't be read is no wish for it
+    return Range(pattern, weight if weight > 0 else 0.0)
 
 
 def _is_large(values: pl.Series) -> bool:

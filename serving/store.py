@@ -179,7 +179,12 @@ class Store:
     def history(self, table: Table, *, limit: int) -> list[Commit]:
         """The last versions of a table, newest first."""
         with reading(table):
-            commits = self._opened(table).history(limit)
+            handle = self._opened(table)
+            while True:
+                version, commits = handle.version(), handle.history(limit)
+                handle.update_incremental()
+                if handle.version() == version:  # else delta-rs has given the commits the numbers of earlier ones
+                    break
         return [
             Commit(
                 version=commit["version"],

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakehouse.errors import UsageError
 from lakehouse.tables.silver import EVENTS
 from silver.enrich import address_of, agent_of
 from silver.formats.instants import DAY, EPOCH, HOUR
@@ -67,7 +68,16 @@ class DecodeRules:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> DecodeRules:
-        """The rules that the settings give."""
+        """The rules that the settings give.
+
+        Raises:
+            UsageError: There is no such default format.
+        """
+        if settings.default_format not in FORMATS:
+            raise UsageError(
+                f"LOGINLAKE_DEFAULT_FORMAT is {settings.default_format}, which is no format",
+                mend=f"Take one of {', '.join(FORMATS)}",
+            )
         return cls(settings.default_format, settings.past_days * DAY, settings.future_hours * HOUR)
 
 

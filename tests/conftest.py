@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from lakehouse.conf import CLONED
 from lakehouse.settings import Settings
 from loginlake.broker import embedded_broker
 
@@ -43,6 +44,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def a_free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    """A copy of `conf/` that a test may change."""
+    return Path(shutil.copytree(CLONED, tmp_path / "conf"))
 
 
 @pytest.fixture(scope="session")

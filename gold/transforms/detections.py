@@ -3,7 +3,8 @@
 A rule judges one day at a time, from the events of the day before, the day itself and the day after. So what it
 finds for a day depends on these three days alone, whoever computes it and however much else is at hand: the state
 of a rule reaches back at most to the start of the day before, and a detection ends at the latest with the day after.
-What goes on for longer is a detection of its own on the third day and on each one after it.
+What goes on for longer is a detection of its own on the third day and on each one after it; and where it began within
+two windows of midnight on the second day, since it may then have begun before.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import msgspec
 import narwhals.stable.v2 as nw
+from msgspec import Meta
 
 from lakehouse.tables.gold import DETECTIONS
 
@@ -25,31 +28,37 @@ if TYPE_CHECKING:
 
 # A detection of a day depends on the events of this many days before and after it.
 REACH_DAYS = 1
+DAY_SECONDS = 86_400
 EVIDENCE_POSITIONS = 100
 NEEDED = ("src_ip", "event_at", "event_on", "times", "username", "topic", "partition", "offset")
 
 
-@dataclass(frozen=True)
-class BruteForceIp:
+class BruteForceIp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Many failures from one address: a fast burst, or a steady stream.
 
     Attributes:
         version: Grows when a threshold changes.
         capacity: Failures that the bucket holds; one more overflows it.
-        leak_seconds: The bucket drains one failure per so many seconds.
+        leak_seconds: The bucket drains one failure per so many seconds, and a full one within a day.
         failures: Failures within the window that count as an attack, too.
-        window_minutes: That window; hits less than it apart are one detection.
+        window_minutes: That window; hits less than it apart are one detection. At least the hour that a detection's
+            id names, or two would have the same; at most the day that a rule looks back.
         severity: low, medium, high or critical.
         technique: MITRE ATT&CK technique.
     """
 
-    version: int
-    capacity: int
-    leak_seconds: float
-    failures: int
-    window_minutes: float
-    severity: str
+    version: Annotated[int, Meta(ge=1)]
+    capacity: Annotated[int, Meta(ge=1)]
+    leak_seconds: Annotated[float, Meta(gt=0)]
+    failures: Annotated[int, Meta(ge=1)]
+    window_minutes: Annotated[float, Meta(ge=60, le=1440)]
+    severity: Literal["low", "medium", "high", "critical"]
     technique: str
+
+    def __post_init__(self) -> None:
+        """Refuses a bucket that remembers longer than the rule looks back."""
+        if self.capacity * self.leak_seconds > DAY_SECONDS:
+            raise ValueError("capacity times leak_seconds is more than a day")
 
     @property
     def window(self) -> timedelta:

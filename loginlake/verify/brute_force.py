@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
-from pathlib import Path
 from typing import Any, NamedTuple
+
+from gold.transforms.detections import BruteForceIp
 
 DAY = timedelta(days=1)
 EVIDENCE = 100
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """The section `brute_force_ip` of detections.toml."""
-
-    version: int
-    capacity: int
-    leak_seconds: float
-    failures: int
-    window_minutes: float
-    severity: str
-    technique: str
 
 
 class Failed(NamedTuple):
@@ -39,12 +25,7 @@ class Failed(NamedTuple):
     position: tuple[str, int, int]
 
 
-def thresholds_in(conf: Path) -> Thresholds:
-    """The thresholds that a folder of settings holds."""
-    return Thresholds(**tomllib.loads((conf / "detections.toml").read_text())["brute_force_ip"])
-
-
-def detections_of(failures: Iterable[tuple[Any, ...]], rule: Thresholds) -> Iterator[dict[str, Any]]:
+def detections_of(failures: Iterable[tuple[Any, ...]], rule: BruteForceIp) -> Iterator[dict[str, Any]]:
     """All detections.
 
     Args:
@@ -58,7 +39,7 @@ def detections_of(failures: Iterable[tuple[Any, ...]], rule: Thresholds) -> Iter
             yield from _of_address(src_ip, of_address, rule)
 
 
-def _of_address(src_ip: str, failures: Sequence[Failed], rule: Thresholds) -> Iterator[dict[str, Any]]:
+def _of_address(src_ip: str, failures: Sequence[Failed], rule: BruteForceIp) -> Iterator[dict[str, Any]]:
     """Each day is judged from the day before, itself and the day after; what began before these is one of the day."""
     instants, window = [failed.at for failed in failures], timedelta(minutes=rule.window_minutes)
     for day in sorted({at.date() for at in instants}):
@@ -74,7 +55,7 @@ def _of_address(src_ip: str, failures: Sequence[Failed], rule: Thresholds) -> It
                 yield _detection(src_ip, near, hits, rule)
 
 
-def _hits(failures: Sequence[Failed], rule: Thresholds) -> Iterator[tuple[int, datetime]]:
+def _hits(failures: Sequence[Failed], rule: BruteForceIp) -> Iterator[tuple[int, datetime]]:
     """Where the rule fires: the bucket holds more than its capacity, and is emptied, or the window is full."""
     window = timedelta(minutes=rule.window_minutes)
     held, begin, inside = 0.0, 0, 0
@@ -105,7 +86,7 @@ def _together(hits: Iterable[tuple[int, datetime]], window: timedelta) -> Iterat
         yield chain
 
 
-def _detection(src_ip: str, failures: Sequence[Failed], hits: list[int], rule: Thresholds) -> dict[str, Any]:
+def _detection(src_ip: str, failures: Sequence[Failed], hits: list[int], rule: BruteForceIp) -> dict[str, Any]:
     fired_at, last_at = failures[hits[0]].at, failures[hits[-1]].at
     since = fired_at - timedelta(minutes=rule.window_minutes)
     evidence = [failed for failed in failures if since < failed.at <= last_at]

@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import polars as pl
 
-from lakehouse.conf import conf_folder
+from gold.rules import load_rules
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables.silver import EVENTS
-from loginlake.verify.brute_force import thresholds_in
 from loginlake.verify.engine import Engine, an_engine
 from loginlake.verify.publications import next_offsets
 from loginlake.verify.recompute_gold import gold_checks
@@ -57,7 +56,7 @@ def _recomputed(engine: Engine, settings: Settings, scope: Scope, progress: Prog
     notes = [f"{unpublished:,} rows that no snapshot names yet are left out"] if unpublished else []
     yield replace(silver, notes=[*silver.notes, *notes])
     if snapshot is not None:
-        yield from gold_checks(engine, scope, snapshot, thresholds=thresholds_in(conf_folder(settings)))
+        yield from gold_checks(engine, scope, snapshot, thresholds=load_rules(settings).brute_force_ip)
 
 
 def is_enriched_alike(published: Sequence[Snapshot]) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from gold.transforms.detections import BruteForceIp
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import FAILURE_REASONS
-from loginlake.verify.brute_force import Thresholds, detections_of
+from loginlake.verify.brute_force import detections_of
 from loginlake.verify.engine import Engine, batches_of
 from loginlake.verify.readable import readable
 from loginlake.verify.report import Check, judged
@@ -78,7 +79,7 @@ ORDER BY src_ip, event_at, topic, partition, "offset"
 """
 
 
-def gold_checks(engine: Engine, scope: Scope, snapshot: Snapshot, *, thresholds: Thresholds) -> Iterator[Check]:
+def gold_checks(engine: Engine, scope: Scope, snapshot: Snapshot, *, thresholds: BruteForceIp) -> Iterator[Check]:
     """Every gold table is what the recomputed events give.
 
     Args:
@@ -108,7 +109,7 @@ def _table_checks(engine: Engine, scope: Scope, snapshot: Snapshot, *, table: Ta
     yield from readable(CLAIM.format(table.full_name), check)
 
 
-def detections_check(engine: Engine, scope: Scope, snapshot: Snapshot, *, thresholds: Thresholds) -> Check:
+def detections_check(engine: Engine, scope: Scope, snapshot: Snapshot, *, thresholds: BruteForceIp) -> Check:
     """The detections are those of the rule, but for those that a former version of the rule found."""
     import pyarrow as pa
 

@@ -13,10 +13,9 @@ from polars.testing import assert_frame_equal
 from pyspark.sql import DataFrame, SparkSession
 
 from gold.recompute import detections
-from gold.rules import load_rule
+from gold.rules import load_rules
 from gold.transforms.detections import brute_force_ip, suspects
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
-from lakehouse.conf import conf_folder
 from lakehouse.settings import Settings
 from lakehouse.tables.gold import DETECTIONS, METRICS, PAIR_ACTIVITY
 from lakehouse.tables.model import Metric, Window
@@ -94,7 +93,7 @@ def test_every_metric_is_the_same_on_both_engines(
 
 
 def test_the_rule_finds_the_same_on_both_engines(on_spark: DataFrame, on_polars: pl.LazyFrame) -> None:
-    rule = load_rule(conf_folder(Settings(_env_file=None)))
+    rule = load_rules(Settings(_env_file=None)).brute_force_ip
     failures = suspects(on_polars, rule).collect()
     of_each = failures.partition_by("src_ip")
     by_polars = pa.concat_tables(brute_force_ip(rule)(group.to_arrow()) for group in of_each)

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from gold.rules import load_rule
+from gold.rules import load_rules
 from gold.transforms.detections import BruteForceIp, Failure, detections_of
-from lakehouse.conf import conf_folder
 from lakehouse.errors import UsageError
 from lakehouse.settings import Settings
 
@@ -113,12 +113,26 @@ def test_an_attack_that_goes_on_for_days_is_told_on_each_of_them(minutes: int) -
     assert told == [NOON.date() + timedelta(days=day) for day in range(days + 1)]
 
 
-def test_a_window_shorter_than_the_hour_that_an_id_names_is_refused(tmp_path: Path) -> None:
-    shipped = (conf_folder(Settings(_env_file=None)) / "detections.toml").read_text()
-    (tmp_path / "detections.toml").write_text(shipped.replace("window_minutes = 60", "window_minutes = 59"))
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("window_minutes = 59", r">= 60.*window_minutes"),
+        ("window_minutes = 1441", r"<= 1440.*window_minutes"),
+        ("leak_seconds = 0", r"> 0.*leak_seconds"),
+        ("leak_seconds = 20000", r"more than a day"),
+        ("failures = 0", r">= 1.*failures"),
+        ('capacity = "x"', r"Expected `int`.*capacity"),
+        ("capacty = 5", r"unknown field `capacty`"),
+        ("capacity = ", r"detections.toml can't be used"),
+    ],
+)
+def test_thresholds_that_can_not_be_are_refused(conf: Path, line: str, said: str) -> None:
+    shipped = conf / "detections.toml"
+    name = line.partition(" ")[0].replace("capacty", "version")
+    shipped.write_text(re.sub(rf"^{name} = .*", line, shipped.read_text(), flags=re.M))
 
-    with pytest.raises(UsageError, match="60 or more"):
-        load_rule(tmp_path)
+    with pytest.raises(UsageError, match=said):
+        load_rules(Settings(conf=conf, _env_file=None))
 
 
 def test_what_is_found_for_a_day_depends_on_its_neighbours_alone() -> None:
@@ -143,6 +157,6 @@ def test_fewer_failures_than_both_ways_need_find_nothing(rule: BruteForceIp, few
 
 
 def test_the_shipped_thresholds_are_those_of_the_sources() -> None:
-    rule = load_rule(conf_folder(Settings(_env_file=None)))
+    rule = load_rules(Settings(_env_file=None)).brute_force_ip
 
     assert (rule.capacity, rule.leak_seconds, rule.failures, rule.window_minutes) == (5, 10, 20, 60)

@@ -19,8 +19,16 @@ def test_in_a_clone_it_is_conf() -> None:
     assert conf_folder(Settings(_env_file=None)) == CLONED
 
 
-def test_another_folder_can_be_named(tmp_path: Path) -> None:
-    assert conf_folder(Settings(conf=tmp_path, _env_file=None)) == tmp_path
+def test_another_folder_can_be_named(conf: Path) -> None:
+    assert conf_folder(Settings(conf=conf, _env_file=None)) == conf
+
+
+def test_a_folder_that_lacks_files_is_refused_with_their_names(conf: Path) -> None:
+    for name in ("jars.toml", "detections.toml"):
+        (conf / name).unlink()
+
+    with pytest.raises(UsageError, match=r"lacks detections.toml, jars.toml. Copy it from "):
+        conf_folder(Settings(conf=conf, _env_file=None))
 
 
 def test_a_name_that_is_no_folder_is_refused(tmp_path: Path) -> None:

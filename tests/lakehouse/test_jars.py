@@ -19,12 +19,10 @@ CONTENT = b"the jar as it was published"
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(conf: Path) -> Settings:
     """A lock of one jar, whose sha256 is that of `CONTENT`."""
-    lock = tmp_path / "conf" / "jars.lock.json"
-    lock.parent.mkdir()
-    lock.write_text(json.dumps({"spark": {COORDINATE: sha256(CONTENT).hexdigest()}}))
-    return Settings(conf=lock.parent, _env_file=None)
+    (conf / "jars.lock.json").write_text(json.dumps({"spark": {COORDINATE: sha256(CONTENT).hexdigest()}}))
+    return Settings(conf=conf, _env_file=None)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import threading
 import time
@@ -16,7 +15,6 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import NewTopic
 
-from lakehouse.conf import CLONED
 from lakehouse.kafka import admin_client, ensure_topic
 from lakehouse.settings import Settings
 from loginlake.broker import embedded_broker
@@ -38,12 +36,6 @@ from tests.loginlake.processes import Loginlake
 def settings_with(tmp_path: Path, **values: object) -> Settings:
     values = {"root": str(tmp_path / "lake"), "state": tmp_path / "state", **values}
     return Settings(_env_file=None, **values)
-
-
-@pytest.fixture
-def conf(tmp_path: Path) -> Path:
-    """A copy of `conf/` that a test may change."""
-    return Path(shutil.copytree(CLONED, tmp_path / "conf"))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -166,9 +167,22 @@ def test_people_come_by_day_and_rest_at_the_weekend() -> None:
 def test_sshd_lines_hold_the_same_events_as_login_records() -> None:
     _, logins = a_batch(5_000, dirt=0.1)
     _, lines = a_batch(5_000, dirt=0.1, format="sshd")
-    assert [(made.event_id, made.key, made.at) for made in logins] == [
-        (made.event_id, made.key, made.at) for made in lines
+    assert [(made.event_id is None, made.key, made.at) for made in logins] == [
+        (made.event_id is None, made.key, made.at) for made in lines
     ]
+
+
+@pytest.mark.parametrize(("log_format", "decode"), [("login", login.decode), ("sshd", sshd.decode)])
+def test_an_event_has_the_id_that_silver_gives_it(
+    log_format: str, decode: Callable[[record.Record], record.Decoded]
+) -> None:
+    stream, records = a_batch(3_000, format=log_format)
+    ids = {made.event_id.decode() for made in records if made.event_id}
+
+    assert ids == {decoded(made, decode).event_id for made in records if made.event_id}
+    assert ids.issuperset(
+        event_id for attack in json.loads(stream.truth.to_json())["attacks"] for event_id in attack["event_ids"]
+    )
 
 
 OPENSSH = re.compile(

@@ -115,6 +115,23 @@ def test_lines_of_one_midnight_in_the_wrong_order_are_no_new_year(replayed) -> N
     assert years(replayed([a_line(stamp) for stamp in stamps], year=2023)) == [b"2023"] * 4
 
 
+@pytest.mark.parametrize(
+    ("stamps", "expected"),
+    [
+        (
+            ["Dec 31 23:59:58", "Jan  1 00:00:00", "Dec 31 23:59:59", "Jan  1 00:00:01", "Jan  5 00:00:00"],
+            [b"2025", b"2026", b"2025", b"2026", b"2026"],
+        ),
+        (["Jan  1 00:00:00", "Dec 31 23:59:59", "Jan  1 00:00:00"], [b"2025", b"2024", b"2025"]),
+        (["Jan  2 00:00:00", "Dec 31 23:59:59"], [b"2025", b"2025"]),
+    ],
+)
+def test_lines_of_one_new_year_in_the_wrong_order_have_each_its_own(
+    replayed, stamps: list[str], expected: list[bytes]
+) -> None:
+    assert years(replayed([a_line(stamp) for stamp in stamps], year=2025)) == expected
+
+
 def test_lines_without_a_stamp_have_the_year_of_the_line_before(replayed) -> None:
     content = [a_line("Dec 31 10:00:00"), "no stamp", "", a_line("Jan  1 10:00:00"), "Feb 31 25:00:00 x y: z"]
     assert years(replayed(content, year=2023)) == [b"2023", b"2023", b"2023", b"2024", b"2024"]
@@ -126,7 +143,7 @@ def test_lines_without_a_stamp_have_the_year_of_the_line_before(replayed) -> Non
         (["Mar  1 10:00:00"], "2026-03-01T10:00:00", [b"2026"]),
         (["Mar  1 10:00:01"], "2026-03-01T10:00:00", [b"2025"]),
         (["Dec 31 23:59:59", "Jan  1 00:00:00"], "2026-01-02", [b"2025", b"2026"]),
-        (["Dec 31 23:59:59", "Jan  1 00:00:00", "Dec 31 23:00:00"], "2026-01-02", [b"2024", b"2025", b"2025"]),
+        (["Dec 31 23:59:59", "Jan  1 00:00:00", "Dec 31 23:00:00"], "2026-01-02", [b"2025", b"2026", b"2025"]),
         (["Feb 29 10:00:00"], "2026-06-01", [b"2024"]),
         (["Feb 28 10:00:00"], "2024-02-29", [b"2024"]),
         (["Jun  2 10:00:00", "nothing"], "2026-06-01", [b"2025", b"2025"]),

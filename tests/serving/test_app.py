@@ -90,6 +90,22 @@ def test_csv_has_a_header_and_the_same_rows(api: httpx.Client) -> None:
     assert by_header.headers["Vary"] == "Accept"
 
 
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("*/*", "application/json"),
+        ("text/csv, application/json", "text/csv"),
+        ("application/json;q=0, */*", "text/csv"),
+        ("application/json;q=0.1, */*;q=0.9", "text/csv"),
+        ("text/*, application/json;q=0.5", "text/csv"),
+    ],
+)
+def test_the_range_closest_to_a_format_says_how_much_it_is_wanted(
+    api: httpx.Client, accept: str, media_type: str
+) -> None:
+    assert api.get(IPS, headers={"Accept": accept}).headers["Content-Type"].startswith(media_type)
+
+
 def test_an_unchanged_answer_is_not_sent_again(api: httpx.Client) -> None:
     tag = api.get(IPS, params={"order_by": "src_ip"}).headers["ETag"]
 

@@ -101,6 +101,7 @@ def test_another_method_is_refused_in_the_same_shape(api: httpx.Client) -> None:
         ("text/csv;q=x", 406),
         ("*/*", 200),
         ("TEXT/*", 200),
+        ("text/csv;q=nan", 406),
     ],
 )
 def test_an_odd_accept_header_is_answered_or_refused(api: httpx.Client, accept: str, status: int) -> None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 from lakehouse.errors import LakeUnreadable, SnapshotExpired, SnapshotMissing, TableMissing
 from lakehouse.settings import Settings
@@ -80,6 +81,23 @@ def test_a_new_snapshot_is_seen_and_the_earlier_one_still_reads_the_same(setting
     assert store.snapshots() == (first, second)
     assert collected(store.rows(EVENTS, first), EVENTS).equals(before)
     assert collected(store.rows(EVENTS, second), EVENTS).height == 2
+
+
+def test_a_commit_that_lands_meanwhile_does_not_give_its_number_to_another(
+    settings: Settings, lake: SmallLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.publish([a_login(0)], [])
+    history = DeltaTable.history
+
+    def slow_history(handle: DeltaTable, limit: int) -> list[dict[str, object]]:
+        if handle.version() == 0:
+            lake.publish([a_login(1)], [], FIRST_PUBLISHED + timedelta(hours=1))
+        return history(handle, limit)
+
+    monkeypatch.setattr(DeltaTable, "history", slow_history)
+    commits = Store(settings).history(EVENTS, limit=5)
+
+    assert [commit.version for commit in commits] == [1, 0]
 
 
 def test_bronze_at_a_snapshot_has_no_row_that_came_later(published: Settings) -> None:

@@ -11,10 +11,9 @@ import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 
-from gold.rules import load_rule
+from gold.rules import load_rules
 from gold.transforms.detections import brute_force_ip, suspects
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
-from lakehouse.conf import conf_folder
 from lakehouse.extent import Extent
 from lakehouse.offsets import Offsets, Partition
 from lakehouse.progress import Progress
@@ -206,7 +205,7 @@ def settled(events: pl.DataFrame) -> pl.DataFrame:
 
 def detections(events: pl.DataFrame, settings: Settings) -> pa.Table:
     """What the rule finds in the rows."""
-    rule = load_rule(conf_folder(settings))
+    rule = load_rules(settings).brute_force_ip
     failures = suspects(events.lazy(), rule).collect()
     found = [brute_force_ip(rule)(of_ip.to_arrow()) for of_ip in failures.partition_by("src_ip")]
     return pa.concat_tables([DETECTIONS.arrow_schema().empty_table(), *found])
