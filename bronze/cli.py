@@ -18,7 +18,7 @@ POLL_SECONDS = 0.5
 app = typer.Typer(add_completion=False)
 
 
-@app.command()
+@app.command(epilog="For example: loginlake bronze --once")
 def bronze(
     *, once: Annotated[bool, typer.Option("--once", help="End when all that Kafka holds now is read.")] = False
 ) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 
-@app.command()
+@app.command(epilog="For example: loginlake gold")
 def gold() -> None:
     """Compute anew what the new silver rows touch, then publish all tables as one snapshot."""
     with spark_job("gold") as lake:

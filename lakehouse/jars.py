@@ -16,7 +16,6 @@ from lakehouse.errors import JarsMissing
 from lakehouse.settings import Settings
 
 LOCK = "jars.lock.json"
-CHUNK = 1 << 20
 
 
 def jar_paths(settings: Settings, group: str, *, progress: Callable[[str], None] = lambda _: None) -> list[Path]:
@@ -74,14 +73,14 @@ def _checked(coordinate: str, sha256: str, progress: Callable[[str], None]) -> P
 
     artifact = MavenContext(timeout=60).create_dependency(coordinate).artifact
     path: Path = artifact.cached_path
-    if path.exists() and _sha256(path) == sha256:
+    if sha256_of(path) == sha256:
         return path
     with _one_at_a_time(path):
         for _ in range(2):
             if not path.exists():
                 progress(coordinate)
             jar = _fetched(artifact, coordinate)
-            if _sha256(jar) == sha256:
+            if sha256_of(jar) == sha256:
                 return jar
             jar.unlink()
     raise JarsMissing(
@@ -114,9 +113,9 @@ def _fetched(artifact: Any, coordinate: str) -> Path:
     return path
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, empty where there is none."""
+    if not path.exists():
+        return ""
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,6 +19,15 @@ Client = TypeVar("Client")
 
 TIMEOUT = 10.0
 PAUSE = 0.05
+# Reads again what lies at known offsets, and no record of a transaction that is not committed.
+READING = {
+    "group.id": "loginlake",
+    "enable.auto.commit": False,
+    "auto.offset.reset": "error",
+    "isolation.level": "read_committed",
+    "enable.partition.eof": True,
+    "log_level": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -143,9 +152,7 @@ def first_record(settings: Settings, at: Partition, *, start: int, end: int, tim
     Raises:
         BrokerFailed: The broker does not answer in time, or no longer has `start`.
     """
-    options = {"group.id": "loginlake", "enable.auto.commit": False, "auto.offset.reset": "error"}
-    reading = {"isolation.level": "read_committed", "enable.partition.eof": True, "log_level": 0}
-    consumer = client(Consumer, settings, **options, **reading)
+    consumer = client(Consumer, settings, **READING)
     try:
         consumer.assign([TopicPartition(*at, start)])
         message = consumer.poll(timeout)

@@ -6,44 +6,24 @@ from typing import Annotated
 
 import typer
 
-from bronze.cli import bronze
-from gold.cli import gold, outcome
+from bronze.cli import app as bronze
+from gold.cli import app as gold
+from gold.cli import outcome
 from lakehouse import door
 from lakehouse.door import stop_on_signals
 from lakehouse.errors import BrokerFailed
 from lakehouse.job import spark_job
-from loginlake import mending, read
 from loginlake.durations import seconds
-from loginlake.maintaining import maintain
-from loginlake.verifying import verify
+from loginlake.maintaining import app as maintaining
+from loginlake.mending import app as mending
+from loginlake.read import app as read
+from loginlake.verifying import app as verify
 from loginlake.writing import print_table
 from producer.cli import app as produce
-from serving.cli import serve
-from silver.cli import silver
+from serving.cli import app as serve
+from silver.cli import app as silver
 
 POLL_SECONDS = 0.5
-
-# Shown below each verb's help.
-EXAMPLES = {
-    "demo": "loginlake demo --once",
-    "up": "loginlake up --refresh-every 15",
-    "broker": "loginlake broker --kafka 127.0.0.1:9192",
-    "bronze": "loginlake bronze --once",
-    "silver": "loginlake silver",
-    "gold": "loginlake gold",
-    "refresh": "loginlake refresh --every 60s",
-    "maintain": "loginlake maintain --dry-run",
-    "rebuild": "loginlake rebuild gold",
-    "redrive": "loginlake redrive --reason implausible_time --dry-run",
-    "serve": "loginlake serve --port 8080",
-    "verify": "loginlake verify --snapshot 1 --deep",
-    "tables": "loginlake tables --json",
-    "history": "loginlake history silver.events --limit 5",
-    "query": "loginlake query ip_activity --every day --order-by=-attempts --limit 5 --snapshot 1",
-    "sql": "loginlake sql 'select src_ip, sum(times) as n from logins group by src_ip' --snapshot 1",
-    "doctor": "loginlake doctor --json",
-    "jars": "loginlake jars",
-}
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -79,7 +59,7 @@ def loginlake(
     """Takes what stands before the verb."""
 
 
-@app.command()
+@app.command(epilog="For example: loginlake demo --once")
 def demo(
     *,
     once: Annotated[bool, typer.Option("--once", help="End after the panel, without the live part.")] = False,
@@ -92,7 +72,7 @@ def demo(
     demo.demo(load_settings(), once=once, fresh=fresh)
 
 
-@app.command()
+@app.command(epilog="For example: loginlake up --refresh-every 15")
 def up() -> None:
     """Run everything until Ctrl-C: broker (unless --kafka names one), bronze, refresh and the API."""
     from lakehouse.settings import load_settings
@@ -101,7 +81,7 @@ def up() -> None:
     demo.up(load_settings())
 
 
-@app.command()
+@app.command(epilog="For example: loginlake broker --kafka 127.0.0.1:9192")
 def broker() -> None:
     """Run a Kafka broker on this machine until Ctrl-C; its data lies in STATE/broker."""
     from lakehouse.logs import configure_logs
@@ -119,12 +99,12 @@ def broker() -> None:
 
 
 app.add_typer(produce, name="produce")
-app.command()(bronze)
-app.command()(silver)
-app.command()(gold)
+app.add_typer(bronze)
+app.add_typer(silver)
+app.add_typer(gold)
 
 
-@app.command()
+@app.command(epilog="For example: loginlake refresh --every 60s")
 def refresh(
     *, every: Annotated[str | None, typer.Option(metavar="60s", help="Go on until Ctrl-C, at most this often.")] = None
 ) -> None:
@@ -140,16 +120,14 @@ def refresh(
             pipeline.refresh_every(lake, stop, seconds=pace, published=lambda snapshot: typer.echo(outcome(snapshot)))
 
 
-mending.register(app)
-app.command()(serve)
+app.add_typer(maintaining)
+app.add_typer(mending)
+app.add_typer(serve)
+app.add_typer(verify)
+app.add_typer(read)
 
 
-app.command()(verify)
-read.register(app)
-app.command()(maintain)
-
-
-@app.command()
+@app.command(epilog="For example: loginlake doctor --json")
 def doctor(*, json: Json = False) -> None:
     """Check Python, Java, Spark, Delta, jars, ports, disk and settings, and say how to mend what is wrong."""
     from loginlake.doctor import Finding, State, diagnose
@@ -163,7 +141,7 @@ def doctor(*, json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog="For example: loginlake jars")
 def jars() -> None:
     """Fetch the jars that are missing from the user's cache, checked against the lock."""
     from lakehouse.jars import jar_paths
@@ -179,8 +157,3 @@ def _print_json(value: object) -> None:
     import json
 
     typer.echo(json.dumps(value, indent=2))
-
-
-for command in app.registered_commands:
-    name = command.callback.__name__ if command.callback else ""
-    command.epilog = f"For example: {EXAMPLES[name]}"

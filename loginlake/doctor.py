@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import ipaddress
 import json
 import os
 import platform
@@ -20,9 +18,10 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import ClassVar
 
+from lakehouse.addresses import is_loopback
 from lakehouse.conf import conf_folder
 from lakehouse.errors import JavaMissing, LakehouseError, UsageError
-from lakehouse.jars import LOCK
+from lakehouse.jars import LOCK, sha256_of
 from lakehouse.java import java_path, java_version
 from lakehouse.settings import Settings, load_settings
 
@@ -124,7 +123,7 @@ def check_jars(settings: Settings, group: str) -> Finding:
     absent = sorted(
         coordinate
         for coordinate, sha256 in locked.items()
-        if _sha256(context.create_dependency(coordinate).artifact.cached_path) != sha256
+        if sha256_of(context.create_dependency(coordinate).artifact.cached_path) != sha256
     )
     if absent:
         what = f"{len(absent)} of {len(locked)} are missing or differ from the lock, such as {absent[0]}"
@@ -147,7 +146,7 @@ def check_kafka(settings: Settings) -> list[Finding]:
 def check_broker_port(settings: Settings) -> Finding:
     """The port of a broker that does not answer: free for ours, or else a fault."""
     host, port = _address(settings.kafka)
-    if not _is_loopback(host):
+    if not is_loopback(host):
         mend = "Start it, or correct LOGINLAKE_KAFKA"
         return Finding("kafka", State.FAIL, f"no broker answers at {settings.kafka}", mend)
     if _is_open(host, port):
@@ -229,14 +228,6 @@ def _failed(check: str, error: LakehouseError) -> Finding:
     return Finding(check, State.FAIL, error.what, error.mend)
 
 
-def _sha256(path: Path) -> str:
-    """The sha256 of a file, empty where there is none."""
-    if not path.exists():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _topics(settings: Settings) -> Collection[str] | None:
     """The broker's topics, None where no broker answers soon."""
     from confluent_kafka import KafkaException
@@ -275,10 +266,3 @@ def _is_our_api(settings: Settings) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

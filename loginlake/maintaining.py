@@ -18,7 +18,10 @@ from loginlake.writing import print_table
 if TYPE_CHECKING:
     from loginlake.maintain import Upkeep
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command(epilog="For example: loginlake maintain --dry-run")
 def maintain(
     *,
     every: Annotated[str | None, typer.Option(metavar="1h", help="Go on until Ctrl-C, at most this often.")] = None,

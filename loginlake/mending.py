@@ -16,13 +16,10 @@ if TYPE_CHECKING:
 
 Layer = Annotated[Literal["silver", "gold"], typer.Argument(help="silver takes gold along.")]
 
-
-def register(app: typer.Typer) -> None:
-    """Adds the verbs to a command line."""
-    for verb in (rebuild, redrive):
-        app.command()(verb)
+app = typer.Typer(add_completion=False)
 
 
+@app.command(epilog="For example: loginlake rebuild gold")
 def rebuild(layer: Layer) -> None:
     """Write silver anew from bronze, or gold anew from silver, and publish it as one snapshot.
 
@@ -35,6 +32,7 @@ def rebuild(layer: Layer) -> None:
         typer.echo(outcome(rebuilt(lake)))
 
 
+@app.command(epilog="For example: loginlake redrive --reason implausible_time --dry-run")
 def redrive(
     *,
     reason: Annotated[

@@ -28,13 +28,10 @@ SnapshotId = Annotated[str | None, typer.Option("--snapshot", metavar="N", help=
 Format = Annotated[str, typer.Option("--format", metavar="|".join(FORMS), help="How the rows are written.")]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 
-
-def register(app: typer.Typer) -> None:
-    """Adds the read verbs to a command line."""
-    for verb in (tables, history, query, sql):
-        app.command()(verb)
+app = typer.Typer(add_completion=False)
 
 
+@app.command(epilog="For example: loginlake tables --json")
 def tables(*, form: Format = "table", json: Json = False) -> None:
     """List the tables of the lake: the version that the last snapshot names, and what one row is."""
     form = _form(form, json=json)
@@ -52,6 +49,7 @@ def tables(*, form: Format = "table", json: Json = False) -> None:
     write_rows(pl.DataFrame(listed, schema_overrides={"version": pl.Int64}), form)
 
 
+@app.command(epilog="For example: loginlake history silver.events --limit 5")
 def history(
     table: Annotated[str, typer.Argument(help="Its name, with or without its layer.")],
     *,
@@ -75,6 +73,7 @@ def history(
     write_rows(pl.DataFrame(commits), form)
 
 
+@app.command(epilog="For example: loginlake query ip_activity --every day --order-by=-attempts --limit 5 --snapshot 1")
 def query(  # noqa: PLR0913 - each parameter is an option of the command
     name: Annotated[str, typer.Argument(metavar="TABLE|METRIC", help="A metric, or a table such as silver.events.")],
     *,
@@ -120,6 +119,9 @@ def query(  # noqa: PLR0913 - each parameter is an option of the command
     write_rows(rows, form)
 
 
+@app.command(
+    epilog="For example: loginlake sql 'select src_ip, sum(times) as n from logins group by src_ip' --snapshot 1"
+)
 def sql(
     statement: Annotated[str, typer.Argument(metavar="SELECT", help="SQL as polars speaks it.")],
     *,

@@ -15,6 +15,7 @@ import structlog
 
 from lakehouse.settings import Settings, load_settings
 from loginlake.broker import embedded_broker
+from producer.events import millis_of
 
 if TYPE_CHECKING:
     from lakehouse.spark import Lake
@@ -68,12 +69,8 @@ def produce(settings: Settings, *, events: int) -> int:
     from producer.publish import publish
 
     now = datetime.now(UTC)
-    plan = Plan(SEED, _millis(now - timedelta(days=1)), users=USERS, dirt=DIRT)
-    return publish(batch(plan, events=events, end=_millis(now)), settings)
-
-
-def _millis(instant: datetime) -> int:
-    return int(instant.timestamp() * 1000)
+    plan = Plan(SEED, millis_of(now - timedelta(days=1)), users=USERS, dirt=DIRT)
+    return publish(batch(plan, events=events, end=millis_of(now)), settings)
 
 
 def _free_port() -> int:

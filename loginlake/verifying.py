@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 PRINTED = 100
 STATES = {True: "ok", False: "FAULT", None: "not checked"}
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command(epilog="For example: loginlake verify --snapshot 1 --deep")
 def verify(
     *,
     snapshot: Annotated[

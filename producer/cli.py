@@ -26,7 +26,6 @@ DEFAULT_EVENTS = 10_000
 FEWEST_USERS = 10
 # Older events are implausible to silver, unless it is told otherwise.
 MOST_DAYS = 3_650
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Send login events to Kafka: generated, or from a log file."
@@ -98,14 +97,15 @@ def generate(  # noqa: PLR0913 (each is a flag)
 ) -> None:
     """Send generated login events: a batch over the past days, or with --rate a live stream."""
     from lakehouse.door import stop_on_signals
+    from producer.events import millis_of
     from producer.generate import Plan
     from producer.pace import until_set
 
     begins, ends = _span(start, days=days, rate=rate)
-    plan = Plan(seed, _millis(begins), users=users, attacks=attacks, dirt=dirt, format=log_format.value)
+    plan = Plan(seed, millis_of(begins), users=users, attacks=attacks, dirt=dirt, format=log_format.value)
     count = events if rate else events or DEFAULT_EVENTS
     with _written(truth) as truth_file, _written(ledger) as entries, stop_on_signals() as stop:
-        stream, records = _generated(plan, stop, count=count, rate=rate, end=_millis(ends))
+        stream, records = _generated(plan, stop, count=count, rate=rate, end=millis_of(ends))
         try:
             delivered = _delivered(until_set(stop, records), count=count, ledger=entries, timeout=timeout)
         finally:
@@ -197,7 +197,3 @@ def _written(path: Path | None) -> Iterator[BinaryIO | None]:
         raise UsageError(f"{path} can't be written ({error.strerror})", mend="Name another file") from error
     with file:
         yield file
-
-
-def _millis(instant: datetime) -> int:
-    return (instant - EPOCH) // timedelta(milliseconds=1)

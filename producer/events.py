@@ -124,6 +124,11 @@ def sshd_line(event: Event) -> bytes:
     return f"{stamp} {event.client.host} sshd[{_process(event)}]: {_sshd_message(event)}".encode()
 
 
+def millis_of(instant: datetime) -> int:
+    """An instant as milliseconds since 1970."""
+    return (instant - EPOCH) // timedelta(milliseconds=1)
+
+
 def instant_of(at: int) -> datetime:
     """Milliseconds since 1970 as an instant, UTC."""
     return EPOCH + timedelta(milliseconds=at)

@@ -7,7 +7,7 @@ import typer
 app = typer.Typer(add_completion=False)
 
 
-@app.command()
+@app.command(epilog="For example: loginlake serve --port 8080")
 def serve() -> None:
     """Serve the API until Ctrl-C; every setting is a flag too, such as --root, --host and --port."""
     from lakehouse.logs import configure_logs

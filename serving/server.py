@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import signal
 import socket
 
 import structlog
 import uvicorn
 
+from lakehouse.addresses import is_loopback
 from lakehouse.errors import PortTaken, UsageError
 from lakehouse.locks import reader_lock
 from lakehouse.settings import Settings
@@ -48,16 +48,6 @@ def refuse_open_door(settings: Settings) -> None:
         f"{settings.host} can be reached from other machines, and the API asks for no key",
         mend="Listen on 127.0.0.1, or set LOGINLAKE_OPEN=true where something else guards the door",
     )
-
-
-def is_loopback(host: str) -> bool:
-    """True for an address that only this machine reaches."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def listening_socket(settings: Settings) -> socket.socket:

@@ -9,7 +9,7 @@ from lakehouse.job import spark_job
 app = typer.Typer(add_completion=False)
 
 
-@app.command()
+@app.command(epilog="For example: loginlake silver")
 def silver() -> None:
     """Append one silver row for every bronze row that silver lacks, in one commit."""
     with spark_job("silver") as lake:

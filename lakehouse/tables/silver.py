@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from lakehouse.tables.model import Column, Table
 
-VERDICTS = ("accepted", "duplicate", "ignored", "broken")
-ACTIONS = ("login", "logout", "lockout", "probe")
-FAILURE_REASONS = (
+Action = Literal["login", "logout", "lockout", "probe"]
+FailureReason = Literal[
     "invalid_credentials",
     "unknown_user",
     "account_locked",
@@ -16,7 +17,11 @@ FAILURE_REASONS = (
     "too_many_attempts",
     "denied_by_policy",
     "other",
-)
+]
+
+VERDICTS = ("accepted", "duplicate", "ignored", "broken")
+ACTIONS = get_args(Action)
+FAILURE_REASONS = get_args(FailureReason)
 
 EVENTS = Table(
     layer="silver",

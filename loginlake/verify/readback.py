@@ -10,7 +10,7 @@ import polars as pl
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from lakehouse.errors import BrokerFailed
-from lakehouse.kafka import client
+from lakehouse.kafka import READING, client
 from lakehouse.settings import Settings
 from loginlake.verify.ranges import Range
 from loginlake.verify.scope import POSITION_SCHEMA
@@ -19,14 +19,6 @@ from loginlake.verify.scope import POSITION_SCHEMA
 NEAR_OFFSETS = 20_000
 BATCH = 10_000
 PATIENCE_SECONDS = 30.0
-READING = {
-    "group.id": "loginlake-verify",
-    "enable.auto.commit": False,
-    "auto.offset.reset": "error",
-    "isolation.level": "read_committed",
-    "enable.partition.eof": True,
-    "log_level": 0,
-}
 
 
 def records_within(settings: Settings, gaps: Sequence[Range]) -> pl.DataFrame:

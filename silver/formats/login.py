@@ -13,26 +13,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from lakehouse.tables.silver import ACTIONS
+from lakehouse.tables.silver import ACTIONS, Action, FailureReason
 from silver.formats.instants import to_micros
 from silver.formats.nesting import is_nested_deeper
 from silver.formats.reasons import Reason
 from silver.formats.record import Decoded, Format, Record, refused
 from silver.formats.sources import source_of
 
-Action = Literal["login", "logout", "lockout", "probe"]
 Outcome = Literal["success", "failure"]
-FailureReason = Literal[
-    "invalid_credentials",
-    "unknown_user",
-    "account_locked",
-    "account_disabled",
-    "password_expired",
-    "mfa_failed",
-    "too_many_attempts",
-    "denied_by_policy",
-    "other",
-]
 MOST_LEVELS = 64
 MOST_TIMES = 999_999_999
 

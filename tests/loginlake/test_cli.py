@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from lakehouse.errors import LakehouseError, PortTaken, UsageError
 from lakehouse.settings import Settings
-from loginlake.cli import EXAMPLES, app, seconds
+from loginlake.cli import app, seconds
 from tests.loginlake.processes import Loginlake
 from tests.serving.lakes import publish_twice, settings_of
 
@@ -62,8 +62,7 @@ def test_all_verbs_are_there() -> None:
 
 @pytest.mark.parametrize("verb", sorted(set(VERBS) - {"produce"}))
 def test_the_help_of_every_verb_has_an_example_of_it(verb: str) -> None:
-    assert EXAMPLES[verb].startswith(f"loginlake {verb}")
-    assert EXAMPLES[verb] in VERBS[verb].epilog
+    assert VERBS[verb].epilog.startswith(f"For example: loginlake {verb}")
 
 
 def test_no_verb_has_a_flag_of_its_own_that_is_a_setting() -> None:

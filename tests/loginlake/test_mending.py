@@ -6,7 +6,6 @@ import json
 from contextlib import nullcontext
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from lakehouse.errors import UsageError
@@ -48,8 +47,7 @@ def test_a_redrive_says_what_became_of_the_rows() -> None:
 def test_both_verbs_run_on_an_empty_lake(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     # In the Spark session that the tests have: tests/loginlake/test_cli.py starts verbs with their own.
     monkeypatch.setattr(mending, "spark_job", lambda _name: nullcontext(lake))
-    app, cli = typer.Typer(), CliRunner()
-    mending.register(app)
+    app, cli = mending.app, CliRunner()
 
     dry = cli.invoke(app, ["redrive", "--dry-run", "--json"], catch_exceptions=False)
     rebuilt = cli.invoke(app, ["rebuild", "silver"], catch_exceptions=False)

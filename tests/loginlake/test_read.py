@@ -10,12 +10,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
 from lakehouse.errors import BadQuery, LakehouseError, SnapshotMissing, TableMissing
-from loginlake.read import register
+from loginlake.read import app
 from tests.serving.lakes import publish_twice, settings_of
 
 
@@ -28,8 +27,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def loginlake(root: str, monkeypatch: pytest.MonkeyPatch):
-    app = typer.Typer()
-    register(app)
     monkeypatch.setenv("LOGINLAKE_ROOT", root)
 
     def run(*words: str) -> Result:
