@@ -32,6 +32,7 @@ FEW_ROWS = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook, too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Two lanes for the two workers of `make test`; then each takes file after file of what needs no Spark."""
     lanes = ("flow", "spark")

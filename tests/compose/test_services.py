@@ -132,7 +132,10 @@ def test_the_services_answer_together_and_end_at_sigterm_with_nothing_in_flight_
             wait_until(lambda: machine.is_healthy("bronze"), HEALTHY_SECONDS, alive=alive)
             # A first refresh that finds bronze empty would make the test a minute longer.
             wait_until(lambda: not positions_in(settings, RAW_LOGS).is_empty(), HEALTHY_SECONDS, alive=alive)
-            with machine.running("refresh") as refreshing, httpx.Client(base_url=f"http://{machine.api}") as api:
+            with (
+                machine.running("refresh") as refreshing,
+                httpx.Client(base_url=f"http://{machine.api}", timeout=60) as api,
+            ):
                 alive.append(refreshing)
                 wait_until(lambda: api.get("/readyz").status_code == 200, PUBLISHED_SECONDS, alive=alive)
                 activity = api.get("/v1/metrics/ip_activity", params={"every": "day", "order_by": "-attempts"}).json()

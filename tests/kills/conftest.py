@@ -23,7 +23,7 @@ from tests.conftest import a_free_port
 from tests.kills.oracle import acknowledged
 from tests.kills.processes import PATIENCE_SECONDS, running
 
-RATE = "200"
+RATE = "100"
 # So often that no test waits long for one.
 CHECKPOINT_INTERVAL = "3"
 
