@@ -91,8 +91,8 @@ def credential_stuffing(rng: Random, _population: Population, at: int) -> Attack
     """One address tries leaked pairs, most of users that this place never had, twice each at most."""
     src_ip = an_attacker_address(rng)
     guesses = [guess for guess in _names(rng, src_ip, 20) for _ in range(2)]
-    moments = _spaced(rng, guesses, seconds=(12, 18))
-    also = _each_on_ip(("brute_force_ip", "brute_force_slow", "password_spray"), src_ip)
+    moments = _spaced(rng, guesses, seconds=(8, 12))
+    also = _each_on_ip(("brute_force_ip", "brute_force_slow", "user_enumeration", "password_spray"), src_ip)
     return Attack("credential_stuffing", _on_ip("credential_stuffing", src_ip), also, _events(rng, moments, at=at))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from datetime import datetime
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import iptocc
@@ -52,6 +52,15 @@ def planted() -> Planted:
 
 def seconds_of(event: dict[str, Any]) -> float:
     return datetime.fromisoformat(event["event_at"]).timestamp()
+
+
+def fullest_bucket(events: list[dict[str, Any]], *, leak_seconds: float) -> float:
+    """How much a bucket holds at most that each event adds one to, and that drains one in so many seconds."""
+    level = fullest = 0.0
+    for before, event in pairwise([events[0], *events]):
+        level = max(0.0, level - (seconds_of(event) - seconds_of(before)) / leak_seconds) + 1
+        fullest = max(fullest, level)
+    return fullest
 
 
 def test_a_demo_plants_every_scenario(planted: Planted) -> None:
@@ -120,6 +129,7 @@ def test_credential_stuffing_tries_each_of_many_names_twice_at_most(planted: Pla
         assert len(events) >= 25
         assert max(tries.values()) <= 2
         assert seconds_of(events[-1]) - seconds_of(events[0]) < 15 * 60
+        assert fullest_bucket(events[::2], leak_seconds=60) > 11, "its names are an enumeration, too"
 
 
 def test_an_enumeration_asks_for_names_that_nobody_has(planted: Planted) -> None:
