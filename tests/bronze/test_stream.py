@@ -18,7 +18,7 @@ from lakehouse.extent import Extent
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
-from tests.kills.processes import wait_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery

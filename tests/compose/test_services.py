@@ -9,8 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,8 @@ from loginlake.verify import verify
 from serving.store import Store
 from tests.conftest import a_free_port
 from tests.kills.oracle import positions_in
+from tests.waiting import wait_until
 
-HEALTHY_SECONDS = 300
 PUBLISHED_SECONDS = 600
 STOP_SECONDS = 180
 
@@ -105,14 +104,6 @@ class Machine:
         return checked.returncode == 0
 
 
-def wait_until(holds: Callable[[], bool], seconds: float, *, alive: list[subprocess.Popen[bytes]]) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert all(process.poll() is None for process in alive)
-        assert time.monotonic() < deadline
-        time.sleep(1)
-
-
 @pytest.mark.flow
 def test_the_services_answer_together_and_end_at_sigterm_with_nothing_in_flight_lost(
     services, spark: SparkSession, tmp_path: Path
@@ -128,16 +119,16 @@ def test_the_services_answer_together_and_end_at_sigterm_with_nothing_in_flight_
             machine.running("producer") as producer,
         ):
             alive = [serving, bronze, producer]
-            wait_until(lambda: machine.is_healthy("serving"), HEALTHY_SECONDS, alive=alive)
-            wait_until(lambda: machine.is_healthy("bronze"), HEALTHY_SECONDS, alive=alive)
+            wait_until(lambda: machine.is_healthy("serving"), *alive)
+            wait_until(lambda: machine.is_healthy("bronze"), *alive)
             # A first refresh that finds bronze empty would make the test a minute longer.
-            wait_until(lambda: not positions_in(settings, RAW_LOGS).is_empty(), HEALTHY_SECONDS, alive=alive)
+            wait_until(lambda: not positions_in(settings, RAW_LOGS).is_empty(), *alive)
             with (
                 machine.running("refresh") as refreshing,
                 httpx.Client(base_url=f"http://{machine.api}", timeout=60) as api,
             ):
                 alive.append(refreshing)
-                wait_until(lambda: api.get("/readyz").status_code == 200, PUBLISHED_SECONDS, alive=alive)
+                wait_until(lambda: api.get("/readyz").status_code == 200, *alive, seconds=PUBLISHED_SECONDS)
                 activity = api.get("/v1/metrics/ip_activity", params={"every": "day", "order_by": "-attempts"}).json()
         ingest_once(lake)
         refresh(lake)

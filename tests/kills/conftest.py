@@ -21,7 +21,8 @@ from lakehouse.tables.bronze import RAW_LOGS
 from loginlake.pipeline import refresh
 from tests.conftest import a_free_port
 from tests.kills.oracle import acknowledged
-from tests.kills.processes import PATIENCE_SECONDS, running
+from tests.kills.processes import running
+from tests.waiting import PATIENCE_SECONDS
 
 RATE = "100"
 # So often that no test waits long for one.

@@ -8,16 +8,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from lakehouse.settings import Settings
 from tests.kills.points import Point, Sight
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
-# A busy machine takes long to start Spark.
-PATIENCE_SECONDS = 300.0
 LOOK_SECONDS = 0.001
 
 
@@ -61,7 +60,7 @@ def kill(job: subprocess.Popen[bytes]) -> float:
 def kill_at(point: Point, job: subprocess.Popen[bytes], sight: Sight) -> float:
     """Kills the job at that point: it is stopped when the files show it, and killed if they still do then."""
     while True:
-        wait_until(lambda: point.is_now(sight), alive=job, look_seconds=LOOK_SECONDS)
+        wait_until(lambda: point.is_now(sight), job, look_seconds=LOOK_SECONDS)
         stop(job)
         if point.is_now(sight):
             return kill(job)
@@ -78,17 +77,6 @@ def is_free(port: int) -> bool:
     """True where nothing listens on this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-def wait_until(
-    holds: Callable[[], bool], *, alive: subprocess.Popen[bytes] | None = None, look_seconds: float = 0.1
-) -> None:
-    """Looks again and again until something holds, while a process lives."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert alive is None or alive.poll() is None, f"{alive.args} ended with {alive.returncode}"
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(look_seconds)
 
 
 def child_of(job: subprocess.Popen[bytes], *last_words: str) -> int:

@@ -35,7 +35,8 @@ from serving.store import Store
 from tests.conftest import a_free_port
 from tests.kills.oracle import acknowledged, ends, tally
 from tests.kills.points import POINTS, Point, Sight
-from tests.kills.processes import PATIENCE_SECONDS, child_of, is_free, kill, kill_at, started, wait_until
+from tests.kills.processes import child_of, is_free, kill, kill_at, started
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 RATE = "500"
 # Kills at a random time fall into bronze commits and a refresh.

@@ -19,7 +19,8 @@ from loginlake.verify import verify
 from serving.store import Store
 from tests.conftest import a_free_port
 from tests.kills.oracle import acknowledged, tally
-from tests.kills.processes import PATIENCE_SECONDS, kill, running, started, wait_until
+from tests.kills.processes import kill, running, started
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.flow
 
@@ -89,7 +90,7 @@ def test_a_producer_that_is_killed_while_it_flushes_has_told_the_truth_and_its_c
         return "produce", "generate", "--events", str(BATCH), "--start", "2026-03-01", "--ledger", str(ledger)
 
     with running(settings, *produce(ledgers[0]), output=tmp_path / "produce.log") as producer:
-        wait_until(lambda: ledgers[0].exists() and ledgers[0].stat().st_size > 0, alive=producer, look_seconds=0.001)
+        wait_until(lambda: ledgers[0].exists() and ledgers[0].stat().st_size > 0, producer, look_seconds=0.001)
         kill(producer)
     again = started(settings, *produce(ledgers[1]), output=tmp_path / "produce.log")
     assert again.wait(PATIENCE_SECONDS) == 0

@@ -19,7 +19,8 @@ from silver.job import refine
 from tests.kills.conftest import Stage
 from tests.kills.oracle import tally
 from tests.kills.points import POINTS, Point, Sight
-from tests.kills.processes import is_free, kill, kill_at, wait_until
+from tests.kills.processes import is_free, kill, kill_at
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.flow
 
@@ -53,7 +54,7 @@ def test_all_in_one_process_killed_at_any_moment_leave_nothing_twice_and_no_gap(
     sight = Sight(stage.settings)
 
     with stage.running("up") as everything:
-        wait_until(lambda: sight.committed_at(RAW_LOGS) > 0, alive=everything)
+        wait_until(lambda: sight.committed_at(RAW_LOGS) > 0, everything)
         time.sleep(random.Random(seed).uniform(0, SPAN_SECONDS))
         kill(everything)
 

@@ -15,7 +15,8 @@ from serving.store import Store
 from tests.kills.conftest import Stage
 from tests.kills.oracle import tally
 from tests.kills.points import Sight
-from tests.kills.processes import PATIENCE_SECONDS, is_free, wait_until
+from tests.kills.processes import is_free
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.flow
 
@@ -24,7 +25,7 @@ def test_everything_in_one_process_is_proven_while_it_writes_and_ends_at_ctrl_c_
     sight = Sight(stage.settings)
     with stage.running("up") as everything:
         for table in (RAW_LOGS, SNAPSHOTS):
-            wait_until(lambda table=table: sight.committed_at(table) > 0, alive=everything)
+            wait_until(lambda table=table: sight.committed_at(table) > 0, everything)
         assert verify(stage.settings, Store(stage.settings)).ok
         everything.send_signal(signal.SIGINT)
 

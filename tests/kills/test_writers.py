@@ -21,8 +21,9 @@ from lakehouse.spark import Lake
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
 from silver.job import refine
-from tests.kills.processes import PATIENCE_SECONDS, running, started, stop, wait_until
+from tests.kills.processes import running, started, stop
 from tests.spark_lakes import a_raw_login, append_batch
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 ROWS = 100
 
@@ -32,7 +33,7 @@ def holding(settings: Settings, verb: str, *, lock: LockName) -> Iterator[subpro
     """A job in a process of its own, stopped while it holds the lock; killed at the end of the block."""
     path = lock_path(settings, lock)
     with running(settings, verb, output=settings.state.parent / f"{verb}.log") as job:
-        wait_until(lambda: path.exists() and path.stat().st_size > 0, alive=job, look_seconds=0.001)
+        wait_until(lambda: path.exists() and path.stat().st_size > 0, job, look_seconds=0.001)
         stop(job)
         yield job
 

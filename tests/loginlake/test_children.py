@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from lakehouse.errors import ProcessFailed
 from loginlake import tied
 from loginlake.children import child, run_child
+from tests.waiting import wait_until
 
 # Says what ends it.
 CHILD = """
@@ -32,14 +31,6 @@ with child([sys.executable, "-c", {child!r}], output=Path({output!r})) as proces
     print(process.pid, flush=True)
     signal.pause()
 """
-PATIENCE_SECONDS = 30.0
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def lives(pid: int) -> bool:

@@ -29,8 +29,8 @@ from loginlake.doctor import (
     check_package,
     diagnose,
 )
-from tests.kills.processes import wait_until
 from tests.loginlake.processes import Loginlake
+from tests.waiting import wait_until
 
 
 def settings_with(tmp_path: Path, **values: object) -> Settings:

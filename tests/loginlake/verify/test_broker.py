@@ -17,8 +17,8 @@ from loginlake.verify import Check, Report, Wish, verify
 from loginlake.verify.ledger import acked_positions
 from loginlake.verify.ranges import Range
 from serving.store import Store
-from tests.kills.processes import wait_until
 from tests.loginlake.verify.lakes import HandmadeLake, faults_of
+from tests.waiting import wait_until
 
 RECORDS = "every Kafka record up to bronze's last is in bronze"
 
