@@ -147,8 +147,7 @@ def running_stream(lake: Lake, *, once: bool, clock: Clock = utc_now) -> Iterato
     """The running stream for the block, under bronze's lock; it is stopped at the end.
 
     Args:
-        lake: Where bronze lies.
-        settings: The topic, the pace and where scratch files go.
+        lake: Where bronze lies; its settings name the topic, the pace and where scratch files go.
         once: Ends by itself when all that Kafka holds now is read.
         clock: Gives the ingest instant of each batch, UTC.
 

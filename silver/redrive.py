@@ -52,8 +52,7 @@ def redrive_events(lake: Lake, *, reason: str | None = None) -> Redriven:
     """Writes what the broken rows are by the decoders of today, in one commit; for a holder of the lock of refresh.
 
     Args:
-        lake: Where silver and bronze lie.
-        settings: They say what is plausible.
+        lake: Where silver and bronze lie; its settings say what is plausible.
         reason: Only rows that are broken for this reason; None takes all.
     """
     lake.ensure(RAW_LOGS)
