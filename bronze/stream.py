@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-
 # Spark's own reader rides out a broker that starts again; so do we.
 BROKER_PATIENCE_SECONDS = 60.0
 # For the batch in work when a stream is to stop.

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import pytest
 
+from lakehouse.errors import UsageError
 from lakehouse.settings import load_settings
 from lakehouse.tables.silver import EVENTS
 from silver.decode import DecodeRules, decode
@@ -113,6 +114,11 @@ def test_a_record_of_an_unknown_format_is_broken_and_says_which_are_known() -> N
 
     assert part_of(row, "verdict", "reason", "format", "decoder_version") == ("broken", "unknown_format", None, None)
     assert row["detail"] == "'c\ufffdsv' is none of login, sshd"
+
+
+def test_a_default_format_that_is_none_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match=r"LOGINLAKE_DEFAULT_FORMAT is sshdd.*login, sshd"):
+        DecodeRules.from_settings(load_settings(default_format="sshdd"))
 
 
 def test_the_default_format_is_a_setting() -> None:
