@@ -76,7 +76,7 @@ def make_lake(root: Path, *, events: int) -> None:
 
 def verified(settings: Settings, wish: Wish) -> Report:
     """The report, which must be good: the time of a failure says nothing."""
-    report = verify(settings, Store(settings), wish)
+    report = verify(settings, Store(settings), wish=wish)
     if not report.ok:
         raise AssertionError([check for check in report.checks if check.holds is False])
     return report

@@ -41,7 +41,7 @@ def starting_offsets(settings: Settings, extent: Extent) -> dict[Partition, int]
         TopicChanged: The broker has dropped records that bronze lacks, or holds fewer than bronze has.
     """
     bounds = kafka.partition_bounds(settings)
-    return {at: _checked_start(at, extent.offsets.get(at), bound) for at, bound in bounds.items()}
+    return {at: _checked_start(at, extent.offsets.get(at), bounds=bound) for at, bound in bounds.items()}
 
 
 def hold_topic_id(lake: Lake) -> str:
@@ -77,7 +77,7 @@ def refuse_other_topic(settings: Settings, noted: str) -> None:
         )
 
 
-def _checked_start(at: Partition, read: int | None, bounds: Bounds) -> int:
+def _checked_start(at: Partition, read: int | None, *, bounds: Bounds) -> int:
     topic, partition = at
     if read is None:
         if bounds.beginning > 0:

@@ -45,17 +45,17 @@ def publish_snapshot(lake: Lake, *, clock: Clock) -> Snapshot | None:
     """What `publish` does, for a caller that holds the lock of refresh."""
     last = opened_gold(lake)
     silver_version = lake.version(EVENTS)
-    changed = None if is_rewritten(lake, last) else changed_events(lake, last, silver_version)
+    changed = None if is_rewritten(lake, last) else changed_events(lake, last, silver_version=silver_version)
     if changed is None:
         return publish_rebuilt(lake, clock=clock)
     try:
         span = span_of(changed)
         if silver_version > covered_version(last):
             rule = load_rules(lake.settings).brute_force_ip
-            recompute(lake, changed, span, lake.read(EVENTS, version=silver_version), rule=rule)
+            recompute(lake, changed, span=span, events=lake.read(EVENTS, version=silver_version), rule=rule)
         if last is not None:
-            restate_touched(lake, last, changed, since=span.first_event_at, days=span.counted_on)
-        return publish_versions(lake, last, span, clock=clock)
+            restate_touched(lake, last, changed=changed, since=span.first_event_at, days=span.counted_on)
+        return publish_versions(lake, last, span=span, clock=clock)
     finally:
         changed.unpersist()
 
@@ -66,15 +66,15 @@ def publish_rebuilt(lake: Lake, *, clock: Clock) -> Snapshot | None:
     # Told before they are written anew: what was published of them can't be read any more.
     lost = [] if last is None else lost_tables(lake, last)
     events = lake.read(EVENTS, version=lake.version(EVENTS))
-    rebuild(lake, events, load_rules(lake.settings).brute_force_ip)
+    rebuild(lake, events, rule=load_rules(lake.settings).brute_force_ip)
     if last is not None:
-        restate_all(lake, last, events, lost=lost)
-    return publish_versions(lake, last, span_of(events), clock=clock)
+        restate_all(lake, last, events=events, lost=lost)
+    return publish_versions(lake, last, span=span_of(events), clock=clock)
 
 
-def publish_versions(lake: Lake, last: Snapshot | None, span: Span, *, clock: Clock) -> Snapshot | None:
+def publish_versions(lake: Lake, last: Snapshot | None, *, span: Span, clock: Clock) -> Snapshot | None:
     """Publishes the tables as they are now; None where they are those of the last snapshot."""
-    snapshot = next_snapshot(lake, last, span, clock=clock)
+    snapshot = next_snapshot(lake, last, span=span, clock=clock)
     if not snapshot.offsets or (last is not None and snapshot.versions == last.versions):
         return None
     # One partition: Spark would write a file without rows for each other one, which no version names.
@@ -114,7 +114,7 @@ def covered_version(snapshot: Snapshot | None) -> int:
     return -1 if snapshot is None else snapshot.versions[EVENTS.full_name]
 
 
-def changed_events(lake: Lake, last: Snapshot | None, silver_version: int) -> DataFrame | None:
+def changed_events(lake: Lake, last: Snapshot | None, *, silver_version: int) -> DataFrame | None:
     """Silver's rows that came, went or changed since the snapshot; None where only a rebuild can tell."""
     if last is None:
         return None
@@ -133,7 +133,7 @@ def changed_events(lake: Lake, last: Snapshot | None, silver_version: int) -> Da
         return None
 
 
-def next_snapshot(lake: Lake, last: Snapshot | None, span: Span, *, clock: Clock) -> Snapshot:
+def next_snapshot(lake: Lake, last: Snapshot | None, *, span: Span, clock: Clock) -> Snapshot:
     """The snapshot of all tables as they are now."""
     covered = read_progress(lake)
     return Snapshot(

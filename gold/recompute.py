@@ -23,7 +23,7 @@ DAYS_PER_COMMIT = 100
 JUDGED = ["entity", "fired_on"]
 
 
-def rebuild(lake: Lake, events: DataFrame, rule: BruteForceIp) -> None:
+def rebuild(lake: Lake, events: DataFrame, *, rule: BruteForceIp) -> None:
     """Writes every gold table anew from all of silver, each in one commit."""
     at_once(
         lake.spark, lambda: rebuild_activity(lake, events), lambda: lake.overwrite(DETECTIONS, detections(events, rule))
@@ -39,14 +39,14 @@ def rebuild_activity(lake: Lake, events: DataFrame) -> None:
     )
 
 
-def recompute(lake: Lake, changed: DataFrame, span: Span, events: DataFrame, *, rule: BruteForceIp) -> None:
+def recompute(lake: Lake, changed: DataFrame, *, span: Span, events: DataFrame, rule: BruteForceIp) -> None:
     """Computes anew what the changed rows touch, and only that; the same result when run twice."""
     accepted = changed.where(F.col("verdict") == "accepted")
     at_once(
         lake.spark,
-        lambda: recompute_activity(lake, touched_pairs(accepted), events, days=span.counted_on),
+        lambda: recompute_activity(lake, touched_pairs(accepted), events=events, days=span.counted_on),
         lambda: recompute_detections(
-            lake, touched_addresses(accepted), events, days=reached(span.suspected_on), rule=rule
+            lake, touched_addresses(accepted), events=events, days=reached(span.suspected_on), rule=rule
         ),
     )
 
@@ -63,7 +63,7 @@ def touched_addresses(accepted: DataFrame) -> DataFrame:
     return accepted.where(is_suspect()).select(F.col("src_ip").alias("entity"), F.explode(reach).alias("fired_on"))
 
 
-def recompute_activity(lake: Lake, pairs: DataFrame, events: DataFrame, *, days: list[date]) -> None:
+def recompute_activity(lake: Lake, pairs: DataFrame, *, events: DataFrame, days: list[date]) -> None:
     """The base for the touched keys, and the stored metrics of their days from all rows that the base has of them.
 
     Each table is written anew for these days: a MERGE by key would read and write the same files, since each holds
@@ -71,34 +71,34 @@ def recompute_activity(lake: Lake, pairs: DataFrame, events: DataFrame, *, days:
     """
     for some in commits_of(days):
         hourly = events.where(F.col("event_on").isin(some)).withColumn("window_at", F.date_trunc("hour", "event_at"))
-        recomputed = pair_activity_hourly(matching(hourly, pairs, PAIR_ACTIVITY.key).drop("window_at"))
+        recomputed = pair_activity_hourly(matching(hourly, pairs, key=PAIR_ACTIVITY.key).drop("window_at"))
         known = lake.read(PAIR_ACTIVITY).where(F.col("window_on").isin(some))
         # Not kept by persist(): Spark would plan it anew once the base, which it reads, is written.
-        base = without(known, pairs, PAIR_ACTIVITY.key).unionByName(recomputed).localCheckpoint()
+        base = without(known, pairs, key=PAIR_ACTIVITY.key).unionByName(recomputed).localCheckpoint()
         at_once(
             lake.spark,
             partial(lake.replace_days, PAIR_ACTIVITY, base, days=some),
-            *(partial(replace_metric, lake, metric, base, days=some) for metric in STORED_METRICS),
+            *(partial(replace_metric, lake, metric, base=base, days=some) for metric in STORED_METRICS),
         )
 
 
-def replace_metric(lake: Lake, metric: Metric, base: DataFrame, *, days: list[date]) -> None:
+def replace_metric(lake: Lake, metric: Metric, *, base: DataFrame, days: list[date]) -> None:
     """The rows of a stored metric for these days, from all that the base has of them."""
     lake.replace_days(metric.table, stored_rows(metric, base), days=days)
 
 
 def recompute_detections(
-    lake: Lake, addresses: DataFrame, events: DataFrame, *, days: list[date], rule: BruteForceIp
+    lake: Lake, addresses: DataFrame, *, events: DataFrame, days: list[date], rule: BruteForceIp
 ) -> None:
     """The detections of the touched addresses and days."""
     for some in commits_of(days):
         source = events.where(F.col("event_on").isin(reached(some)))
-        suspected = matching(source, addresses.select(F.col("entity").alias("src_ip")), ["src_ip"])
-        found = matching(detections(suspected, rule), addresses, JUDGED).where(F.col("fired_on").isin(some))
+        suspected = matching(source, addresses.select(F.col("entity").alias("src_ip")), key=["src_ip"])
+        found = matching(detections(suspected, rule), addresses, key=JUDGED).where(F.col("fired_on").isin(some))
         found = found.localCheckpoint()
         known = lake.read(DETECTIONS).where(F.col("fired_on").isin(some))
-        if not (found.isEmpty() and matching(known, addresses, JUDGED).isEmpty()):
-            lake.replace_days(DETECTIONS, without(known, addresses, JUDGED).unionByName(found), days=some)
+        if not (found.isEmpty() and matching(known, addresses, key=JUDGED).isEmpty()):
+            lake.replace_days(DETECTIONS, without(known, addresses, key=JUDGED).unionByName(found), days=some)
 
 
 def stored_rows(metric: Metric, base: DataFrame) -> DataFrame:

@@ -56,7 +56,7 @@ RESTATED = (
 
 
 def restate_touched(
-    lake: Lake, last: Snapshot, changed: DataFrame, *, since: datetime | None, days: Sequence[date]
+    lake: Lake, last: Snapshot, *, changed: DataFrame, since: datetime | None, days: Sequence[date]
 ) -> None:
     """Notes the restatements of the figures that changed rows fall into.
 
@@ -75,15 +75,15 @@ def restate_touched(
     def touched_differences(restated: Restated) -> DataFrame:
         causes = causes_of(changed, restated)
         before, after = (
-            matching(figures.where(F.col("window_on").isin(closed_days)), causes, restated.table.key)
-            for figures in closed_figures(lake, last, restated)
+            matching(figures.where(F.col("window_on").isin(closed_days)), causes, key=restated.table.key)
+            for figures in closed_figures(lake, last, restated=restated)
         )
-        return differences(restated, before, after, causes=causes)
+        return differences(restated, before=before, after=after, causes=causes)
 
-    note(lake, last, closed, differing=touched_differences)
+    note(lake, last, tables=closed, differing=touched_differences)
 
 
-def restate_all(lake: Lake, last: Snapshot, events: DataFrame, *, lost: Sequence[str]) -> None:
+def restate_all(lake: Lake, last: Snapshot, *, events: DataFrame, lost: Sequence[str]) -> None:
     """Notes the restatements of all figures, after a rebuild.
 
     Args:
@@ -95,13 +95,14 @@ def restate_all(lake: Lake, last: Snapshot, events: DataFrame, *, lost: Sequence
     came = events.where(~is_below(last.offsets)).withColumn("_change_type", F.lit("insert"))
 
     def all_differences(restated: Restated) -> DataFrame:
-        return differences(restated, *closed_figures(lake, last, restated), causes=causes_of(came, restated))
+        before, after = closed_figures(lake, last, restated=restated)
+        return differences(restated, before=before, after=after, causes=causes_of(came, restated))
 
     readable = [each for each in RESTATED if last.now and each.table.full_name not in lost]
-    note(lake, last, readable, differing=all_differences)
+    note(lake, last, tables=readable, differing=all_differences)
 
 
-def note(lake: Lake, last: Snapshot, tables: Sequence[Restated], *, differing: Callable[[Restated], DataFrame]) -> None:
+def note(lake: Lake, last: Snapshot, *, tables: Sequence[Restated], differing: Callable[[Restated], DataFrame]) -> None:
     """Writes the restatements of the next snapshot, in the place of those that a killed refresh has left.
 
     Args:
@@ -124,18 +125,18 @@ def note(lake: Lake, last: Snapshot, tables: Sequence[Restated], *, differing: C
         lake.append(RESTATEMENTS, rows)
 
 
-def closed_figures(lake: Lake, last: Snapshot, restated: Restated) -> tuple[DataFrame, DataFrame]:
+def closed_figures(lake: Lake, last: Snapshot, *, restated: Restated) -> tuple[DataFrame, DataFrame]:
     """The figures of closed windows as they were published last, and as they are now."""
     published = lake.read(restated.table, version=last.versions[restated.table.full_name])
     is_closed = F.col("window_at") <= F.lit(restated.last_closed(last.now)) if last.now else F.lit(False)
     return published.where(is_closed), lake.read(restated.table).where(is_closed)
 
 
-def differences(restated: Restated, before: DataFrame, after: DataFrame, *, causes: DataFrame) -> DataFrame:
+def differences(restated: Restated, *, before: DataFrame, after: DataFrame, causes: DataFrame) -> DataFrame:
     """The restatements of one table: a row for each key whose figures differ, without the snapshot's id."""
     key, measures = restated.table.key, restated.measures
-    both = _named(before, "old", (*key, *measures)).join(
-        _named(after, "new", (*key, *measures)), [_same(name) for name in key], "full"
+    both = _named(before, "old", names=(*key, *measures)).join(
+        _named(after, "new", names=(*key, *measures)), [_same(name) for name in key], "full"
     )
     differing = both.where(reduce(or_, (~_same(name) for name in measures)))
     told = differing.select(
@@ -181,7 +182,7 @@ def _shared_cause() -> Column:
     return F.when(F.min("cause") == F.max("cause"), F.min("cause")).otherwise(MENDED).alias("cause")
 
 
-def _named(figures: DataFrame, side: str, names: Sequence[str]) -> DataFrame:
+def _named(figures: DataFrame, side: str, *, names: Sequence[str]) -> DataFrame:
     return figures.select(
         *(F.col(name).alias(f"{side}_{name}") for name in names), F.lit(True).alias(f"{side}_is_there")
     )

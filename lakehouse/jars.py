@@ -30,7 +30,7 @@ def jar_paths(settings: Settings, group: str, *, progress: Callable[[str], None]
         JarsMissing: A jar can't be fetched, or its sha256 differs from the lock.
     """
     locked = json.loads((conf_folder(settings) / LOCK).read_text())[group]
-    return [_checked(coordinate, sha256, progress) for coordinate, sha256 in sorted(locked.items())]
+    return [_checked(coordinate, sha256, progress=progress) for coordinate, sha256 in sorted(locked.items())]
 
 
 def write_lock(settings: Settings) -> None:
@@ -67,7 +67,7 @@ def _artifacts_of_pyspark() -> frozenset[str]:
     return frozenset(jar.stem.rpartition("-")[0] for jar in jars)
 
 
-def _checked(coordinate: str, sha256: str, progress: Callable[[str], None]) -> Path:
+def _checked(coordinate: str, sha256: str, *, progress: Callable[[str], None]) -> Path:
     """The jar of the coordinate; one that differs, as an interrupted download does, is fetched once more."""
     from jgo.maven import MavenContext
 

@@ -131,8 +131,8 @@ def partition_bounds(settings: Settings) -> dict[Partition, Bounds]:
     if topic is None:
         return {}
     at = [TopicPartition(settings.topic, partition) for partition in topic.partitions]
-    beginnings = _listed(admin, settings, at, OffsetSpec.earliest())
-    ends = _listed(admin, settings, at, OffsetSpec.latest())
+    beginnings = _listed(admin, settings, at=at, spec=OffsetSpec.earliest())
+    ends = _listed(admin, settings, at=at, spec=OffsetSpec.latest())
     return {partition: Bounds(beginnings[partition], ends[partition]) for partition in sorted(ends)}
 
 
@@ -180,7 +180,7 @@ def timestamp_type(settings: Settings) -> str:
 
 
 def _listed(
-    admin: AdminClient, settings: Settings, at: Iterable[TopicPartition], spec: OffsetSpec
+    admin: AdminClient, settings: Settings, *, at: Iterable[TopicPartition], spec: OffsetSpec
 ) -> dict[Partition, int]:
     futures = admin.list_offsets(
         dict.fromkeys(at, spec), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT

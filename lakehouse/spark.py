@@ -128,12 +128,12 @@ class Lake:
 
     def append(self, table: Table, rows: DataFrame, *, user_metadata: str | None = None) -> None:
         """Appends rows in one commit."""
-        _writer(table, rows, user_metadata).mode("append").save(self.uri(table))
+        _writer(table, rows, user_metadata=user_metadata).mode("append").save(self.uri(table))
 
     def overwrite(self, table: Table, rows: DataFrame, *, user_metadata: str | None = None) -> None:
         """Replaces all rows of a table with partitions in one commit: one file for each."""
         gathered = rows.repartition(*table.partition_by)
-        _writer(table, gathered, user_metadata).mode("overwrite").save(self.uri(table))
+        _writer(table, gathered, user_metadata=user_metadata).mode("overwrite").save(self.uri(table))
 
     def delete(self, table: Table, *, condition: str) -> None:
         """Deletes the rows for which the SQL condition holds: one commit, or none where there are none."""
@@ -148,7 +148,7 @@ class Lake:
             days: At least one.
         """
         (day,) = table.partition_by
-        replacing = _writer(table, rows.repartition(day), None).mode("overwrite")
+        replacing = _writer(table, rows.repartition(day), user_metadata=None).mode("overwrite")
         replacing.option("replaceWhere", f"{day} IN ({_day_literals(days)})").save(self.uri(table))
 
     def was_overwritten(self, table: Table, *, after: int) -> bool:
@@ -244,17 +244,17 @@ def is_below(offsets: Offsets) -> Column:
     return reduce(lambda first, second: first | second, positions, F.lit(False))
 
 
-def matching(rows: DataFrame, touched: DataFrame, key: Sequence[str]) -> DataFrame:
+def matching(rows: DataFrame, touched: DataFrame, *, key: Sequence[str]) -> DataFrame:
     """The rows whose key is among the touched ones; null is a value like any other."""
-    return _joined(rows, touched, key, how="left_semi")
+    return _joined(rows, touched, key=key, how="left_semi")
 
 
-def without(rows: DataFrame, touched: DataFrame, key: Sequence[str]) -> DataFrame:
+def without(rows: DataFrame, touched: DataFrame, *, key: Sequence[str]) -> DataFrame:
     """The rows whose key is not among the touched ones; null is a value like any other."""
-    return _joined(rows, touched, key, how="left_anti")
+    return _joined(rows, touched, key=key, how="left_anti")
 
 
-def _joined(rows: DataFrame, touched: DataFrame, key: Sequence[str], *, how: str) -> DataFrame:
+def _joined(rows: DataFrame, touched: DataFrame, *, key: Sequence[str], how: str) -> DataFrame:
     keys = touched.select(*(F.col(name).alias(f"touched_{name}") for name in key))
     return rows.join(keys, [F.col(f"touched_{name}").eqNullSafe(F.col(name)) for name in key], how)
 
@@ -263,6 +263,6 @@ def _day_literals(days: Iterable[date]) -> str:
     return ", ".join(f"DATE'{day.isoformat()}'" for day in days)
 
 
-def _writer(table: Table, rows: DataFrame, user_metadata: str | None) -> DataFrameWriter:
+def _writer(table: Table, rows: DataFrame, *, user_metadata: str | None) -> DataFrameWriter:
     writer = rows.select(*table.column_names).write.format("delta")
     return writer if user_metadata is None else writer.option("userMetadata", user_metadata)

@@ -55,7 +55,7 @@ def embedded_broker(settings: Settings) -> Iterator[Broker]:
     folder.mkdir(parents=True, exist_ok=True)
     java = [str(java_path()), "-Xmx512m", "-Xms128m", *_class_path(settings)]
     properties = _write_properties(folder, host=host, port=port, controller_port=_controller_port(folder))
-    _format_storage(java, folder, properties)
+    _format_storage(java, folder, properties=properties)
     with child([*java, "kafka.Kafka", str(properties)], output=folder / "broker.out") as process:
         _await_listening(process, host, port=port, folder=folder)
         log.info("broker_started", servers=settings.kafka, pid=process.pid)
@@ -130,7 +130,7 @@ def _write_properties(folder: Path, *, host: str, port: int, controller_port: in
     return path
 
 
-def _format_storage(java: list[str], folder: Path, properties: Path) -> None:
+def _format_storage(java: list[str], folder: Path, *, properties: Path) -> None:
     if (folder / "data" / "meta.properties").exists():
         return
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

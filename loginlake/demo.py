@@ -73,11 +73,11 @@ def demo(settings: Settings, *, once: bool, fresh: bool) -> None:
         store = Store(settings)
         with step(console, "Verifying"):
             report = verify(settings, store)
-        print_panel(console, store, report, attacks=attacks, rules=("brute_force_ip",))
+        print_panel(console, store, report=report, attacks=attacks, rules=("brute_force_ip",))
         console.print("verify: ok" if report.ok else "verify: the claims of the lake do not hold")
         if not report.ok:
             raise VerifyFailed("The lake does not hold what it promises", mend="Run `loginlake verify` for all of it")
-        print_next(console, settings, store.snapshot(), is_live=not once)
+        print_next(console, settings, snapshot=store.snapshot(), is_live=not once)
         if not once:
             go_on_live(lake, console, api=api)
 

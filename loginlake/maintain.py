@@ -63,7 +63,7 @@ class Horizon:
     last: Snapshot
 
 
-def horizon(snapshots: Sequence[Snapshot], settings: Settings, now: datetime) -> Horizon:
+def horizon(snapshots: Sequence[Snapshot], settings: Settings, *, now: datetime) -> Horizon:
     """The snapshots that PROMISE_DAYS and GRACE_DAYS hold on to now; there must be one."""
     promise, grace = timedelta(days=settings.promise_days), timedelta(days=settings.grace_days)
     return Horizon(
@@ -110,16 +110,16 @@ def _maintain_published(lake: Lake, clock: Clock) -> list[Upkeep]:
     snapshots = published(lake)
     if snapshots:
         now = max(clock(), snapshots[-1].at)
-        _expire(lake, snapshots, tables, now=now)
+        _expire(lake, snapshots, tables=tables, now=now)
     return [
         Upkeep(table.full_name, files, size, size_of(lake, table))
         for table, files, size in zip(tables, small, before, strict=True)
     ]
 
 
-def _expire(lake: Lake, snapshots: Sequence[Snapshot], tables: Sequence[Table], *, now: datetime) -> None:
+def _expire(lake: Lake, snapshots: Sequence[Snapshot], *, tables: Sequence[Table], now: datetime) -> None:
     """Says which snapshots are no longer promised, and only then removes what those alone need."""
-    held = horizon(snapshots, lake.settings, now)
+    held = horizon(snapshots, lake.settings, now=now)
     # What has gone does not come back where the promise is made longer.
     kept_from = int(lake.table_property(SNAPSHOTS, KEPT_FROM) or snapshots[0].id)
     promised_from = str(max(kept_from, held.promised.id))
@@ -133,13 +133,13 @@ def _expire(lake: Lake, snapshots: Sequence[Snapshot], tables: Sequence[Table], 
         # Noted before anything goes: what a stopped removal has left the next one takes.
         lake.set_property(SNAPSHOTS, name=KEPT_FROM, value=str(held.kept.id))
         for table in tables:
-            needed = _needed_version(lake, table, held)
+            needed = _needed_version(lake, table, held=held)
             files = remove_unneeded(lake, table, needed=needed)
             commits = trim_log(lake, table, needed=needed)
             log.info("removed", table=table.full_name, files=files, commits=commits)
 
 
-def _needed_version(lake: Lake, table: Table, held: Horizon) -> int:
+def _needed_version(lake: Lake, table: Table, *, held: Horizon) -> int:
     """The oldest version of the table that is still asked for."""
     if table == SNAPSHOTS:
         return max(0, lake.version(SNAPSHOTS) - (held.last.id - held.kept.id))

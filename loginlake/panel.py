@@ -64,8 +64,8 @@ def scenarios(attacks: Sequence[Mapping[str, Any]], detections: Sequence[Mapping
 def print_panel(
     console: Console,
     store: Store,
-    report: Report,
     *,
+    report: Report,
     attacks: Sequence[Mapping[str, Any]],
     rules: Sequence[str],
 ) -> None:
@@ -86,19 +86,19 @@ def print_panel(
     _print_table(
         console,
         f"Planted attacks of this run, and what {' and '.join(rules)} found of them",
-        ("scenario", "planted", "found", "made for the rule"),
-        [
+        columns=("scenario", "planted", "found", "made for the rule"),
+        rows=[
             (s.name, s.planted, s.found, s.rule if s.rule in rules else f"{s.rule} (not built yet)")
             for s in scenarios(attacks, detections)
         ],
     )
-    top = sql_answer(TOP_IPS, store, snapshot)
-    _print_table(console, f"Top 5 addresses by failures, snapshot {snapshot.id}", top.columns, top.rows())
+    top = sql_answer(TOP_IPS, store, snapshot=snapshot)
+    _print_table(console, f"Top 5 addresses by failures, snapshot {snapshot.id}", columns=top.columns, rows=top.rows())
     counts = {**report.layers, **{f"silver {verdict}": rows for verdict, rows in report.verdicts.items()}}
-    _print_table(console, "Rows", ("layer and verdict", "rows"), list(counts.items()))
+    _print_table(console, "Rows", columns=("layer and verdict", "rows"), rows=list(counts.items()))
 
 
-def print_next(console: Console, settings: Settings, snapshot: Snapshot, *, is_live: bool) -> None:
+def print_next(console: Console, settings: Settings, *, snapshot: Snapshot, is_live: bool) -> None:
     """Prints commands that work when pasted: with the API where it runs, else how to start it."""
     command = _command()
     failing = f"{command} query ip_activity --every day --order-by=-failures --limit 5"
@@ -127,7 +127,7 @@ def _found(attack: Mapping[str, Any], detection: Mapping[str, Any]) -> bool:
     return is_entity and detection["first_at"] <= last_at and first_at <= detection["last_at"]
 
 
-def _print_table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def _print_table(console: Console, title: str, *, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     table = Table(title=Text(title, style="bold"), title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         table.add_column(name)

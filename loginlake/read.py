@@ -145,7 +145,7 @@ def sql(
     from serving.store import snapshot_asked
 
     asked = given(_given_pairs(as_of=as_of, snapshot=snapshot), (AS_OF, SNAPSHOT))
-    write_rows(sql_answer(statement, store, snapshot_asked(asked, store)), form)
+    write_rows(sql_answer(statement, store, snapshot=snapshot_asked(asked, store)), form)
 
 
 def _metric_rows(name: str, pairs: Pairs, *, limit: int | None, store: Store) -> pl.DataFrame:
@@ -155,9 +155,9 @@ def _metric_rows(name: str, pairs: Pairs, *, limit: int | None, store: Store) ->
 
     metric = metric_named(name)
     asked = given(pairs, (*metric_parameters(metric), AS_OF, SNAPSHOT))
-    question = metric_query(metric, asked, utc_now())
+    question = metric_query(metric, asked, clock=utc_now())
     unpaged = replace(question, selection=replace(question.selection, limit=limit))
-    return answer(unpaged, store, snapshot_asked(asked, store))
+    return answer(unpaged, store, snapshot=snapshot_asked(asked, store))
 
 
 def _table_rows(name: str, pairs: Pairs, *, limit: int | None, store: Store) -> pl.DataFrame:
@@ -167,7 +167,7 @@ def _table_rows(name: str, pairs: Pairs, *, limit: int | None, store: Store) -> 
 
     table = table_named(name)
     asked = given(pairs, table_parameters(table))
-    return rows_asked(table_query(table, asked, limit=limit), store, asked)
+    return rows_asked(table_query(table, asked, limit=limit), store, asked=asked)
 
 
 def _store() -> Store:

@@ -57,7 +57,7 @@ def verify(
     acked = acked_positions(ledger) if ledger else None
     with shown() as progress:
         wish = Wish(snapshot=snapshot, is_deep=deep, accepted=accepted, acked=acked, progress=progress)
-        report = verify(settings, Store(settings), wish)
+        report = verify(settings, Store(settings), wish=wish)
     if json:
         _print_json(report)
     else:

@@ -184,9 +184,9 @@ RAW = "select sum(times) as attempts from logins"
 
 for snapshot, by_spark in ((first, earlier), (second, later)):
     print(f"snapshot {snapshot.id}")
-    print(sql_answer(COUNTED, store, snapshot))
-    assert sql_answer(COUNTED, store, snapshot)["attempts"].item() == attempts(by_spark)
-    assert sql_answer(RAW, store, snapshot)["attempts"].item() == attempts(by_spark)
+    print(sql_answer(COUNTED, store, snapshot=snapshot))
+    assert sql_answer(COUNTED, store, snapshot=snapshot)["attempts"].item() == attempts(by_spark)
+    assert sql_answer(RAW, store, snapshot=snapshot)["attempts"].item() == attempts(by_spark)
 
 # %% [markdown]
 # The same on the command line: `loginlake sql 'select …' --snapshot 1`, or

@@ -33,12 +33,12 @@ def spread(rng: Random, activity: list[float], *, start: int, end: int, count: i
     hours = _hours(activity, start=start, end=end)
     ahead = list(accumulate(weight for _, _, weight in reversed(hours)))
     for (begins, ends, weight), weight_ahead in zip(hours, reversed(ahead), strict=True):
-        taken = binomial(rng, count, weight / weight_ahead)
+        taken = binomial(rng, count, chance=weight / weight_ahead)
         count -= taken
         yield sorted([begins + int(rng.random() * (ends - begins)) for _ in range(taken)])
 
 
-def binomial(rng: Random, trials: int, chance: float) -> int:
+def binomial(rng: Random, trials: int, *, chance: float) -> int:
     """How many of so many trials succeed, each with this chance.
 
     Exact, in steps that grow with the logarithm of the trials: the median of the trials' uniform numbers is drawn

@@ -81,7 +81,7 @@ def slow_brute_force(rng: Random, population: Population, at: int) -> Attack:
 def password_spray(rng: Random, population: Population, at: int) -> Attack:
     """One address tries a few passwords on a few users, minutes apart."""
     src_ip = an_attacker_address(rng)
-    victims = [rng.choice(user.clients) for user in _some_users(rng, population, 6)]
+    victims = [rng.choice(user.clients) for user in _some_users(rng, population, count=6)]
     guesses = [(GUESS, _posing_as(victim, src_ip)) for _ in range(3) for victim in victims]
     moments = _spaced(rng, guesses, seconds=(2.0 * MINUTE, 2.8 * MINUTE))
     return Attack("password_spray", _on_ip("password_spray", src_ip), (), _events(rng, moments, at=at))
@@ -90,7 +90,7 @@ def password_spray(rng: Random, population: Population, at: int) -> Attack:
 def credential_stuffing(rng: Random, _population: Population, at: int) -> Attack:
     """One address tries leaked pairs, most of users that this place never had, twice each at most."""
     src_ip = an_attacker_address(rng)
-    guesses = [guess for guess in _names(rng, src_ip, 20) for _ in range(2)]
+    guesses = [guess for guess in _names(rng, src_ip, count=20) for _ in range(2)]
     moments = _spaced(rng, guesses, seconds=(8, 12))
     also = _each_on_ip(("brute_force_ip", "brute_force_slow", "user_enumeration", "password_spray"), src_ip)
     return Attack("credential_stuffing", _on_ip("credential_stuffing", src_ip), also, _events(rng, moments, at=at))
@@ -99,7 +99,7 @@ def credential_stuffing(rng: Random, _population: Population, at: int) -> Attack
 def enumeration(rng: Random, _population: Population, at: int) -> Attack:
     """One address asks for name after name to learn which exist."""
     src_ip = an_attacker_address(rng)
-    moments = _spaced(rng, _names(rng, src_ip, rng.randint(25, 40)), seconds=(0.8, 1.8))
+    moments = _spaced(rng, _names(rng, src_ip, count=rng.randint(25, 40)), seconds=(0.8, 1.8))
     also = _each_on_ip(("brute_force_ip", "brute_force_slow", "password_spray", "credential_stuffing"), src_ip)
     return Attack("enumeration", _on_ip("user_enumeration", src_ip), also, _events(rng, moments, at=at))
 
@@ -171,10 +171,10 @@ def _spaced(rng: Random, deeds: Iterable[Deed], *, seconds: tuple[float, float])
 
 
 def _events(rng: Random, moments: Iterable[Moment], *, at: int) -> tuple[Event, ...]:
-    return tuple(_event(rng, at + int(seconds * SECOND), deed) for seconds, deed in moments)
+    return tuple(_event(rng, at + int(seconds * SECOND), deed=deed) for seconds, deed in moments)
 
 
-def _event(rng: Random, at: int, deed: Deed) -> Event:
+def _event(rng: Random, at: int, *, deed: Deed) -> Event:
     act, client = deed
     event_id = rng.randbytes(16).hex().encode()
     return Event(event_id, at, event_id[:16] if act == SUCCESS else None, act, client)
@@ -185,7 +185,7 @@ def _posing_as(victim: Client, src_ip: str) -> Client:
     return _a_script(victim.username, src_ip, app=victim.app)
 
 
-def _names(rng: Random, src_ip: str, count: int) -> list[Deed]:
+def _names(rng: Random, src_ip: str, *, count: int) -> list[Deed]:
     """So many different names that nobody has, each tried once."""
     return [
         (UNKNOWN_USER, _a_script(f"nobody{number:04d}", src_ip, app=rng.choice(("mail", "vpn"))))
@@ -209,7 +209,7 @@ def _a_client(rng: Random, population: Population) -> Client:
     return rng.choice(rng.choice(population.users).clients)
 
 
-def _some_users(rng: Random, population: Population, count: int) -> list[User]:
+def _some_users(rng: Random, population: Population, *, count: int) -> list[User]:
     """Different users, as far as there are so many."""
     return rng.sample(population.users, min(count, len(population.users)))
 

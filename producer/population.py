@@ -116,12 +116,12 @@ def _a_user(rng: Random, country: Country, *, number: int) -> User:
     is_mfa = rng.random() < 0.7
     clients = (
         _a_client(rng, username, device=device, src_ip=place, is_mfa=is_mfa)
-        for place, device in _ways(rng, places, agents)
+        for place, device in _ways(rng, places, agents=agents)
     )
     return User(username, country, tuple(clients))
 
 
-def _ways(rng: Random, places: Sequence[str], agents: Sequence[str]) -> list[tuple[str, tuple[int, str]]]:
+def _ways(rng: Random, places: Sequence[str], *, agents: Sequence[str]) -> list[tuple[str, tuple[int, str]]]:
     """The first device at home, then places and devices as they come."""
     devices = list(enumerate(agents, start=1))
     others = [(rng.choice(places), rng.choice(devices)) for _ in range(CLIENTS_PER_USER - 1)]

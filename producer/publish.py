@@ -143,7 +143,9 @@ class Outbox:
         except KeyboardInterrupt:
             self.is_cut_off = self._is_interrupted = True
 
-    def _entered(self, record: Record, error: KafkaError | None, message: Message) -> None:
+    def _entered(  # noqa: PLR0917 (librdkafka calls it so)
+        self, record: Record, error: KafkaError | None, message: Message
+    ) -> None:
         self._reported(error, message)
         if error is None and self._ledger is not None:
             event_id, key = _text(record.event_id), _text(record.key)

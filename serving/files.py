@@ -81,7 +81,7 @@ def last_commit(table: Table, handle: DeltaTable) -> dict[str, Any]:
     return commit
 
 
-def hold_commit(table: Table, version: int, uri: str) -> None:
+def hold_commit(table: Table, version: int, *, uri: str) -> None:
     """Holds a commit of a lake on this machine to have been made, and to have content.
 
     Delta-rs reads an empty one as no change, and looks for one far beyond the last without end.
@@ -110,7 +110,7 @@ def commit_lost(table: Table, version: int) -> LakeUnreadable:
     )
 
 
-def is_intact(table: Table, handle: DeltaTable, commit: dict[str, Any]) -> bool:
+def is_intact(table: Table, handle: DeltaTable, *, commit: dict[str, Any]) -> bool:
     """True where what an open table ends with is still that commit."""
     try:
         return last_commit(table, handle) == commit
@@ -118,7 +118,7 @@ def is_intact(table: Table, handle: DeltaTable, commit: dict[str, Any]) -> bool:
         return False
 
 
-def hold_files(table: Table, handle: DeltaTable, uri: str) -> None:
+def hold_files(table: Table, handle: DeltaTable, *, uri: str) -> None:
     """Holds the files of an open table against its log; those of a lake elsewhere are not looked at.
 
     Raises:

@@ -73,7 +73,7 @@ def default_window(metric: Metric) -> Window:
     return metric.stored or metric.every[0]
 
 
-def metric_query(metric: Metric, asked: Given, clock: datetime) -> MetricQuery:
+def metric_query(metric: Metric, asked: Given, *, clock: datetime) -> MetricQuery:
     """The question as checked values.
 
     Args:
@@ -92,7 +92,7 @@ def metric_query(metric: Metric, asked: Given, clock: datetime) -> MetricQuery:
     )
 
 
-def answer(query: MetricQuery, store: Store, snapshot: Snapshot) -> pl.DataFrame:
+def answer(query: MetricQuery, store: Store, *, snapshot: Snapshot) -> pl.DataFrame:
     """The rows that the query asks for, at the snapshot.
 
     Raises:

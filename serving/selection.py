@@ -90,8 +90,8 @@ def filter_parameters(columns: Iterable[Column]) -> tuple[Parameter[Any], ...]:
         for column in columns
         if parser_of(column) is not None
         for parameter in (
-            _filter_parameter(column, "", f"Only rows with this {column.name}; empty for rows without one."),
-            _filter_parameter(column, NOT, f"Only rows with another {column.name}."),
+            _filter_parameter(column, "", meaning=f"Only rows with this {column.name}; empty for rows without one."),
+            _filter_parameter(column, NOT, meaning=f"Only rows with another {column.name}."),
         )
     )
 
@@ -143,7 +143,7 @@ def period(asked: Given, clock: datetime) -> Period:
     return Period(since, until)
 
 
-def _filter_parameter(column: Column, suffix: str, meaning: str) -> Parameter[Any]:
+def _filter_parameter(column: Column, suffix: str, *, meaning: str) -> Parameter[Any]:
     parse = parser_of(column)
     if parse is None:
         raise TypeError(f"{column.name} has no values to compare with")

@@ -30,7 +30,7 @@ def sql_frames(store: Store, snapshot: Snapshot) -> dict[str, pl.LazyFrame]:
     return {**frames, LOGINS: frames[EVENTS.full_name].filter(*(wanted.expression() for wanted in attempts))}
 
 
-def sql_answer(statement: str, store: Store, snapshot: Snapshot) -> pl.DataFrame:
+def sql_answer(statement: str, store: Store, *, snapshot: Snapshot) -> pl.DataFrame:
     """The rows that a SELECT gives.
 
     Raises:

@@ -124,7 +124,7 @@ class SteadyStore(Store):
             version = snapshot.versions.get(table.full_name)
             try:
                 if version is not None:
-                    hold_files(table, opened(table, version), self._uri(table))
+                    hold_files(table, opened(table, version), uri=self._uri(table))
             except LakehouseError as error:
                 what = f"Snapshot {snapshot.id} names version {version} of {table.full_name}: {error.what}"
                 fault = LakeUnreadable(what, mend=MEND, table=table.full_name)

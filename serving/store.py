@@ -83,7 +83,7 @@ class Store:
     def _newest_publications(self) -> DeltaTable:
         """The kept handle, brought up to date; another where the commit that it ends with is no longer there."""
         handle = self._publications
-        if handle is not None and is_intact(SNAPSHOTS, handle, self._publication):
+        if handle is not None and is_intact(SNAPSHOTS, handle, commit=self._publication):
             with reading(SNAPSHOTS):
                 handle.update_incremental()
             self._raise_mark(SNAPSHOTS, handle.version())
@@ -214,7 +214,7 @@ class Store:
     def _opened(self, table: Table, version: int | None = None) -> DeltaTable:
         mark = self._marks.get(table.full_name, -1)
         if version is not None:
-            hold_commit(table, version, self._uri(table))
+            hold_commit(table, version, uri=self._uri(table))
         with reading(table):
             try:
                 handle = DeltaTable(self._uri(table), version=version)

@@ -55,7 +55,7 @@ def version_asked(asked: Given) -> int | None:
     return version
 
 
-def rows_at_version(query: TableQuery, store: Store, version: int) -> pl.DataFrame:
+def rows_at_version(query: TableQuery, store: Store, *, version: int) -> pl.DataFrame:
     """The rows of one version of the table, for inspection.
 
     Raises:
@@ -75,7 +75,7 @@ def rows_at_version(query: TableQuery, store: Store, version: int) -> pl.DataFra
         ) from error
 
 
-def rows_at_snapshot(query: TableQuery, store: Store, snapshot: Snapshot) -> pl.DataFrame:
+def rows_at_snapshot(query: TableQuery, store: Store, *, snapshot: Snapshot) -> pl.DataFrame:
     """The rows of the table at a snapshot.
 
     Raises:
@@ -85,7 +85,7 @@ def rows_at_snapshot(query: TableQuery, store: Store, snapshot: Snapshot) -> pl.
     return collected(query.selection.of(store.rows(query.table, snapshot), query.table.key), query.table)
 
 
-def rows_asked(query: TableQuery, store: Store, asked: Given) -> pl.DataFrame:
+def rows_asked(query: TableQuery, store: Store, *, asked: Given) -> pl.DataFrame:
     """The rows at the version that was asked for, else at the snapshot.
 
     Raises:
@@ -93,5 +93,5 @@ def rows_asked(query: TableQuery, store: Store, asked: Given) -> pl.DataFrame:
     """
     version = version_asked(asked)
     if version is not None:
-        return rows_at_version(query, store, version)
-    return rows_at_snapshot(query, store, snapshot_asked(asked, store))
+        return rows_at_version(query, store, version=version)
+    return rows_at_snapshot(query, store, snapshot=snapshot_asked(asked, store))

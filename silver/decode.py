@@ -93,8 +93,8 @@ def decode(records: pa.RecordBatch, rules: DecodeRules) -> pa.RecordBatch:
     for record, name in _records(records, rules):
         decoder = BY_HEADER.get(name)
         formats.append(decoder)
-        rows.append(_decoded(record, decoder, rules) if decoder else _of_unknown_format(name))
-    return _batch(rows, formats, records)
+        rows.append(_decoded(record, decoder, rules=rules) if decoder else _of_unknown_format(name))
+    return _batch(rows, formats, records=records)
 
 
 def headers_of(headers: pa.ListArray) -> Iterator[Headers]:
@@ -119,7 +119,7 @@ def _records(records: pa.RecordBatch, rules: DecodeRules) -> Iterator[tuple[Reco
         )
 
 
-def _decoded(record: Record, decoder: Format, rules: DecodeRules) -> Decoded:
+def _decoded(record: Record, decoder: Format, *, rules: DecodeRules) -> Decoded:
     if not record.value:
         return refused(Reason.EMPTY_RECORD, "The record has no value")
     decoded = decoder.decode(record)
@@ -133,12 +133,12 @@ def _of_unknown_format(name: bytes) -> Decoded:
     return refused(Reason.UNKNOWN_FORMAT, f"{name.decode(errors='replace')!r} is none of {', '.join(FORMATS)}")
 
 
-def _batch(rows: Sequence[Decoded], formats: Sequence[Format | None], records: pa.RecordBatch) -> pa.RecordBatch:
+def _batch(rows: Sequence[Decoded], formats: Sequence[Format | None], *, records: pa.RecordBatch) -> pa.RecordBatch:
     """The decoded columns, with those that derive from them and those that the records bring along."""
     decoded = zip(Decoded._fields, zip(*rows, strict=True) if rows else repeat(()), strict=False)
     columns: dict[str, Any] = {name: _typed(name, values) for name, values in decoded}
-    columns |= _enriched(ADDRESS_COLUMNS, columns["src_ip"], address_of)
-    columns |= _enriched(AGENT_COLUMNS, columns["user_agent"], agent_of)
+    columns |= _enriched(ADDRESS_COLUMNS, columns["src_ip"], told=address_of)
+    columns |= _enriched(AGENT_COLUMNS, columns["user_agent"], told=agent_of)
     columns |= {name: records[name] for name in (*POSITION, "appended_at", "ingested_at")}
     columns["event_on"] = _days(columns["event_at"], records["ingested_at"])
     columns["format"] = _typed("format", [decoder and decoder.name for decoder in formats])
@@ -148,7 +148,7 @@ def _batch(rows: Sequence[Decoded], formats: Sequence[Format | None], records: p
 
 
 def _enriched(
-    names: Sequence[str], given: pa.Array, told: Callable[[str | None], tuple[Any, ...]]
+    names: Sequence[str], given: pa.Array, *, told: Callable[[str | None], tuple[Any, ...]]
 ) -> dict[str, pa.Array]:
     """Columns that a value tells by itself, looked up once for each distinct one."""
     coded = given.dictionary_encode()

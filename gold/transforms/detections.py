@@ -113,19 +113,19 @@ def brute_force_ip(rule: BruteForceIp) -> Callable[[pa.Table], pa.Table]:
 
     def detect(failures: pa.Table) -> pa.Table:
         rows = failures.to_pylist()
-        found = detections_of(rows[0]["src_ip"], _sorted_failures(rows), rule) if rows else []
+        found = detections_of(rows[0]["src_ip"], _sorted_failures(rows), rule=rule) if rows else []
         return pa.Table.from_pylist(found, schema=DETECTIONS.arrow_schema())
 
     return detect
 
 
-def detections_of(src_ip: str, failures: Sequence[Failure], rule: BruteForceIp) -> list[dict[str, Any]]:
+def detections_of(src_ip: str, failures: Sequence[Failure], *, rule: BruteForceIp) -> list[dict[str, Any]]:
     """All detections of one address, day by day, from its failures in order of time."""
     found = []
     for day in sorted({failure.at.date() for failure in failures}):
         near = [f for f in failures if abs((f.at.date() - day).days) <= REACH_DAYS]
-        hits_of_day = (_hits_of_day(chain, day, rule) for chain in _chains(near, rule))
-        found += [_detection(src_ip, near, rule, hits=hits) for hits in hits_of_day if hits]
+        hits_of_day = (_hits_of_day(chain, day, rule=rule) for chain in _chains(near, rule))
+        found += [_detection(src_ip, near, rule=rule, hits=hits) for hits in hits_of_day if hits]
     return found
 
 
@@ -148,7 +148,7 @@ def hits_of(failures: Sequence[Failure], rule: BruteForceIp) -> Iterator[Failure
             yield failure
 
 
-def detection_id(rule: str, entity: str, fired_at: datetime) -> str:
+def detection_id(rule: str, entity: str, *, fired_at: datetime) -> str:
     """The hash of rule, entity and the hour in which the rule first fired."""
     hour = fired_at.replace(minute=0, second=0, microsecond=0).isoformat()
     return hashlib.sha256("\n".join((rule, entity, hour)).encode()).hexdigest()[:32]
@@ -165,7 +165,7 @@ def _chains(failures: Sequence[Failure], rule: BruteForceIp) -> list[list[Failur
     return chains
 
 
-def _hits_of_day(chain: list[Failure], day: date, rule: BruteForceIp) -> list[Failure]:
+def _hits_of_day(chain: list[Failure], day: date, *, rule: BruteForceIp) -> list[Failure]:
     """The hits of a chain that are a detection of the day: all if it began then, none if it began the day before.
 
     If it may have begun before all that is looked at, those of the day itself: such a chain has a hit within a window
@@ -177,7 +177,7 @@ def _hits_of_day(chain: list[Failure], day: date, rule: BruteForceIp) -> list[Fa
     return [hit for hit in chain if hit.at.date() == day] if began < looked_at_from + 2 * rule.window else []
 
 
-def _detection(src_ip: str, failures: Sequence[Failure], rule: BruteForceIp, *, hits: list[Failure]) -> dict[str, Any]:
+def _detection(src_ip: str, failures: Sequence[Failure], *, rule: BruteForceIp, hits: list[Failure]) -> dict[str, Any]:
     """The row of one chain of hits; its evidence begins a window before the first hit and ends with the last."""
     fired_at, last_at = hits[0].at, hits[-1].at
     evidence = [f for f in failures if fired_at - rule.window < f.at <= last_at]
@@ -187,7 +187,7 @@ def _detection(src_ip: str, failures: Sequence[Failure], rule: BruteForceIp, *, 
         "hits": len(hits),
     }
     return {
-        "detection_id": detection_id("brute_force_ip", src_ip, fired_at),
+        "detection_id": detection_id("brute_force_ip", src_ip, fired_at=fired_at),
         "rule": "brute_force_ip",
         "rule_version": rule.version,
         "entity_type": "src_ip",

@@ -91,7 +91,7 @@ def listens(servers: str) -> bool:
 
 
 def broker_checks(
-    settings: Settings, scope: Scope, topics: Mapping[str, Topic] | None, *, read: Offsets, accepted: Sequence[Range]
+    settings: Settings, scope: Scope, *, topics: Mapping[str, Topic] | None, read: Offsets, accepted: Sequence[Range]
 ) -> Iterator[Check]:
     """What the broker says of bronze.
 
@@ -108,7 +108,7 @@ def broker_checks(
     identity = identity_check(noted_ids(settings), topics)
     yield identity
     if identity.holds:
-        yield records_check(settings, scope.bronze, topics, read=read, accepted=accepted)
+        yield records_check(settings, scope.bronze, topics=topics, read=read, accepted=accepted)
 
 
 def noted_ids(settings: Settings) -> dict[str, str]:
@@ -134,8 +134,8 @@ def identity_check(noted: Mapping[str, str], topics: Mapping[str, Topic]) -> Che
 def records_check(
     settings: Settings,
     bronze: pl.DataFrame,
-    topics: Mapping[str, Topic],
     *,
+    topics: Mapping[str, Topic],
     read: Offsets,
     accepted: Sequence[Range],
 ) -> Check:
@@ -161,7 +161,7 @@ def records_check(
         notes.append(error.what)
     else:
         faults["missing"] = _unaccepted(ranges_of(found), accepted)
-        notes += _notes(sum(part.offsets for part in readable) - found.height, bronze, bounds)
+        notes += _notes(sum(part.offsets for part in readable) - found.height, bronze, bounds=bounds)
     return judged(
         CLAIM,
         [f"{span} {fault}" for fault, spans in faults.items() for span in spans],
@@ -213,7 +213,7 @@ def _unaccepted(spans: Iterable[Range], accepted: Sequence[Range]) -> list[Range
     return [part for span in spans for part in span.without(accepted)]
 
 
-def _notes(without_record: int, bronze: pl.DataFrame, bounds: Mapping[Partition, Bounds]) -> Iterator[str]:
+def _notes(without_record: int, bronze: pl.DataFrame, *, bounds: Mapping[Partition, Bounds]) -> Iterator[str]:
     if without_record:
         yield f"{without_record:,} offsets without a record: markers of transactions and what they aborted"
     firsts = bronze.group_by("topic", "partition").agg(pl.col("offset").min()).sort("topic", "partition")

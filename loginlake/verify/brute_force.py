@@ -36,10 +36,10 @@ def detections_of(failures: Iterable[tuple[Any, ...]], rule: BruteForceIp) -> It
     for src_ip, rows in groupby(failures, key=lambda row: row[0]):
         of_address = [Failed(at.replace(tzinfo=UTC), times, name, where) for _, at, times, name, where in rows]
         if sum(failed.times for failed in of_address) > min(rule.capacity, rule.failures - 1):
-            yield from _of_address(src_ip, of_address, rule)
+            yield from _of_address(src_ip, of_address, rule=rule)
 
 
-def _of_address(src_ip: str, failures: Sequence[Failed], rule: BruteForceIp) -> Iterator[dict[str, Any]]:
+def _of_address(src_ip: str, failures: Sequence[Failed], *, rule: BruteForceIp) -> Iterator[dict[str, Any]]:
     """Each day is judged from the day before, itself and the day after; what began before these is one of the day."""
     instants, window = [failed.at for failed in failures], timedelta(minutes=rule.window_minutes)
     for day in sorted({at.date() for at in instants}):
@@ -52,7 +52,7 @@ def _of_address(src_ip: str, failures: Sequence[Failed], rule: BruteForceIp) -> 
             elif began.date() != day:
                 continue
             if hits:
-                yield _detection(src_ip, near, hits, rule)
+                yield _detection(src_ip, near, hits=hits, rule=rule)
 
 
 def _hits(failures: Sequence[Failed], rule: BruteForceIp) -> Iterator[tuple[int, datetime]]:
@@ -86,7 +86,7 @@ def _together(hits: Iterable[tuple[int, datetime]], window: timedelta) -> Iterat
         yield chain
 
 
-def _detection(src_ip: str, failures: Sequence[Failed], hits: list[int], rule: BruteForceIp) -> dict[str, Any]:
+def _detection(src_ip: str, failures: Sequence[Failed], *, hits: list[int], rule: BruteForceIp) -> dict[str, Any]:
     fired_at, last_at = failures[hits[0]].at, failures[hits[-1]].at
     since = fired_at - timedelta(minutes=rule.window_minutes)
     evidence = [failed for failed in failures if since < failed.at <= last_at]

@@ -24,7 +24,7 @@ from silver.enrich import enrichment_versions
 Progress = Callable[[str, int, int], None]
 
 
-def recomputed_checks(settings: Settings, scope: Scope, progress: Progress) -> Iterator[Check]:
+def recomputed_checks(settings: Settings, scope: Scope, *, progress: Progress) -> Iterator[Check]:
     """Silver and gold against what bronze gives.
 
     Args:
@@ -33,10 +33,10 @@ def recomputed_checks(settings: Settings, scope: Scope, progress: Progress) -> I
         progress: Told what is done.
     """
     with an_engine() as engine:
-        yield from _recomputed(engine, settings, scope, progress)
+        yield from _recomputed(engine, settings, scope=scope, progress=progress)
 
 
-def _recomputed(engine: Engine, settings: Settings, scope: Scope, progress: Progress) -> Iterator[Check]:
+def _recomputed(engine: Engine, settings: Settings, *, scope: Scope, progress: Progress) -> Iterator[Check]:
     snapshot = scope.snapshot
     events = scope.events() if snapshot is None else scope.rows(EVENTS, snapshot)
     ends = next_offsets(events)
@@ -44,7 +44,7 @@ def _recomputed(engine: Engine, settings: Settings, scope: Scope, progress: Prog
     recompute_events(
         engine,
         scope.records().filter(below(ends)),
-        events,
+        events=events,
         rules=DecodeRules.from_settings(settings),
         told=lambda done: progress("Decoding bronze again", done, rows),
     )
@@ -56,7 +56,7 @@ def _recomputed(engine: Engine, settings: Settings, scope: Scope, progress: Prog
     notes = [f"{unpublished:,} rows that no snapshot names yet are left out"] if unpublished else []
     yield replace(silver, notes=[*silver.notes, *notes])
     if snapshot is not None:
-        yield from gold_checks(engine, scope, snapshot, thresholds=load_rules(settings).brute_force_ip)
+        yield from gold_checks(engine, scope, snapshot=snapshot, thresholds=load_rules(settings).brute_force_ip)
 
 
 def is_enriched_alike(published: Sequence[Snapshot]) -> bool:

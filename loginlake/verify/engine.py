@@ -107,14 +107,14 @@ class Engine:
             ((number,),) = self._connection.execute(query).fetchall()
         return int(number)
 
-    def load(self, name: str, table: Table, batches: Iterator[pa.RecordBatch]) -> None:
+    def load(self, name: str, table: Table, *, batches: Iterator[pa.RecordBatch]) -> None:
         """Makes a table of the batches, in the declared columns; instants become plain, in UTC.
 
         Raises:
             BaseException: What the batches raise, as it is.
         """
         schema = _plain(table.arrow_schema())
-        watched = Watched(_chosen(batch, schema, table) for batch in batches)
+        watched = Watched(_chosen(batch, schema, table=table) for batch in batches)
         self._connection.register("incoming", pa.RecordBatchReader.from_batches(schema, watched))
         try:
             self.run(f"CREATE TABLE {name} AS SELECT * FROM incoming")  # noqa: S608 (names are ours)
@@ -133,9 +133,9 @@ class Engine:
             key: The columns that name a row.
             columns: All columns.
         """
-        self.run(f"CREATE OR REPLACE TEMP TABLE difference AS {_difference(live, expected, key, columns)}")
+        self.run(f"CREATE OR REPLACE TEMP TABLE difference AS {_difference(live, expected, key=key, columns=columns)}")
         named = [
-            _named(key, row[: len(key)], row[len(key)])
+            _named(key, row[: len(key)], fault=row[len(key)])
             for row in self.rows(f"SELECT * FROM difference ORDER BY ALL LIMIT {NAMED}")  # noqa: S608 (a number)
         ]
         rows = self.count(f"SELECT count(*) FROM {expected}")  # noqa: S608 (names are ours)
@@ -165,7 +165,7 @@ def batches_of(rows: pl.LazyFrame, table: Table) -> Iterator[pa.RecordBatch]:
             yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
 
 
-def _chosen(batch: pa.RecordBatch, schema: pa.Schema, table: Table) -> pa.RecordBatch:
+def _chosen(batch: pa.RecordBatch, schema: pa.Schema, *, table: Table) -> pa.RecordBatch:
     try:
         return batch.select(schema.names).cast(schema)
     except KeyError as error:
@@ -181,7 +181,7 @@ def _plain(schema: pa.Schema) -> pa.Schema:
     )
 
 
-def _difference(live: str, expected: str, key: Sequence[str], columns: Sequence[str]) -> str:
+def _difference(live: str, expected: str, *, key: Sequence[str], columns: Sequence[str]) -> str:
     """The rows that differ: their key, and the names of the columns or which side lacks the row."""
     same = " AND ".join(f'l."{name}" IS NOT DISTINCT FROM e."{name}"' for name in (*key, "copy"))
     named = ", ".join(f'coalesce(l."{name}", e."{name}") AS "{name}"' for name in key)
@@ -203,7 +203,7 @@ def _numbered(table: str, key: Sequence[str]) -> str:
     return f"SELECT *, row_number() OVER (PARTITION BY {names}) AS copy FROM {table}"  # noqa: S608 (names are ours)
 
 
-def _named(key: Sequence[str], values: Sequence[object], fault: object) -> str:
+def _named(key: Sequence[str], values: Sequence[object], *, fault: object) -> str:
     if tuple(key) == ("topic", "partition", "offset"):
         return f"{':'.join(str(value) for value in values)} {fault}"
     said = ", ".join(f"{name} {'null' if value is None else value}" for name, value in zip(key, values, strict=True))

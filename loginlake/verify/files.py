@@ -22,7 +22,7 @@ RESTORE_FILES = (
 )
 
 
-def logs_of(settings: Settings, scope: Scope, snapshots: Sequence[Snapshot]) -> list[Log]:
+def logs_of(settings: Settings, scope: Scope, *, snapshots: Sequence[Snapshot]) -> list[Log]:
     """The log of every table that is there, with the files that the snapshots and the scope need."""
     logs = []
     for name, table in TABLES.items():

@@ -64,7 +64,7 @@ class Wish:
     progress: Progress = lambda _what, _done, _total: None
 
 
-def verify(settings: Settings, store: Store, wish: Wish = Wish()) -> Report:
+def verify(settings: Settings, store: Store, *, wish: Wish = Wish()) -> Report:
     """Checks the law on a lake; jobs may write meanwhile.
 
     Raises:
@@ -72,14 +72,14 @@ def verify(settings: Settings, store: Store, wish: Wish = Wish()) -> Report:
         SnapshotMissing: The snapshot asked for is not there.
     """
     pinned = whole_lake(store) if wish.snapshot is None else at_snapshot(store, wish.snapshot)
-    files = _files(settings, pinned, wish)
+    files = _files(settings, pinned, wish=wish)
     scope = replace(pinned, damaged=files.damaged)
     # After the versions are pinned: what bronze has read the broker must hold.
     wish.progress("Reading bronze", 0, 0)
     topics = topics_of(settings, _topic_names(settings, scope))
     return Report(
         snapshot=scope.snapshot.id if scope.snapshot else None,
-        checks=[*files.checks, *_checks(settings, scope, wish, topics=topics, logs=files.logs)],
+        checks=[*files.checks, *_checks(settings, scope, wish=wish, topics=topics, logs=files.logs)],
         layers=_layers(scope, topics),
         verdicts=_or_none(lambda: _verdicts(scope)) or {},
         unread=_or_none(lambda: _unread(scope, topics)) or {},
@@ -101,11 +101,11 @@ class Files:
     damaged: Set[str] = frozenset()
 
 
-def _files(settings: Settings, scope: Scope, wish: Wish) -> Files:
+def _files(settings: Settings, scope: Scope, *, wish: Wish) -> Files:
     wish.progress("Looking for the files", 0, 0)
     try:
         snapshots = _promised(scope, wish)
-        logs = logs_of(settings, scope, snapshots)
+        logs = logs_of(settings, scope, snapshots=snapshots)
         checks = [log_check(logs), versions_check(logs, snapshots), presence_check(logs)]
         if not wish.is_deep:
             return Files(logs, checks)
@@ -123,18 +123,18 @@ def _topic_names(settings: Settings, scope: Scope) -> set[str]:
 
 
 def _checks(
-    settings: Settings, scope: Scope, wish: Wish, *, topics: Mapping[str, Topic] | None, logs: Sequence[Log]
+    settings: Settings, scope: Scope, *, wish: Wish, topics: Mapping[str, Topic] | None, logs: Sequence[Log]
 ) -> Iterator[Check]:
     extent = _noted_extent(scope, logs)
     read = extent.offsets if extent else {}
     yield from readable(
         "bronze can be held against Kafka",
-        lambda: broker_checks(settings, scope, topics, read=read, accepted=wish.accepted),
+        lambda: broker_checks(settings, scope, topics=topics, read=read, accepted=wish.accepted),
     )
     if (acked := wish.acked) is not None:
         yield from readable(
             "bronze can be held against the ledger",
-            lambda: [ledger_check(acked, scope.bronze, topics, bounds=scope.bounds)],
+            lambda: [ledger_check(acked, scope.bronze, topics=topics, bounds=scope.bounds)],
         )
     wish.progress("Comparing bronze and silver", 0, 0)
     if scope.bounds is None:
@@ -148,7 +148,7 @@ def _checks(
         from loginlake.verify.deep import recomputed_checks
 
         yield from readable(
-            "silver and gold can be computed again", lambda: recomputed_checks(settings, scope, wish.progress)
+            "silver and gold can be computed again", lambda: recomputed_checks(settings, scope, progress=wish.progress)
         )
 
 
@@ -178,7 +178,7 @@ def _snapshot_checks(scope: Scope, logs: Sequence[Log]) -> Iterator[Check]:
 
 
 def _progress_checks(scope: Scope, logs: Sequence[Log]) -> Iterator[Check]:
-    newest = next(_newest_first(EVENTS, scope, logs), None)
+    newest = next(_newest_first(EVENTS, scope, logs=logs), None)
     if newest is not None:
         yield progress_check(newest.user_metadata, scope.events())
         yield ingest_day_check(newest.user_metadata, scope.events())
@@ -186,19 +186,19 @@ def _progress_checks(scope: Scope, logs: Sequence[Log]) -> Iterator[Check]:
 
 def _noted_extent(scope: Scope, logs: Sequence[Log]) -> Extent | None:
     """What bronze notes of how far it has read; None where it does not, or an earlier snapshot is looked at."""
-    told = [Told(each.operation, each.user_metadata) for each in _newest_first(RAW_LOGS, scope, logs)]
+    told = [Told(each.operation, each.user_metadata) for each in _newest_first(RAW_LOGS, scope, logs=logs)]
     return noted_extent(told) if told and scope.bounds is None else None
 
 
 def _noted_snapshots(scope: Scope, logs: Sequence[Log]) -> Iterator[Snapshot]:
     """What the commits of gold.snapshots note, up to the snapshot in scope where an earlier one is looked at."""
-    for commit in _newest_first(SNAPSHOTS, scope, logs):
+    for commit in _newest_first(SNAPSHOTS, scope, logs=logs):
         noted = snapshot_from_metadata(commit.user_metadata)
         if noted and (scope.bounds is None or scope.snapshot is None or noted.id <= scope.snapshot.id):
             yield noted
 
 
-def _newest_first(table: Table, scope: Scope, logs: Sequence[Log]) -> Iterator[CommitInfo]:
+def _newest_first(table: Table, scope: Scope, *, logs: Sequence[Log]) -> Iterator[CommitInfo]:
     """What the commits of a table say of themselves, from the version in scope back; nothing where its log is lost."""
     for log in logs:
         if log.name == table.full_name:
@@ -223,13 +223,15 @@ def _or_none(value: Callable[[], T]) -> T | None:
 
 def _layers(scope: Scope, topics: Mapping[str, Topic] | None) -> dict[str, int | None]:
     return {
-        "kafka": None if topics is None else sum(_records(at, bound, scope) for at, bound in bounds_of(topics).items()),
+        "kafka": None
+        if topics is None
+        else sum(_records(at, bound, scope=scope) for at, bound in bounds_of(topics).items()),
         "bronze": _or_none(lambda: scope.bronze.height),
         "silver": _or_none(lambda: scope.silver.height),
     }
 
 
-def _records(at: Partition, bound: Bounds, scope: Scope) -> int:
+def _records(at: Partition, bound: Bounds, *, scope: Scope) -> int:
     """Offsets of a partition that the broker has, up to the bounds of the scope."""
     end = bound.end if scope.bounds is None else min(bound.end, scope.bounds.get(at, 0))
     return max(0, end - bound.beginning)

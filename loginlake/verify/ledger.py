@@ -35,7 +35,7 @@ def acked_positions(ledger: Path) -> pl.DataFrame:
 
 
 def ledger_check(
-    acked: pl.DataFrame, bronze: pl.DataFrame, topics: Mapping[str, Topic] | None, *, bounds: Offsets | None
+    acked: pl.DataFrame, bronze: pl.DataFrame, *, topics: Mapping[str, Topic] | None, bounds: Offsets | None
 ) -> Check:
     """Every acknowledged record is in bronze, or still to be read: in Kafka, past bronze's last.
 
@@ -47,7 +47,7 @@ def ledger_check(
     """
     within = acked if bounds is None else acked.filter(below(bounds))
     absent = within.join(bronze, on=POSITION, how="anti")
-    pending = _pending(absent, bronze, topics or {}) if bounds is None else absent.clear()
+    pending = _pending(absent, bronze, topics=topics or {}) if bounds is None else absent.clear()
     lost = absent.join(pending, on=POSITION, how="anti")
     return judged(
         "every acknowledged record of the ledger is in bronze",
@@ -59,7 +59,7 @@ def ledger_check(
     )
 
 
-def _pending(absent: pl.DataFrame, bronze: pl.DataFrame, topics: Mapping[str, Topic]) -> pl.DataFrame:
+def _pending(absent: pl.DataFrame, bronze: pl.DataFrame, *, topics: Mapping[str, Topic]) -> pl.DataFrame:
     """Those past bronze's last that the broker has."""
     ends = {at: bound.end for at, bound in bounds_of(topics).items()}
     lasts = bronze.group_by("topic", "partition").agg(last=pl.col("offset").max())

@@ -115,10 +115,10 @@ def read_log(folder: Folder, versions: Sequence[int]) -> Log:
     if not listing:
         return log
     first = min(commits, default=0)
-    good = _readable_checkpoints(log, checkpoints, listing, first=first, versions=versions)
+    good = _readable_checkpoints(log, checkpoints, listing=listing, first=first, versions=versions)
     log.oldest = 0 if first == 0 else min((at for at in good if at >= first - 1), default=None)
     log.faults += _lost(log, commits, last=max([log.newest, *followed, *checkpoints]))
-    _replay(log, commits, good.get(log.oldest or 0, {}), asked=sorted({*versions, log.newest}))
+    _replay(log, commits, begin=good.get(log.oldest or 0, {}), asked=sorted({*versions, log.newest}))
     log.named = sorted(
         name for names in (*commits.values(), *checkpoints.values(), *followed.values()) for name in names
     )
@@ -150,7 +150,7 @@ def spelled(first: int, last: int) -> str:
 
 
 def _readable_checkpoints(
-    log: Log, checkpoints: dict[int, list[str]], listing: dict[str, int], *, first: int, versions: Sequence[int]
+    log: Log, checkpoints: dict[int, list[str]], *, listing: dict[str, int], first: int, versions: Sequence[int]
 ) -> dict[int, dict[str, int]]:
     """The files of those checkpoints that matter: the one readers begin at, and the one our replay begins at."""
     hinted = _hinted(log, listing)
@@ -187,7 +187,7 @@ def _checkpointed(folder: Folder, names: Sequence[str]) -> Iterator[tuple[str, i
                 yield unquote(row["path"]), row["size"]
 
 
-def _replay(log: Log, commits: dict[int, list[str]], begin: dict[str, int], *, asked: Sequence[int]) -> None:
+def _replay(log: Log, commits: dict[int, list[str]], *, begin: dict[str, int], asked: Sequence[int]) -> None:
     """Follows the commits and keeps the files that one of the asked versions needs."""
     start = (log.oldest or 0) if begin else -1
     live = {path: (size, start) for path, size in begin.items()}
@@ -199,7 +199,7 @@ def _replay(log: Log, commits: dict[int, list[str]], begin: dict[str, int], *, a
             log.files[path] = size
 
     for version in sorted(at for at in commits if at > start):
-        for action in _actions(log, version, commits[version][0]):
+        for action in _actions(log, version, name=commits[version][0]):
             if action.remove is not None:
                 gone(unquote(action.remove.path), version)
             if action.add is not None:
@@ -216,7 +216,7 @@ def _replay(log: Log, commits: dict[int, list[str]], begin: dict[str, int], *, a
         gone(path, log.newest + 1)
 
 
-def _actions(log: Log, version: int, name: str) -> list[Action]:
+def _actions(log: Log, version: int, *, name: str) -> list[Action]:
     try:
         actions = ACTIONS.decode_lines(memoryview(log.folder.read(name)))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):

@@ -23,8 +23,10 @@ def position_checks(scope: Scope) -> Iterator[Check]:
     """What bronze and silver say of each other."""
     yield unique_check("bronze", scope.bronze, mend=RECOVER_BRONZE)
     yield unique_check("silver", scope.silver, mend=REBUILD)
-    yield subset_check("every bronze row that silver has read is in silver", scope.refined(), scope.silver, REBUILD)
-    yield subset_check("every silver row is in bronze", scope.silver, scope.bronze, RECOVER_BRONZE)
+    yield subset_check(
+        "every bronze row that silver has read is in silver", scope.refined(), whole=scope.silver, mend=REBUILD
+    )
+    yield subset_check("every silver row is in bronze", scope.silver, whole=scope.bronze, mend=RECOVER_BRONZE)
 
 
 def unique_check(layer: str, positions: pl.DataFrame, *, mend: str) -> Check:
@@ -39,7 +41,7 @@ def unique_check(layer: str, positions: pl.DataFrame, *, mend: str) -> Check:
     )
 
 
-def subset_check(claim: str, part: pl.DataFrame, whole: pl.DataFrame, /, mend: str) -> Check:
+def subset_check(claim: str, part: pl.DataFrame, *, whole: pl.DataFrame, mend: str) -> Check:
     """Every position of the part is in the whole."""
     missing = part.join(whole, on=POSITION, how="anti")
     return judged(claim, named_ranges(missing, "missing"), checked=part.height, count=missing.height, mend=mend)

@@ -110,7 +110,7 @@ def offsets_check(snapshot: Snapshot, events: pl.LazyFrame) -> Check:
     return _offsets_check(
         f"the offsets of snapshot {snapshot.id} are those of its silver rows",
         snapshot.offsets,
-        next_offsets(events),
+        live=next_offsets(events),
         said_by="the snapshot",
         mend=RESTORE,
     )
@@ -122,7 +122,7 @@ def progress_check(user_metadata: str | None, events: pl.LazyFrame) -> Check:
     noted = progress_from_json(user_metadata)
     if noted is None:
         return judged(claim, (), checked=0, mend=RECOMPUTE, notes=["it notes none: they are computed from the rows"])
-    return _offsets_check(claim, noted.offsets, next_offsets(events), said_by="the commit", mend=RECOMPUTE)
+    return _offsets_check(claim, noted.offsets, live=next_offsets(events), said_by="the commit", mend=RECOMPUTE)
 
 
 def ingest_day_check(user_metadata: str | None, events: pl.LazyFrame) -> Check:
@@ -142,7 +142,7 @@ def next_offsets(events: pl.LazyFrame) -> dict[Partition, int]:
     return {(topic, partition): end for topic, partition, end in ends.iter_rows()}
 
 
-def _offsets_check(claim: str, said: Offsets, live: Offsets, *, said_by: str, mend: str) -> Check:
+def _offsets_check(claim: str, said: Offsets, *, live: Offsets, said_by: str, mend: str) -> Check:
     faults = (
         f"{topic}:{partition} {said.get((topic, partition))} in {said_by}, {live.get((topic, partition))} in silver"
         for topic, partition in _differing(said, live)

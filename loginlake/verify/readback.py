@@ -31,7 +31,7 @@ def records_within(settings: Settings, gaps: Sequence[Range]) -> pl.DataFrame:
     with _consumer(settings) as consumer:
         for (topic, partition), near in groupby(sorted(gaps), key=lambda gap: gap[:2]):
             for run in runs_of(list(near)):
-                offsets = pl.Series(sorted(_offsets_of(settings, consumer, run)), dtype=pl.Int64)
+                offsets = pl.Series(sorted(_offsets_of(settings, consumer, run=run)), dtype=pl.Int64)
                 at = {"topic": topic, "partition": partition}
                 frames.append(pl.DataFrame({**at, "offset": offsets}, schema=POSITION_SCHEMA))
     return pl.concat(frames)
@@ -48,11 +48,11 @@ def runs_of(gaps: Sequence[Range]) -> Iterator[list[Range]]:
     yield run
 
 
-def _offsets_of(settings: Settings, consumer: Consumer, run: Sequence[Range], /) -> Iterator[int]:
+def _offsets_of(settings: Settings, consumer: Consumer, *, run: Sequence[Range]) -> Iterator[int]:
     """The offsets in the gaps of one run that have a record."""
     remaining = iter(run)
     gap = next(remaining, None)
-    for offset in _offsets_from(settings, consumer, run[0]):
+    for offset in _offsets_from(settings, consumer, start=run[0]):
         while gap is not None and offset > gap.last:
             gap = next(remaining, None)
         if gap is None:
@@ -61,7 +61,7 @@ def _offsets_of(settings: Settings, consumer: Consumer, run: Sequence[Range], /)
             yield offset
 
 
-def _offsets_from(settings: Settings, consumer: Consumer, start: Range) -> Iterator[int]:
+def _offsets_from(settings: Settings, consumer: Consumer, *, start: Range) -> Iterator[int]:
     """The offsets of the records from the start of a range to the end of its partition."""
     consumer.assign([TopicPartition(start.topic, start.partition, start.first)])
     while first := consumer.poll(PATIENCE_SECONDS):

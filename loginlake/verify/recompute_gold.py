@@ -79,7 +79,7 @@ ORDER BY src_ip, event_at, topic, partition, "offset"
 """
 
 
-def gold_checks(engine: Engine, scope: Scope, snapshot: Snapshot, *, thresholds: BruteForceIp) -> Iterator[Check]:
+def gold_checks(engine: Engine, scope: Scope, *, snapshot: Snapshot, thresholds: BruteForceIp) -> Iterator[Check]:
     """Every gold table is what the recomputed events give.
 
     Args:
@@ -89,34 +89,34 @@ def gold_checks(engine: Engine, scope: Scope, snapshot: Snapshot, *, thresholds:
         thresholds: Of the rule.
     """
     engine.run(BASE)
-    yield from _table_checks(engine, scope, snapshot, table=PAIR_ACTIVITY, expected="base")
+    yield from _table_checks(engine, scope, snapshot=snapshot, table=PAIR_ACTIVITY, expected="base")
     for metric in STORED_METRICS:
         engine.run(METRICS[metric.name])
-        yield from _table_checks(engine, scope, snapshot, table=metric.table, expected=metric.name)
+        yield from _table_checks(engine, scope, snapshot=snapshot, table=metric.table, expected=metric.name)
     yield from readable(
         CLAIM.format(DETECTIONS.full_name),
-        lambda: [detections_check(engine, scope, snapshot, thresholds=thresholds)],
+        lambda: [detections_check(engine, scope, snapshot=snapshot, thresholds=thresholds)],
     )
 
 
-def _table_checks(engine: Engine, scope: Scope, snapshot: Snapshot, *, table: Table, expected: str) -> Iterator[Check]:
+def _table_checks(engine: Engine, scope: Scope, *, snapshot: Snapshot, table: Table, expected: str) -> Iterator[Check]:
     live = f"live_{table.name}"
 
     def check() -> Iterator[Check]:
-        engine.load(live, table, batches_of(scope.rows(table, snapshot), table))
-        yield _compared(engine, table, live, expected)
+        engine.load(live, table, batches=batches_of(scope.rows(table, snapshot), table))
+        yield _compared(engine, table, live=live, expected=expected)
 
     yield from readable(CLAIM.format(table.full_name), check)
 
 
-def detections_check(engine: Engine, scope: Scope, snapshot: Snapshot, *, thresholds: BruteForceIp) -> Check:
+def detections_check(engine: Engine, scope: Scope, *, snapshot: Snapshot, thresholds: BruteForceIp) -> Check:
     """The detections are those of the rule, but for those that a former version of the rule found."""
     import pyarrow as pa
 
     found = list(detections_of(engine.rows(FAILURES), thresholds))
     schema = DETECTIONS.arrow_schema()
-    engine.load("found", DETECTIONS, iter(pa.Table.from_pylist(found, schema=schema).to_batches()))
-    engine.load("live_detections", DETECTIONS, batches_of(scope.rows(DETECTIONS, snapshot), DETECTIONS))
+    engine.load("found", DETECTIONS, batches=iter(pa.Table.from_pylist(found, schema=schema).to_batches()))
+    engine.load("live_detections", DETECTIONS, batches=batches_of(scope.rows(DETECTIONS, snapshot), DETECTIONS))
     earlier = f"rule = 'brute_force_ip' AND rule_version < {thresholds.version}"
     former = engine.count(f"SELECT count(*) FROM live_detections WHERE {earlier}")  # noqa: S608 (a number)
     if former:
@@ -124,10 +124,10 @@ def detections_check(engine: Engine, scope: Scope, snapshot: Snapshot, *, thresh
         engine.run(f"DELETE FROM live_detections WHERE {earlier}")  # noqa: S608 (a number)
         engine.run("DELETE FROM found WHERE detection_id NOT IN (SELECT detection_id FROM live_detections)")
     notes = [f"{former:,} found by an earlier version of the rule, not compared"] if former else []
-    return _compared(engine, DETECTIONS, "live_detections", "found", notes)
+    return _compared(engine, DETECTIONS, live="live_detections", expected="found", notes=notes)
 
 
-def _compared(engine: Engine, table: Table, live: str, expected: str, notes: Any = ()) -> Check:
+def _compared(engine: Engine, table: Table, *, live: str, expected: str, notes: Any = ()) -> Check:
     found = engine.differences(live, expected, key=table.key, columns=table.column_names)
     return judged(
         CLAIM.format(table.full_name),

@@ -54,7 +54,7 @@ FROM candidates c LEFT JOIN ranked USING (topic, partition, "offset")
 
 
 def recompute_events(
-    engine: Engine, records: pl.LazyFrame, events: pl.LazyFrame, *, rules: DecodeRules, told: Callable[[int], None]
+    engine: Engine, records: pl.LazyFrame, *, events: pl.LazyFrame, rules: DecodeRules, told: Callable[[int], None]
 ) -> None:
     """Makes the tables `live`, silver as it is, and `decoded`, silver as today's decoders read bronze.
 
@@ -65,8 +65,8 @@ def recompute_events(
         rules: What decoding depends on.
         told: Called with the number of records decoded so far.
     """
-    engine.load("live", EVENTS, batches_of(events, EVENTS))
-    engine.load("decoded", EVENTS, _decoded(records, rules, told))
+    engine.load("live", EVENTS, batches=batches_of(events, EVENTS))
+    engine.load("decoded", EVENTS, batches=_decoded(records, rules, told=told))
 
 
 def expect_events(engine: Engine, *, same_enrichment: bool) -> None:
@@ -100,7 +100,7 @@ def events_check(engine: Engine, *, same_enrichment: bool) -> Check:
     )
 
 
-def _decoded(records: pl.LazyFrame, rules: DecodeRules, told: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
+def _decoded(records: pl.LazyFrame, rules: DecodeRules, *, told: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
     done = 0
     for batch in batches_of(records.select(RECORD_SCHEMA.names), RAW_LOGS):
         yield decode(batch, rules)

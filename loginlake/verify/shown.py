@@ -33,7 +33,7 @@ def shown() -> Iterator[Progress]:
 def _lines(say: Callable[[str], None]) -> Progress:
     due = monotonic() + LINE_SECONDS
 
-    def tell(what: str, done: int, total: int) -> None:
+    def tell(what: str, done: int, total: int) -> None:  # noqa: PLR0917 (as `Progress` is called)
         nonlocal due
         if monotonic() >= due:
             say(f"{what}: {done:,} of {total:,}" if total else what)

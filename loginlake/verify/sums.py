@@ -24,11 +24,13 @@ def sum_checks(scope: Scope, snapshot: Snapshot) -> Iterator[Check]:
     """The base and each stored metric, held against silver."""
     expected = silver_sums(scope.rows(EVENTS, snapshot))
     for table in (PAIR_ACTIVITY, *(metric.table for metric in STORED_METRICS)):
-        yield from readable(f"{table.full_name} can be read", partial(_table_checks, scope, snapshot, table, expected))
+        yield from readable(
+            f"{table.full_name} can be read", partial(_table_checks, scope, snapshot, table=table, expected=expected)
+        )
 
 
-def _table_checks(scope: Scope, snapshot: Snapshot, table: Table, expected: dict[str, int]) -> Iterator[Check]:
-    yield sum_check(table, scope.rows(table, snapshot), expected)
+def _table_checks(scope: Scope, snapshot: Snapshot, *, table: Table, expected: dict[str, int]) -> Iterator[Check]:
+    yield sum_check(table, scope.rows(table, snapshot), expected=expected)
 
 
 def silver_sums(events: pl.LazyFrame) -> dict[str, int]:
@@ -43,7 +45,7 @@ def silver_sums(events: pl.LazyFrame) -> dict[str, int]:
     return collected(summed, EVENTS).row(0, named=True)
 
 
-def sum_check(table: Table, rows: pl.LazyFrame, expected: dict[str, int]) -> Check:
+def sum_check(table: Table, rows: pl.LazyFrame, *, expected: dict[str, int]) -> Check:
     """The sums of one table."""
     found = collected(rows.select(pl.len().alias("rows"), *(pl.col(name).sum() for name in SUMS)), table).row(
         0, named=True

@@ -24,7 +24,7 @@ NEWEST_FIRST = (Order("fired_at", descending=True),)
 
 
 @router.get("", summary="What was detected", openapi_extra=takes(*TAKES))
-def detections(asking: Asking, store: Reading, now: Now, answers: Answered) -> Response:
+def detections(asking: Asking, store: Reading, *, now: Now, answers: Answered) -> Response:
     """The newest first; `from` and `to` are about when a rule first fired."""
     asked = asking.of(*TAKES)
     fired = period(asked, now)
@@ -40,7 +40,7 @@ def detections(asking: Asking, store: Reading, now: Now, answers: Answered) -> R
 
 
 @router.get("/{detection_id}", summary="One detection", openapi_extra=takes(*READ))
-def one_detection(detection_id: str, asking: Asking, store: Reading, answers: Answered) -> Response:
+def one_detection(detection_id: str, asking: Asking, *, store: Reading, answers: Answered) -> Response:
     """One row, with the bronze positions of its evidence."""
     asked = asking.of(*READ)
     answering = answers.to(asked)

@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1/freshness", tags=["freshness"])
 
 
 @router.get("", summary="Offsets covered and end offsets", openapi_extra=takes(AS_OF, SNAPSHOT))
-def freshness(asking: Asking, store: Reading, watch: Watching) -> Response:
+def freshness(asking: Asking, store: Reading, *, watch: Watching) -> Response:
     """One row per partition: the next offset to cover and the broker's end; null where the broker can't be asked."""
     snapshot = snapshot_asked(asking.of(AS_OF, SNAPSHOT), store)
     partitions = _partitions(snapshot.offsets, watch.ends())

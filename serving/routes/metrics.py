@@ -27,17 +27,17 @@ def metrics(asking: Asking) -> Response:
 
 
 @router.get("/{metric}", summary="Rows of a metric", openapi_extra=takes(*ANY_METRIC, *READ))
-def rows_of_metric(metric: str, asking: Asking, store: Reading, now: Now, answers: Answered) -> Response:
+def rows_of_metric(metric: str, asking: Asking, *, store: Reading, now: Now, answers: Answered) -> Response:
     """The newest window first, unless ordered otherwise; filters are those of the metric's own dimensions."""
     declared = metric_named(metric)
     asked = asking.of(*metric_parameters(declared), *READ)
-    query = metric_query(declared, asked, now)
+    query = metric_query(declared, asked, clock=now)
     answering = answers.to(asked)
     snapshot = snapshot_asked(asked, store)
     return answering.at(
         snapshot,
         query.canonical,
-        rows=lambda: answer(query, store, snapshot),
+        rows=lambda: answer(query, store, snapshot=snapshot),
         meta={"metric": metric, "every": query.every},
     )
 

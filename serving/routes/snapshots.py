@@ -26,7 +26,7 @@ def snapshots(asking: Asking, store: Reading) -> Response:
 
 
 @router.get("/{snapshot_id}", summary="One snapshot")
-def one_snapshot(snapshot_id: str, asking: Asking, store: Reading) -> Response:
+def one_snapshot(snapshot_id: str, asking: Asking, *, store: Reading) -> Response:
     """Its instant, the versions of all tables, the Kafka offsets that it covers."""
     asking.of()
     snapshot = store.snapshot(snapshot_id=natural(snapshot_id))

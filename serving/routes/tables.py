@@ -42,7 +42,7 @@ def one_table(table: str, asking: Asking) -> Response:
 
 
 @router.get("/{table}/history", summary="The versions of a table", openapi_extra=takes(LIMIT))
-def history_of_table(table: str, asking: Asking, store: Reading) -> Response:
+def history_of_table(table: str, asking: Asking, *, store: Reading) -> Response:
     """Its commits, the newest first, published or not."""
     declared = _named(table)
     limit = asking.of(LIMIT).one(LIMIT) or DEFAULT_LIMIT
@@ -52,7 +52,7 @@ def history_of_table(table: str, asking: Asking, store: Reading) -> Response:
 
 
 @router.get("/{table}/rows", summary="Rows of a table", openapi_extra=takes(*ROWS))
-def rows_of_table(table: str, asking: Asking, store: Reading, answers: Answered) -> Response:
+def rows_of_table(table: str, asking: Asking, *, store: Reading, answers: Answered) -> Response:
     """Rows in the order of the table's key, at a snapshot or, for inspection, at a `version` of this table alone."""
     declared = _named(table)
     asked = asking.of(*ROWS)
@@ -61,12 +61,12 @@ def rows_of_table(table: str, asking: Asking, store: Reading, answers: Answered)
     version = version_asked(asked)
     if version is not None:
         meta = {"table": declared.full_name, "version": version}
-        return answering.plain(rows_at_version(query, store, version), meta)
+        return answering.plain(rows_at_version(query, store, version=version), meta)
     snapshot = snapshot_asked(asked, store)
     return answering.at(
         snapshot,
         query.canonical,
-        rows=lambda: rows_at_snapshot(query, store, snapshot),
+        rows=lambda: rows_at_snapshot(query, store, snapshot=snapshot),
         meta={"table": declared.full_name, "version": snapshot.versions.get(declared.full_name)},
     )
 

@@ -71,10 +71,10 @@ def decode(record: Record) -> Decoded:
         return event_at
     if parts["program"] not in PROGRAMS:
         return refused(Reason.OTHER_PROGRAM, f"A line of {parts['program'] or 'no program'}", event_at=event_at)
-    return _decoded(parts, event_at, record)
+    return _decoded(parts, event_at, record=record)
 
 
-def _decoded(parts: re.Match[str], event_at: int, record: Record) -> Decoded:
+def _decoded(parts: re.Match[str], event_at: int, *, record: Record) -> Decoded:
     repeated = REPEATED.fullmatch(parts["message"])
     said = said_by(repeated["message"] if repeated else parts["message"])
     if said is None:

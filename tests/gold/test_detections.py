@@ -30,7 +30,7 @@ def failures(seconds: Iterable[float], *, start: datetime = NOON, times: int = 1
 
 
 def found(attempts: list[Failure], rule: BruteForceIp = RULE) -> list[dict[str, Any]]:
-    return detections_of("192.0.2.1", attempts, rule)
+    return detections_of("192.0.2.1", attempts, rule=rule)
 
 
 def test_six_failures_at_once_overflow_the_bucket_and_five_do_not() -> None:

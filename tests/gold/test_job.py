@@ -73,7 +73,7 @@ def rebuilt_gold(lake: Lake, folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 def follows_from_bronze(lake: Lake) -> bool:
     """True where another engine makes the same silver and gold of bronze, cell by cell."""
-    return verify(lake.settings, Store(lake.settings), Wish(is_deep=True)).ok
+    return verify(lake.settings, Store(lake.settings), wish=Wish(is_deep=True)).ok
 
 
 def test_a_refresh_publishes_the_versions_offsets_and_now_of_all_tables(lake: Lake) -> None:

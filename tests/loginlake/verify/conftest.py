@@ -36,6 +36,6 @@ def verified(settings: Settings) -> Verified:
     """What verify says of the lake."""
 
     def verified(**wishes: Any) -> Report:
-        return verify(settings, Store(settings), Wish(**wishes))
+        return verify(settings, Store(settings), wish=Wish(**wishes))
 
     return verified

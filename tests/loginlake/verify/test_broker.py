@@ -74,7 +74,7 @@ def ingest(lake: HandmadeLake, offsets: Iterable[int]) -> None:
 
 
 def verified(settings: Settings, **wishes: object) -> Report:
-    return verify(settings, Store(settings), Wish(**wishes))
+    return verify(settings, Store(settings), wish=Wish(**wishes))
 
 
 def records_check(report: Report) -> Check:

@@ -53,7 +53,7 @@ def settings(by_spark: Path, tmp_path: Path) -> Settings:
 
 
 def verified(settings: Settings) -> Report:
-    return verify(settings, Store(settings), Wish(is_deep=True))
+    return verify(settings, Store(settings), wish=Wish(is_deep=True))
 
 
 def bytes_check(report: Report) -> Check:

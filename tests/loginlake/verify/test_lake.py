@@ -333,7 +333,7 @@ def test_a_lake_without_silver_and_gold_is_young_and_no_fault(tmp_path: Path, se
     young = settings.model_copy(update={"root": str(tmp_path / "young")})
     HandmadeLake(young).take([b"{}"], partition=0)
 
-    report = verify(young, Store(young), Wish())
+    report = verify(young, Store(young), wish=Wish())
 
     assert report.ok
     assert report.layers == {"kafka": None, "bronze": 1, "silver": 0}
