@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import os
 import socket
 import subprocess
@@ -46,13 +47,14 @@ def embedded_broker(settings: Settings) -> Iterator[Broker]:
 
     Raises:
         PortTaken: Something listens at `settings.kafka` already.
-        BrokerFailed: The broker does not come up; its log is named.
+        BrokerFailed: Another one has its data, or it does not come up; its log is named.
         JavaMissing, JarsMissing: It can't be started.
     """
     refuse_taken(settings)
     host, port = _address(settings.kafka)
     folder = settings.state.resolve() / "broker"
     folder.mkdir(parents=True, exist_ok=True)
+    refuse_used(folder / "data")
     java = [str(java_path()), "-Xmx512m", "-Xms128m", *_class_path(settings)]
     properties = _write_properties(folder, host=host, port=port, controller_port=_controller_port(folder))
     _format_storage(java, folder, properties=properties)
@@ -78,6 +80,25 @@ def refuse_taken(settings: Settings) -> None:
                 f"The broker can't listen on {host}:{port} ({error.strerror})",
                 mend="End what listens there, or set LOGINLAKE_KAFKA to another port",
                 port=port,
+            ) from error
+
+
+def refuse_used(data: Path) -> None:
+    """Refuses data that a running broker has: a second one would write to its metadata before Kafka notices.
+
+    Raises:
+        BrokerFailed: A broker has them.
+    """
+    try:
+        lock = (data / ".lock").open("rb")
+    except FileNotFoundError:  # no broker has ever had them
+        return
+    with lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BrokerFailed(
+                f"Another broker has the data in {data}", mend="End it, or set LOGINLAKE_STATE to another folder"
             ) from error
 
 
