@@ -96,7 +96,7 @@ def refuse_used(data: Path) -> None:
     with lock:
         try:
             fcntl.lockf(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise BrokerFailed(
                 f"Another broker has the data in {data}", mend="End it, or set LOGINLAKE_STATE to another folder"
             ) from error

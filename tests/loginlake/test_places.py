@@ -107,3 +107,17 @@ def test_a_second_broker_on_the_same_data_is_refused(loginlake: Loginlake, free_
 
     assert line.startswith(f"Another broker has the data in {tmp_path / 'broker' / 'data'}")
     assert b"child_killed" not in then_said  # the first ended when asked
+
+
+@pytest.mark.flow
+def test_a_broker_that_ends_while_it_starts_is_one_line_that_names_its_log(
+    loginlake: Loginlake, free_port: int, tmp_path: Path
+) -> None:
+    data = tmp_path / "broker" / "data"
+    data.mkdir(parents=True)
+    (data / "meta.properties").write_text("version=1\n")  # of no cluster
+
+    line = said(loginlake("broker", "--state", str(tmp_path), "--kafka", f"127.0.0.1:{free_port}"))
+
+    assert f"did not start listening on 127.0.0.1:{free_port} and ended with exit code 1" in line
+    assert str(tmp_path / "broker" / "broker.out") in line
