@@ -50,10 +50,11 @@ def checkpoint(lake: Lake, table: Table) -> None:
 
 
 @pytest.fixture(scope="module")
-def built(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+def built(spark: Any, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """A lake of two snapshots, with checkpoints at the first; copied for each test."""
     folder = tmp_path_factory.mktemp("built")
-    lake = Lake(spark, Settings(root=str(folder / "lake"), state=folder / "state", _env_file=None))
+    root = shutil.copytree(created, folder / "lake")
+    lake = Lake(spark, Settings(root=str(root), state=folder / "state", _env_file=None))
     append_batch(lake, [a_raw_login(offset, **FAILURES, username=f"u{offset}") for offset in range(8)])
     refresh(lake)
     for table in (EVENTS, PAIR_ACTIVITY, SNAPSHOTS):

@@ -3,8 +3,10 @@
     python -m tests.kills.soak --minutes 60 --seed 7
 
 A broker, a producer of 500 records a second and `loginlake up` run as they do for a user, in a folder of their own.
-After each kill what was killed is started again, and nothing else is done. The time from a kill until a snapshot covers
-all that was acknowledged before it is the recovery. Exits 1 where a record is lost, one stands twice, or verify fails.
+Two series of kills go on side by side, one of `up`, one of the broker and the producer, so that kills of one fall into
+recoveries from the other. After each kill what was killed is started again, and nothing else is done. The time from a
+kill until a snapshot covers all that was acknowledged before it is the recovery; the series goes on after it. Exits 1
+where a record is lost, one stands twice, or verify fails.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +32,7 @@ from tempfile import mkdtemp
 
 from lakehouse import kafka
 from lakehouse.errors import LakehouseError
+from lakehouse.offsets import Offsets
 from lakehouse.settings import Settings
 from loginlake.broker import Broker, embedded_broker
 from loginlake.verify import verify
@@ -56,6 +61,14 @@ class Fault:
 
     name: str
     inject: Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How long it took after a fault until a snapshot covered all that was acknowledged before it."""
+
+    fault: str
+    seconds: float
 
 
 class Stage:
@@ -114,34 +127,32 @@ class Stage:
         self.producer = self._started_producer()
         return killed_at
 
-    def await_covered(self, acked: dict[tuple[str, int], int]) -> None:
-        """Waits until a snapshot covers these offsets; should `up` have ended meanwhile it is started again."""
+    def covers(self, acked: Offsets) -> bool:
+        """True where a snapshot covers these offsets."""
+        try:
+            offsets = self._store.snapshot().offsets
+        except LakehouseError:  # none yet
+            return False
+        return all(offsets.get(at, 0) >= end for at, end in acked.items())
 
-        def is_covered() -> bool:
-            if self.everything.poll() is not None:
-                print(f"{_now()}  up had ended by itself and is started again", flush=True)
-                self._restart()
-            return self._covers(acked)
-
-        wait_until(is_covered, look_seconds=LOOK_SECONDS)
+    def covers_with_up(self, acked: Offsets) -> bool:
+        """The same; should `up` have ended by itself it is started again."""
+        if self.everything.poll() is not None:
+            print(f"{_now()}  up had ended by itself and is started again", flush=True)
+            self._restart()
+        return self.covers(acked)
 
     def settle(self) -> None:
         """Asks the producer to deliver what it has and end, then waits until a snapshot covers all that Kafka holds."""
         _end(self.producer)
-        self.await_covered({at: bounds.end for at, bounds in kafka.partition_bounds(self.settings).items()})
+        held = {at: bounds.end for at, bounds in kafka.partition_bounds(self.settings).items()}
+        wait_until(lambda: self.covers_with_up(held), look_seconds=LOOK_SECONDS)
 
     def end(self) -> None:
         """Asks all to end, the broker last."""
         with self._brokers:
             for process in (self.producer, self.everything):
                 _end(process)
-
-    def _covers(self, acked: dict[tuple[str, int], int]) -> bool:
-        try:
-            offsets = self._store.snapshot().offsets
-        except LakehouseError:  # none yet
-            return False
-        return all(offsets.get(at, 0) >= end for at, end in acked.items())
 
     def _started_broker(self) -> Broker:
         return self._brokers.enter_context(embedded_broker(self.settings))
@@ -169,9 +180,8 @@ def main() -> None:
     folder = Path(mkdtemp(prefix="loginlake-soak-"))
     print(f"seed {wanted.seed}: kills for {wanted.minutes:g} minutes, in {folder}", flush=True)
     with running_stage(folder) as stage:
-        stage.await_covered({(stage.settings.topic, 0): 1})
-        recoveries = soak(stage, random.Random(wanted.seed), seconds=wanted.minutes * 60)
-        whole = is_whole(stage, recoveries)
+        wait_until(lambda: stage.covers({(stage.settings.topic, 0): 1}), stage.everything, look_seconds=LOOK_SECONDS)
+        whole = is_whole(stage, soak(stage, seed=wanted.seed, seconds=wanted.minutes * 60))
     if not whole:
         sys.exit(f"The lake, the ledgers and what the processes said are left in {folder}")
     shutil.rmtree(folder)
@@ -187,43 +197,66 @@ def running_stage(folder: Path) -> Iterator[Stage]:
         stage.end()
 
 
-def soak(stage: Stage, chance: random.Random, *, seconds: float) -> dict[str, list[float]]:
-    """Injects faults until the time is over; gives the seconds of recovery by fault."""
-    ends_at, recoveries = time.monotonic() + seconds, defaultdict(list)
-    for fault in faults_of(stage, chance):
-        if time.monotonic() > ends_at:
-            break
-        killed_at = fault.inject()
-        acked = ends(acknowledged(*stage.ledgers))
-        stage.await_covered(acked)
-        recoveries[fault.name].append(time.monotonic() - killed_at)
-        number = sum(map(len, recoveries.values()))
-        print(f"{_now()}  {number:>4}  {fault.name:<26} {recoveries[fault.name][-1]:6.1f} s", flush=True)
+def soak(stage: Stage, *, seed: int, seconds: float) -> list[Recovery]:
+    """Injects both series of faults until the time is over; gives the recoveries in the order of their ends."""
+    ends_at, stop, recoveries = time.monotonic() + seconds, threading.Event(), list[Recovery]()
+
+    def inject_all(faults: Iterator[Fault], covers: Callable[[Offsets], bool]) -> None:
+        for fault in faults:
+            if stop.is_set() or time.monotonic() > ends_at:
+                return
+            injected_at = fault.inject()
+            acked = ends(acknowledged(*stage.ledgers))
+            wait_until(lambda acked=acked: stop.is_set() or covers(acked), look_seconds=LOOK_SECONDS)
+            recoveries.append(Recovery(fault.name, time.monotonic() - injected_at))
+            print(f"{_now()}  {len(recoveries):>4}  {fault.name:<26} {recoveries[-1].seconds:6.1f} s", flush=True)
+
+    with ThreadPoolExecutor() as threads:
+        running = (
+            threads.submit(inject_all, faults_of_up(stage, random.Random(f"{seed} up")), stage.covers_with_up),
+            threads.submit(inject_all, faults_around_it(stage, random.Random(f"{seed} around it")), stage.covers),
+        )
+        try:
+            wait(running, return_when=FIRST_EXCEPTION)
+        finally:
+            stop.set()
+    for series in running:
+        series.result()
     return recoveries
 
 
-def faults_of(stage: Stage, chance: random.Random) -> Iterator[Fault]:
-    """All faults in an order of chance, again and again."""
+def faults_of_up(stage: Stage, chance: random.Random) -> Iterator[Fault]:
+    """Those of Spark and of the API in an order of chance, again and again."""
     faults = [
         *(Fault(point.name, partial(stage.kill_at, point)) for point in POINTS),
         Fault("API", stage.kill_api),
         *[Fault("Spark at a random time", partial(stage.kill_at_random, chance))] * 2,
-        *[Fault("broker", stage.kill_broker)] * 2,
-        *[Fault(f"broker, stopped for {PAUSE_SECONDS:g} s", stage.stop_broker)] * 2,
-        *[Fault("producer", stage.kill_producer)] * 2,
     ]
     while True:
         yield from chance.sample(faults, len(faults))
 
 
-def is_whole(stage: Stage, recoveries: dict[str, list[float]]) -> bool:
+def faults_around_it(stage: Stage, chance: random.Random) -> Iterator[Fault]:
+    """Those of the broker and of the producer in an order of chance, again and again."""
+    faults = [
+        *[Fault("broker", stage.kill_broker)] * 2,
+        *[Fault("producer", stage.kill_producer)] * 2,
+        Fault(f"broker, stopped for {PAUSE_SECONDS:g} s", stage.stop_broker),
+    ]
+    while True:
+        yield from chance.sample(faults, len(faults))
+
+
+def is_whole(stage: Stage, recoveries: list[Recovery]) -> bool:
     """Lets the lake catch up, prints what came of the kills, and gives whether all is there once."""
     stage.settle()
     tallied = tally(stage.settings, acknowledged(*stage.ledgers))
     report = verify(stage.settings, Store(stage.settings))
     print(f"\n{'killed':<26} {'kills':>5} {'median s':>9} {'worst s':>8}")
-    all_seconds = [seconds for each in recoveries.values() for seconds in each]
-    for name, seconds in [*sorted(recoveries.items()), ("all", all_seconds)]:
+    seconds_of = defaultdict(list)
+    for recovery in sorted(recoveries, key=lambda recovery: recovery.fault):
+        seconds_of[recovery.fault].append(recovery.seconds)
+    for name, seconds in [*seconds_of.items(), ("all", [recovery.seconds for recovery in recoveries])]:
         print(f"{name:<26} {len(seconds):>5} {median(seconds):>9.1f} {max(seconds):>8.1f}")
     print(f"\nacked {tallied.acked:,}, lost {tallied.unread:,}, doubled {tallied.doubled:,}")
     if not tallied.is_complete:

@@ -36,9 +36,9 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
-def prepared(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prepared(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a lake with a small file for each of some batches in bronze, and three snapshots."""
-    folder = tmp_path_factory.mktemp("fragmented") / "lake"
+    folder = shutil.copytree(created, tmp_path_factory.mktemp("fragmented") / "lake")
     lake = Lake(spark, Settings(root=str(folder), state=folder.parent / "state", _env_file=None))
     for number in range(FRAGMENTS):
         append_batch(lake, [a_raw_login(number, event_at=f"2026-02-01T{number:02}:00:00Z")], number=number)

@@ -89,10 +89,11 @@ def refreshed(lake: Lake, batches: list[list[dict[str, Any]]]) -> Snapshot:
 
 
 @pytest.fixture(scope="module")
-def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """A lake that was refreshed after each of three batches."""
     folder = tmp_path_factory.mktemp("built")
-    lake = Lake(spark, Settings(root=str(folder / "lake"), state=folder / "state", _env_file=None))
+    root = shutil.copytree(created, folder / "lake")
+    lake = Lake(spark, Settings(root=str(root), state=folder / "state", _env_file=None))
     snapshot = refreshed(lake, batches(1))
     return Built(lake, snapshot, computed_rows(lake))
 

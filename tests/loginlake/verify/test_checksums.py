@@ -29,9 +29,10 @@ FLIPS = 50
 
 
 @pytest.fixture(scope="module")
-def by_spark(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def by_spark(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a lake that the jobs wrote in two refreshes, over some days; no test changes it."""
     folder = tmp_path_factory.mktemp("by-spark")
+    shutil.copytree(created, folder / "lake")
     lake = Lake(spark, settings_of(folder))
     for number in range(2):
         first = number * 40
