@@ -34,19 +34,12 @@ FEW_ROWS = {
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook, too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A lane for each of the three workers of `make test`; then each takes file after file of what needs no Spark."""
-    lanes = {item: lane_of(item) for item in items}
-    for item, lane in lanes.items():
+    """Two lanes for two workers of `make test`; the third, and they later, take file after file of what has no lane."""
+    lanes = ("flow", "spark")
+    lane_of = {item: next(filter(item.get_closest_marker, lanes), None) for item in items}
+    for item, lane in lane_of.items():
         item.add_marker(pytest.mark.xdist_group(lane or item.nodeid.partition("::")[0]))
-    items.sort(key=lambda item: lanes[item] is None)
-
-
-def lane_of(item: pytest.Item) -> str | None:
-    """The lane of a slow test: those that share one Spark with a broker, one without, and those of other processes."""
-    is_flow, is_spark = (any(item.iter_markers(name)) for name in ("flow", "spark"))
-    if "spark" in item.fixturenames:
-        return "fed spark" if is_flow or "kafka" in item.fixturenames else "spark"
-    return "processes" if is_flow or is_spark else None
+    items.sort(key=lambda item: lane_of[item] is None)
 
 
 def a_free_port() -> int:

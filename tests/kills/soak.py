@@ -3,10 +3,10 @@
     python -m tests.kills.soak --minutes 60 --seed 7
 
 A broker, a producer of 500 records a second and `loginlake up` run as they do for a user, in a folder of their own.
-Two series of kills go on side by side, one of `up`, one of the broker and the producer, so that kills of one fall into
-recoveries from the other. After each kill what was killed is started again, and nothing else is done. The time from a
-kill until a snapshot covers all that was acknowledged before it is the recovery; the series goes on after it. Exits 1
-where a record is lost, one stands twice, or verify fails.
+After each kill what was killed is started again, and nothing else is done. Two series of kills go on side by side, so
+that those of one fall into recoveries from the other. `up` has recovered when a snapshot covers all that had been
+acknowledged; the broker and the producer have when records are acknowledged again. Exits 1 where a record is lost, one
+stands twice, or verify fails.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ RATE = "500"
 # Kills at a random time fall into bronze commits and a refresh.
 SPAN_SECONDS = 15.0
 PAUSE_SECONDS = 5.0
+# Between the broker or the producer having recovered and the next kill of one of them, at most.
+CALM_SECONDS = 60.0
 LOOK_SECONDS = 0.5
 
 
@@ -65,7 +67,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Recovery:
-    """How long it took after a fault until a snapshot covered all that was acknowledged before it."""
+    """How long it took from a fault until all was well again."""
 
     fault: str
     seconds: float
@@ -127,6 +129,16 @@ class Stage:
         self.producer = self._started_producer()
         return killed_at
 
+    def until_covered(self) -> Callable[[], bool]:
+        """Whether a snapshot covers all that is acknowledged now; an `up` that ended by itself is started again."""
+        acked = ends(acknowledged(*self.ledgers))
+        return partial(self.covers_with_up, acked)
+
+    def until_acknowledged(self) -> Callable[[], bool]:
+        """Whether more is acknowledged than now."""
+        so_far = self._acknowledged_bytes()
+        return lambda: self._acknowledged_bytes() > so_far
+
     def covers(self, acked: Offsets) -> bool:
         """True where a snapshot covers these offsets."""
         try:
@@ -153,6 +165,9 @@ class Stage:
         with self._brokers:
             for process in (self.producer, self.everything):
                 _end(process)
+
+    def _acknowledged_bytes(self) -> int:
+        return sum(ledger.stat().st_size for ledger in self.ledgers if ledger.exists())
 
     def _started_broker(self) -> Broker:
         return self._brokers.enter_context(embedded_broker(self.settings))
@@ -201,26 +216,33 @@ def soak(stage: Stage, *, seed: int, seconds: float) -> list[Recovery]:
     """Injects both series of faults until the time is over; gives the recoveries in the order of their ends."""
     ends_at, stop, recoveries = time.monotonic() + seconds, threading.Event(), list[Recovery]()
 
-    def inject_all(faults: Iterator[Fault], covers: Callable[[Offsets], bool]) -> None:
-        for fault in faults:
+    def inject(fault: Fault, until_recovered: Callable[[], Callable[[], bool]]) -> None:
+        injected_at = fault.inject()
+        has_recovered = until_recovered()
+        wait_until(lambda: stop.is_set() or has_recovered(), look_seconds=LOOK_SECONDS)
+        recoveries.append(Recovery(fault.name, time.monotonic() - injected_at))
+        print(f"{_now()}  {len(recoveries):>4}  {fault.name:<26} {recoveries[-1].seconds:6.1f} s", flush=True)
+
+    def kill_up() -> None:
+        for fault in faults_of_up(stage, random.Random(f"{seed} up")):
             if stop.is_set() or time.monotonic() > ends_at:
                 return
-            injected_at = fault.inject()
-            acked = ends(acknowledged(*stage.ledgers))
-            wait_until(lambda acked=acked: stop.is_set() or covers(acked), look_seconds=LOOK_SECONDS)
-            recoveries.append(Recovery(fault.name, time.monotonic() - injected_at))
-            print(f"{_now()}  {len(recoveries):>4}  {fault.name:<26} {recoveries[-1].seconds:6.1f} s", flush=True)
+            inject(fault, stage.until_covered)
+
+    def kill_around_it() -> None:
+        chance = random.Random(f"{seed} around it")
+        for fault in faults_around_it(stage, chance):
+            if stop.wait(chance.uniform(0, CALM_SECONDS)) or time.monotonic() > ends_at:
+                return
+            inject(fault, stage.until_acknowledged)
 
     with ThreadPoolExecutor() as threads:
-        running = (
-            threads.submit(inject_all, faults_of_up(stage, random.Random(f"{seed} up")), stage.covers_with_up),
-            threads.submit(inject_all, faults_around_it(stage, random.Random(f"{seed} around it")), stage.covers),
-        )
+        both = [threads.submit(series) for series in (kill_up, kill_around_it)]
         try:
-            wait(running, return_when=FIRST_EXCEPTION)
+            wait(both, return_when=FIRST_EXCEPTION)
         finally:
             stop.set()
-    for series in running:
+    for series in both:
         series.result()
     return recoveries
 
