@@ -22,7 +22,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -224,10 +224,11 @@ def soak(stage: Stage, *, seed: int, seconds: float) -> list[Recovery]:
         print(f"{_now()}  {len(recoveries):>4}  {fault.name:<26} {recoveries[-1].seconds:6.1f} s", flush=True)
 
     def kill_up() -> None:
-        for fault in faults_of_up(stage, random.Random(f"{seed} up")):
-            if stop.is_set() or time.monotonic() > ends_at:
-                return
-            inject(fault, stage.until_covered)
+        with setting_if_failed(stop):
+            for fault in faults_of_up(stage, random.Random(f"{seed} up")):
+                if stop.is_set() or time.monotonic() > ends_at:
+                    return
+                inject(fault, stage.until_covered)
 
     def kill_around_it() -> None:
         chance = random.Random(f"{seed} around it")
@@ -236,15 +237,21 @@ def soak(stage: Stage, *, seed: int, seconds: float) -> list[Recovery]:
                 return
             inject(fault, stage.until_acknowledged)
 
-    with ThreadPoolExecutor() as threads:
-        both = [threads.submit(series) for series in (kill_up, kill_around_it)]
-        try:
-            wait(both, return_when=FIRST_EXCEPTION)
-        finally:
-            stop.set()
-    for series in both:
-        series.result()
+    with ThreadPoolExecutor(1) as threads, setting_if_failed(stop):
+        beside = threads.submit(kill_up)
+        kill_around_it()  # in this thread: a broker ends with the thread that started it
+        beside.result()
     return recoveries
+
+
+@contextmanager
+def setting_if_failed(stop: threading.Event) -> Iterator[None]:
+    """Sets the event where the block fails or is interrupted."""
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        raise
 
 
 def faults_of_up(stage: Stage, chance: random.Random) -> Iterator[Fault]:
