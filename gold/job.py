@@ -12,7 +12,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 
 from gold.losses import lost_tables
 from gold.recompute import rebuild, recompute
-from gold.restate import restate_all, restate_touched
+from gold.restate import published_figures, restate_all, restate_touched
 from gold.rules import load_rules
 from gold.span import Span, span_of
 from lakehouse.clock import Clock, utc_now
@@ -50,11 +50,12 @@ def publish_snapshot(lake: Lake, *, clock: Clock) -> Snapshot | None:
         return publish_rebuilt(lake, clock=clock)
     try:
         span = span_of(changed)
+        figures = {} if last is None else published_figures(lake, last)
         if silver_version > covered_version(last):
             rule = load_rules(lake.settings).brute_force_ip
             recompute(lake, changed, span=span, events=lake.read(EVENTS, version=silver_version), rule=rule)
         if last is not None:
-            restate_touched(lake, last, changed=changed, since=span.first_event_at, days=span.counted_on)
+            restate_touched(lake, last, figures=figures, changed=changed, span=span)
         return publish_versions(lake, last, span=span, clock=clock)
     finally:
         changed.unpersist()

@@ -6,16 +6,17 @@ as the last snapshot names them and as they are now.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial, reduce
 from operator import or_
+from typing import TypeAlias
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
-from gold.span import is_counted
+from gold.span import Span, is_counted
 from lakehouse.session import at_once
 from lakehouse.snapshots import Snapshot
 from lakehouse.spark import Lake, is_below, matching
@@ -49,34 +50,44 @@ class Restated:
         return now - LENGTHS[self.every]
 
 
+# By the name of the table.
+Figures: TypeAlias = Mapping[str, DataFrame]
+
 RESTATED = (
     Restated(PAIR_ACTIVITY, "hour"),
     *(Restated(metric.table, metric.stored) for metric in STORED_METRICS if metric.stored),
 )
 
 
-def restate_touched(
-    lake: Lake, last: Snapshot, *, changed: DataFrame, since: datetime | None, days: Sequence[date]
-) -> None:
+def published_figures(lake: Lake, last: Snapshot, *, tables: Sequence[Restated] = RESTATED) -> Figures:
+    """The figures of these tables as the snapshot names them.
+
+    Best asked for before the tables are written: Delta knows their files then, and later looks for them by Spark jobs.
+    """
+    named = {each.table.full_name: each.table for each in tables}
+    return {name: lake.read(table, version=last.versions[name]) for name, table in named.items()}
+
+
+def restate_touched(lake: Lake, last: Snapshot, *, figures: Figures, changed: DataFrame, span: Span) -> None:
     """Notes the restatements of the figures that changed rows fall into.
 
     Args:
         lake: Its tables, as the next snapshot will name them.
-        last: The snapshot whose figures they are held against.
+        last: The snapshot before.
+        figures: Those of that snapshot, which they are held against.
         changed: The change feed of silver since then.
-        since: The least event time of an accepted row in it; None where it has none.
-        days: The event days of those that are counted.
+        span: What that spans.
     """
-    now = last.now
+    now, since = last.now, span.first_event_at
     # Most refreshes touch open windows alone; those of a day are open when those of its hours are closed.
     closed = [each for each in RESTATED if now and since and window_of(since, each.every) <= each.last_closed(now)]
-    closed_days = [day for day in days if now and day <= now.date()]
+    closed_days = [day for day in span.counted_on if now and day <= now.date()]
 
     def touched_differences(restated: Restated) -> DataFrame:
         causes = causes_of(changed, restated)
         before, after = (
-            matching(figures.where(F.col("window_on").isin(closed_days)), causes, key=restated.table.key)
-            for figures in closed_figures(lake, last, restated=restated)
+            matching(closed.where(F.col("window_on").isin(closed_days)), causes, key=restated.table.key)
+            for closed in closed_figures(lake, last, restated=restated, published=figures[restated.table.full_name])
         )
         return differences(restated, before=before, after=after, causes=causes)
 
@@ -92,13 +103,14 @@ def restate_all(lake: Lake, last: Snapshot, *, events: DataFrame, lost: Sequence
         events: All of silver.
         lost: Tables that can't be read any more as that snapshot names them; nothing is said of these.
     """
+    readable = [each for each in RESTATED if last.now and each.table.full_name not in lost]
+    figures = published_figures(lake, last, tables=readable)
     came = events.where(~is_below(last.offsets)).withColumn("_change_type", F.lit("insert"))
 
     def all_differences(restated: Restated) -> DataFrame:
-        before, after = closed_figures(lake, last, restated=restated)
+        before, after = closed_figures(lake, last, restated=restated, published=figures[restated.table.full_name])
         return differences(restated, before=before, after=after, causes=causes_of(came, restated))
 
-    readable = [each for each in RESTATED if last.now and each.table.full_name not in lost]
     note(lake, last, tables=readable, differing=all_differences)
 
 
@@ -125,9 +137,10 @@ def note(lake: Lake, last: Snapshot, *, tables: Sequence[Restated], differing: C
         lake.append(RESTATEMENTS, rows)
 
 
-def closed_figures(lake: Lake, last: Snapshot, *, restated: Restated) -> tuple[DataFrame, DataFrame]:
+def closed_figures(
+    lake: Lake, last: Snapshot, *, restated: Restated, published: DataFrame
+) -> tuple[DataFrame, DataFrame]:
     """The figures of closed windows as they were published last, and as they are now."""
-    published = lake.read(restated.table, version=last.versions[restated.table.full_name])
     is_closed = F.col("window_at") <= F.lit(restated.last_closed(last.now)) if last.now else F.lit(False)
     return published.where(is_closed), lake.read(restated.table).where(is_closed)
 
