@@ -20,7 +20,7 @@ up: $(READY) $(JARS)  ## Run broker, bronze, refresh and the API until Ctrl-C
 	@$(BIN)/loginlake up
 
 test: $(READY) $(JARS)  ## Set up and run all tests
-	$(BIN)/pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 check: $(READY)  ## Format, lint, types, import rules, generated docs and locks
 	$(BIN)/ruff format --check .

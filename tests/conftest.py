@@ -34,7 +34,7 @@ FEW_ROWS = {
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook, too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two lanes for two workers of `make test`; the third, and they later, take file after file of what has no lane."""
+    """Two lanes for the two workers of `make test`; then each takes file after file of what needs no Spark."""
     lanes = ("flow", "spark")
     lane_of = {item: next(filter(item.get_closest_marker, lanes), None) for item in items}
     for item, lane in lane_of.items():

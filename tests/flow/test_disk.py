@@ -18,6 +18,8 @@ from tests.conftest import a_free_port
 from tests.mounts import fill, mounted
 from tests.producer.conftest import read
 
+pytestmark = pytest.mark.flow
+
 MEGABYTES = 64
 LEFT = 6 << 20
 RECORDS = 20_000

@@ -154,6 +154,7 @@ def test_a_taken_port_of_the_broker_is_one_line_that_names_the_mend(
     assert "set LOGINLAKE_KAFKA to another port" in ended.stderr
 
 
+@pytest.mark.flow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_broker_runs_until_a_signal_and_doctor_sees_it(
     loginlake: Loginlake, free_port: int, tmp_path: Path, number: signal.Signals

@@ -231,6 +231,7 @@ def test_doctor_works_without_any_extra(loginlake: Loginlake, free_port: int) ->
     assert states["kafka"] == states["spark jars"] == states["broker jars"] == "warn"
 
 
+@pytest.mark.flow
 def test_a_topic_whose_records_have_their_senders_time_is_a_warning(tmp_path: Path, free_port: int) -> None:
     settings = settings_with(tmp_path, kafka=f"127.0.0.1:{free_port}", topic="ours")
     theirs = settings.model_copy(update={"topic": "theirs"})

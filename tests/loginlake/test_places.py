@@ -73,6 +73,7 @@ def test_a_root_that_is_a_file_is_one_line(loginlake: Loginlake, tmp_path: Path)
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.flow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_the_broker_starts_ends_it_and_its_jvm(
     loginlake: Loginlake, free_port: int, tmp_path: Path, number: signal.Signals
@@ -90,6 +91,7 @@ def test_a_signal_while_the_broker_starts_ends_it_and_its_jvm(
         pass
 
 
+@pytest.mark.flow
 def test_a_second_broker_on_the_same_data_is_refused(loginlake: Loginlake, free_port: int, tmp_path: Path) -> None:
     state = ("--state", str(tmp_path))
     first = loginlake.start("broker", *state, "--kafka", f"127.0.0.1:{free_port}")
@@ -107,6 +109,7 @@ def test_a_second_broker_on_the_same_data_is_refused(loginlake: Loginlake, free_
     assert b"child_killed" not in then_said  # the first ended when asked
 
 
+@pytest.mark.flow
 def test_a_broker_that_ends_while_it_starts_is_one_line_that_names_its_log(
     loginlake: Loginlake, free_port: int, tmp_path: Path
 ) -> None:
