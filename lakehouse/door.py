@@ -33,7 +33,8 @@ EXTRAS = {
 
 def run(app: typer.Typer) -> None:
     """Runs the command line and exits: 0, the error's exit code, 2 for usage, 130 for Ctrl-C or SIGTERM."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a script's `&` has it ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         with faults_as_errors():
             _run(app)
