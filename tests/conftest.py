@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from lakehouse.spark import Lake
 
 
-# For a handful of rows it takes longer to write the code of a query than to interpret it, and to plan anew what is left
-# after each stage than that saves. Not so in the processes of their own that tests start: these have the settings of
-# users.
+# In the session that tests share: for a handful of rows it takes longer to write the code of a query than to interpret
+# it, and to plan anew what is left after each stage than that saves.
 FEW_ROWS = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
@@ -47,6 +46,17 @@ def a_free_port() -> int:
         return listener.getsockname()[1]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_compiler() -> Iterator[None]:
+    """Spares the jobs that tests start as processes the JVM's second compiler: in their minute it costs more than it gives.
+
+    Nothing else differs from what users run.
+    """
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m")
+        yield
+
+
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
     """A copy of `conf/` that a test may change."""
@@ -57,7 +67,9 @@ def conf(tmp_path: Path) -> Path:
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from lakehouse.session import spark_session
 
-    session = spark_session(Settings(state=tmp_path_factory.mktemp("spark"), _env_file=None), job="tests")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("SPARK_SUBMIT_OPTS")
+        session = spark_session(Settings(state=tmp_path_factory.mktemp("spark"), _env_file=None), job="tests")
     for name, value in FEW_ROWS.items():
         session.conf.set(name, value)
     yield session

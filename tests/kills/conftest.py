@@ -63,7 +63,6 @@ def stage(spark: SparkSession, kafka: str, tmp_path_factory: pytest.TempPathFact
         topic=f"killed-{uuid4().hex[:8]}",
         topic_partitions=2,
         bronze_every=1.0,
-        refresh_every=1.0,
         port=a_free_port(),
         _env_file=None,
     )

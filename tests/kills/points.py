@@ -129,7 +129,7 @@ POINTS = (
     Point("between parquet and commit", "bronze", _has_written_data),
     Point("after the commit", "bronze", _has_committed),
     Point("during a Delta checkpoint", "bronze", _is_writing_checkpoint),
-    Point("between silver and gold", "refresh", _is_ahead_of_gold),
+    Point("between silver and gold", "up", _is_ahead_of_gold),
     Point("between gold tables", "gold", _is_amid_gold),
     Point("before the snapshot row", "gold", _is_about_to_publish),
 )

@@ -1,9 +1,11 @@
-"""Kill -9 of a job at each named point under load: the next run goes on, loses nothing and doubles nothing."""
+"""Kill -9 of a job at each named point under load, and Ctrl-C: the next run goes on, loses nothing, doubles nothing.
+
+SIGTERM: see tests/compose.
+"""
 
 from __future__ import annotations
 
-import random
-import time
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +14,8 @@ from bronze.stream import ingest_once
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.gold import SNAPSHOTS
+from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
 from loginlake.verify import verify
 from serving.store import Store
@@ -19,17 +23,15 @@ from silver.job import refine
 from tests.kills.conftest import Stage
 from tests.kills.oracle import tally
 from tests.kills.points import POINTS, Point, Sight
-from tests.kills.processes import is_free, kill, kill_at
-from tests.waiting import wait_until
+from tests.kills.processes import is_free, kill_at
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.flow
 
-# Bronze commits and a refresh all fall into it.
-SPAN_SECONDS = 15.0
 # What gives a job something to do, done in a Spark that is warm.
 BEFORE: dict[str, tuple[Callable[[Lake, Settings], object], ...]] = {
     "bronze": (),
-    "refresh": (ingest_once,),
+    "up": (),
     "gold": (ingest_once, refine),
 }
 
@@ -46,24 +48,25 @@ def test_a_job_that_is_killed_there_leaves_nothing_twice_and_no_gap(stage: Stage
     assert point.is_now(sight)
     tallied = tally(stage.settings, stage.acked())
     assert tallied.is_sound, tallied
+    wait_until(lambda: is_free(stage.settings.port))  # the API that `up` started ends with it
 
 
-def test_all_in_one_process_killed_at_any_moment_leave_nothing_twice_and_no_gap(stage: Stage) -> None:
-    seed = random.SystemRandom().randrange(10**6)
-    print(f"seed {seed}")  # noqa: T201 (shown when the test fails)
+def test_after_all_kills_up_goes_on_by_itself_and_ends_at_ctrl_c_with_what_it_had_begun(stage: Stage) -> None:
     sight = Sight(stage.settings)
-
     with stage.running("up") as everything:
         wait_until(lambda: sight.committed_at(RAW_LOGS) > 0, everything)
-        time.sleep(random.Random(seed).uniform(0, SPAN_SECONDS))
-        kill(everything)
+        assert verify(stage.settings, Store(stage.settings)).ok  # also while it writes
+        wait_until(lambda: sight.committed_at(EVENTS) > 0, everything)
+        everything.send_signal(signal.SIGINT)
 
-    tallied = tally(stage.settings, stage.acked())
-    assert tallied.is_sound, tallied
-    wait_until(lambda: is_free(stage.settings.port))  # its API ends with it
+        assert everything.wait(PATIENCE_SECONDS) == 0, stage.said("up")
+    assert sight.committed_at(SNAPSHOTS) > 0
+    assert is_free(stage.settings.port)
+    assert "Exception" not in stage.said("up")
+    assert "Traceback" not in stage.said("up")
 
 
-def test_after_all_kills_every_acked_record_is_there_once_and_nobody_had_to_mend_anything(stage: Stage) -> None:
+def test_every_acked_record_is_there_once_and_nobody_had_to_mend_anything(stage: Stage) -> None:
     acked = stage.acked()
 
     ingest_once(stage.lake)

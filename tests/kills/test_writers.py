@@ -45,11 +45,12 @@ def ended(settings: Settings, verb: str) -> tuple[int, str]:
 
 
 @pytest.mark.spark
-def test_of_two_silver_processes_one_works_and_the_other_names_it_until_it_is_killed(lake: Lake) -> None:
+def test_of_two_silver_processes_one_works_and_the_other_names_it_until_its_jvm_has_ended(lake: Lake) -> None:
     settings = lake.settings
     append_batch(lake, [a_raw_login(offset) for offset in range(ROWS)])
 
     with holding(settings, "silver", lock="refresh") as first:
+        jvm = json.loads(lock_path(settings, "refresh").read_text())["jvm"]
         code, said = ended(settings, "silver")
         assert code == LockHeld.exit_code
         assert f"Process {first.pid} has held the lock of refresh since 20" in said.splitlines()[-1]
@@ -57,24 +58,13 @@ def test_of_two_silver_processes_one_works_and_the_other_names_it_until_it_is_ki
             with pytest.raises(LockHeld, match=f"Process {first.pid} "):
                 job(lake)
 
-    refine(lake)
-    assert lake.read(EVENTS).count() == ROWS
-
-
-@pytest.mark.spark
-def test_a_killed_python_leaves_the_lock_to_its_jvm_which_ends_by_itself(lake: Lake) -> None:
-    settings = lake.settings
-    append_batch(lake, [a_raw_login(offset) for offset in range(ROWS)])
-
-    with holding(settings, "silver", lock="refresh") as python:
-        jvm = json.loads(lock_path(settings, "refresh").read_text())["jvm"]
-        python.kill()
-        python.wait()
+        first.kill()  # its Python alone: the lock is its JVM's, which ends by itself
+        first.wait()
         with pytest.raises(LockHeld, match=rf"\(JVM {jvm}, on "):
             refine(lake)
-
         os.kill(jvm, signal.SIGCONT)
         wait_until(lambda: not Path(f"/proc/{jvm}").exists())
+
     refine(lake)
     assert lake.read(EVENTS).count() == ROWS
 
