@@ -48,7 +48,7 @@ def a_free_port() -> int:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_compiler() -> Iterator[None]:
-    """Spares the jobs that tests start as processes the JVM's second compiler: in their minute it costs more than it gives.
+    """Spares jobs that tests start as processes the JVM's second compiler: in their minute it costs more than it gives.
 
     Nothing else differs from what users run.
     """
@@ -101,23 +101,34 @@ def created(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture
 def lake(spark: SparkSession, created: Path, tmp_path: Path) -> Lake:
     """A lake without rows and without a broker."""
-    from lakehouse.spark import Lake
+    from tests.spark_lakes import copied
 
-    root = shutil.copytree(created, tmp_path / "lake")
-    return Lake(spark, Settings(root=str(root), state=tmp_path / "state", _env_file=None))
+    return copied(spark, created, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def refreshed(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a lake whose one row is published: a refresh takes seconds, too."""
+    from loginlake.pipeline import refresh
+    from tests.spark_lakes import FIRST_LOGIN, append_batch, copied
+
+    lake = copied(spark, created, tmp_path_factory.mktemp("refreshed"))
+    append_batch(lake, [FIRST_LOGIN])
+    refresh(lake)
+    return Path(lake.settings.root)
+
+
+@pytest.fixture
+def refreshed_lake(spark: SparkSession, refreshed: Path, tmp_path: Path) -> Lake:
+    """A lake with a snapshot of its one row, FIRST_LOGIN; the next batch is number 1."""
+    from tests.spark_lakes import copied
+
+    return copied(spark, refreshed, tmp_path)
 
 
 @pytest.fixture
 def fed_lake(spark: SparkSession, kafka: str, created: Path, tmp_path: Path) -> Lake:
     """A lake without rows that a topic of its own feeds."""
-    from lakehouse.spark import Lake
+    from tests.spark_lakes import copied
 
-    settings = Settings(
-        root=str(shutil.copytree(created, tmp_path / "lake")),
-        state=tmp_path / "state",
-        kafka=kafka,
-        topic=f"logs-{uuid4().hex[:8]}",
-        topic_partitions=2,
-        _env_file=None,
-    )
-    return Lake(spark, settings)
+    return copied(spark, created, tmp_path, kafka=kafka, topic=f"logs-{uuid4().hex[:8]}", topic_partitions=2)

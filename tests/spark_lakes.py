@@ -1,13 +1,17 @@
-"""Bronze rows written by hand, and tables read back, for tests of the jobs."""
+"""Lakes copied, bronze rows written by hand, and tables read back, for tests of the jobs."""
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 from deltalake import DeltaTable
+from pyspark.sql import SparkSession
 
+from lakehouse.settings import Settings
 from lakehouse.spark import Lake, struct_type
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.model import Table
@@ -15,6 +19,12 @@ from tests.silver.records import a_login
 
 FIRST_BATCH = datetime(2026, 2, 2, 12, tzinfo=UTC)
 POSITION = ("topic", "partition", "offset")
+
+
+def copied(spark: SparkSession, lake: Path, to: Path, **settings: Any) -> Lake:
+    """A copy of a lake in the folder `to`, with its state beside it."""
+    root = shutil.copytree(lake, to / "lake")
+    return Lake(spark, Settings(root=str(root), state=to / "state", _env_file=None, **settings))
 
 
 def a_raw_login(offset: int, partition: int = 0, **fields: Any) -> dict[str, Any]:
@@ -35,6 +45,10 @@ def a_raw(offset: int, partition: int = 0, value: bytes | None = b"{}") -> dict[
         "appended_at": appended_at,
         "timestamp_type": 1,
     }
+
+
+# Of one hour and one day, which are open until a later event comes.
+FIRST_LOGIN = a_raw_login(0, event_at="2026-02-01T12:00:00Z")
 
 
 def append_batch(lake: Lake, records: list[dict[str, Any]], *, number: int = 0) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,6 @@ from structlog.testing import capture_logs
 
 from lakehouse.errors import LakeUnreadable
 from lakehouse.faults import faults_as_errors
-from lakehouse.settings import Settings
 from lakehouse.spark import Lake
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS
@@ -22,16 +20,12 @@ from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
 from tests.damage import COMMIT_DAMAGES, FILE_DAMAGES, Damage, commits, flip_username, garble_pointer, remove_checkpoint
-from tests.spark_lakes import a_raw_login, append_batch
+from tests.spark_lakes import a_raw_login, append_batch, copied
 
 pytestmark = pytest.mark.spark
 
 FAILURES = {"outcome": "failure", "src_ip": "192.0.2.1", "event_at": "2026-02-01T10:00:00Z"}
 LATER = [a_raw_login(20, **FAILURES), a_raw_login(21, event_id="e0-9")]
-
-
-def lake_in(folder: Path, like: Lake) -> Lake:
-    return like.with_settings(root=str(folder))
 
 
 def rows(lake: Lake) -> dict[str, list[dict[str, Any]]]:
@@ -52,9 +46,7 @@ def checkpoint(lake: Lake, table: Table) -> None:
 @pytest.fixture(scope="module")
 def built(spark: Any, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """A lake of two snapshots, with checkpoints at the first; copied for each test."""
-    folder = tmp_path_factory.mktemp("built")
-    root = shutil.copytree(created, folder / "lake")
-    lake = Lake(spark, Settings(root=str(root), state=folder / "state", _env_file=None))
+    lake = copied(spark, created, tmp_path_factory.mktemp("built"))
     append_batch(lake, [a_raw_login(offset, **FAILURES, username=f"u{offset}") for offset in range(8)])
     refresh(lake)
     for table in (EVENTS, PAIR_ACTIVITY, SNAPSHOTS):
@@ -67,14 +59,13 @@ def built(spark: Any, created: Path, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def lake(built: Lake, tmp_path: Path) -> Lake:
     """The lake copied elsewhere, which all of these tests go on with there."""
-    return lake_in(Path(shutil.copytree(built.settings.root, tmp_path / "lake")), built)
+    return copied(built.spark, Path(built.settings.root), tmp_path)
 
 
 @pytest.fixture(scope="module")
 def expected(built: Lake, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
     """What silver and gold hold after the next batch, where nothing was damaged."""
-    folder = tmp_path_factory.mktemp("expected") / "lake"
-    whole = lake_in(Path(shutil.copytree(built.settings.root, folder)), built)
+    whole = copied(built.spark, Path(built.settings.root), tmp_path_factory.mktemp("expected"))
     append_batch(whole, LATER, number=2)
     refresh(whole)
     return rows(whole)

@@ -17,9 +17,8 @@ pytestmark = pytest.mark.spark
 DAYS, PER_DAY = 1_000, 5
 
 
-def test_5000_late_events_of_1000_days_land_in_their_windows(lake: Lake) -> None:
-    append_batch(lake, [a_raw_login(0)])
-    refresh(lake)
+def test_5000_late_events_of_1000_days_land_in_their_windows(refreshed_lake: Lake) -> None:
+    lake = refreshed_lake
     start = datetime(2023, 1, 1, tzinfo=UTC)
     late = [
         a_raw_login(

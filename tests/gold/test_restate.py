@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from gold.job import last_snapshot, publish
@@ -14,13 +16,12 @@ from lakehouse.spark import Lake
 from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import rebuild_silver, redrive, refresh
-from tests.spark_lakes import a_raw_login, append_batch, rows_of
+from tests.spark_lakes import FIRST_LOGIN, a_raw_login, append_batch, copied, rows_of
 
 pytestmark = pytest.mark.spark
 
 BASE = PAIR_ACTIVITY.full_name
-# At noon of 1 February, the day itself and the hour from noon are open.
-NOON = "2026-02-01T12:00:00Z"
+# Of a lake with FIRST_LOGIN, the day of that and the hour from noon are open.
 LONG_AGO = "2026-01-12T05:06:07Z"
 
 
@@ -45,7 +46,7 @@ def at(day: int, hour: int = 0, month: int = 2) -> datetime:
 
 
 def test_only_figures_of_closed_windows_are_restated(lake: Lake) -> None:
-    append_batch(lake, [a_raw_login(0, event_at=NOON), a_raw_login(1, event_at="2026-02-01T10:10:00Z", username="ada")])
+    append_batch(lake, [FIRST_LOGIN, a_raw_login(1, event_at="2026-02-01T10:10:00Z", username="ada")])
     first = refresh(lake)
     append_batch(lake, [a_raw_login(2, event_at="2026-02-01T12:00:01Z")], number=1)
     second = refresh(lake)
@@ -82,9 +83,23 @@ def test_only_figures_of_closed_windows_are_restated(lake: Lake) -> None:
     assert json.loads(hour_of_ada["new_values"])["last_at"] == "2026-02-01T10:50:00.000007Z"
 
 
-def test_mended_and_erased_events_are_told_apart(lake: Lake) -> None:
-    append_batch(lake, [a_raw_login(0, event_at=NOON), a_raw_login(1, event_at=LONG_AGO)])
-    refresh(lake.with_settings(past_days=1))
+@pytest.fixture(scope="module")
+def refused(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a lake whose second login of two was taken for implausible."""
+    lake = copied(spark, created, tmp_path_factory.mktemp("refused"), past_days=1)
+    append_batch(lake, [FIRST_LOGIN, a_raw_login(1, event_at=LONG_AGO)])
+    refresh(lake)
+    return Path(lake.settings.root)
+
+
+@pytest.fixture
+def refusing_lake(spark: SparkSession, refused: Path, tmp_path: Path) -> Lake:
+    """A copy of it, which takes such a login for plausible from now on."""
+    return copied(spark, refused, tmp_path)
+
+
+def test_mended_and_erased_events_are_told_apart(refusing_lake: Lake) -> None:
+    lake = refusing_lake
 
     redrive(lake)
     lake.spark.sql(f"DELETE FROM delta.`{lake.uri(EVENTS)}` WHERE offset = 1")
@@ -96,9 +111,8 @@ def test_mended_and_erased_events_are_told_apart(lake: Lake) -> None:
     ]
 
 
-def test_what_a_killed_refresh_left_is_replaced(lake: Lake) -> None:
-    append_batch(lake, [a_raw_login(0, event_at=NOON)])
-    refresh(lake)
+def test_what_a_killed_refresh_left_is_replaced(refreshed_lake: Lake) -> None:
+    lake = refreshed_lake
     append_batch(lake, [a_raw_login(1, event_at=LONG_AGO)], number=1)
     refresh(lake)
     published = rows_of(lake, RESTATEMENTS)
@@ -116,9 +130,8 @@ def test_what_a_killed_refresh_left_is_replaced(lake: Lake) -> None:
     assert rows_of(lake, RESTATEMENTS) == published + newer
 
 
-def test_a_rebuild_tells_what_it_changed(lake: Lake) -> None:
-    append_batch(lake, [a_raw_login(0, event_at=NOON), a_raw_login(1, event_at=LONG_AGO)])
-    refresh(lake.with_settings(past_days=1))
+def test_a_rebuild_tells_what_it_changed(refusing_lake: Lake) -> None:
+    lake = refusing_lake
     append_batch(lake, [a_raw_login(2, event_at="2026-02-01T10:00:00Z")], number=1)
 
     rebuild_silver(lake)
@@ -130,9 +143,8 @@ def test_a_rebuild_tells_what_it_changed(lake: Lake) -> None:
     assert last_snapshot(lake).versions[RESTATEMENTS.full_name] == lake.version(RESTATEMENTS)
 
 
-def test_a_lake_of_before_there_were_restatements_goes_on(lake: Lake) -> None:
-    append_batch(lake, [a_raw_login(0, event_at=NOON)])
-    snapshot = refresh(lake)
+def test_a_lake_of_before_there_were_restatements_goes_on(refreshed_lake: Lake) -> None:
+    lake, snapshot = refreshed_lake, last_snapshot(refreshed_lake)
     assert snapshot is not None
     lake.spark.sql(
         f"UPDATE delta.`{lake.uri(SNAPSHOTS)}` SET versions = "

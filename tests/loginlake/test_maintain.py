@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from pyspark.sql import SparkSession
 from lakehouse.errors import LockHeld
 from lakehouse.locks import reader_lock
 from lakehouse.maintenance import FRAGMENTS
-from lakehouse.settings import Settings
 from lakehouse.snapshots import PROMISED_FROM
 from lakehouse.spark import Lake
 from lakehouse.tables import SNAPSHOT_TABLES
@@ -27,7 +25,7 @@ from loginlake.maintain import KEPT_FROM, maintain, planned, published
 from loginlake.pipeline import refresh
 from loginlake.verify import verify
 from serving.store import Store
-from tests.spark_lakes import a_raw_login, append_batch, rows_of
+from tests.spark_lakes import a_raw_login, append_batch, copied, rows_of
 
 pytestmark = pytest.mark.spark
 
@@ -38,29 +36,25 @@ DAY = timedelta(days=1)
 @pytest.fixture(scope="module")
 def prepared(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a lake with a small file for each of some batches in bronze, and three snapshots."""
-    folder = shutil.copytree(created, tmp_path_factory.mktemp("fragmented") / "lake")
-    lake = Lake(spark, Settings(root=str(folder), state=folder.parent / "state", _env_file=None))
+    lake = copied(spark, created, tmp_path_factory.mktemp("fragmented"))
     for number in range(FRAGMENTS):
         append_batch(lake, [a_raw_login(number, event_at=f"2026-02-01T{number:02}:00:00Z")], number=number)
         if number < 2:
             refresh(lake, clock=lambda at=REFRESHED_AT + number * DAY: at)
     refresh(lake, clock=lambda: REFRESHED_AT + 2 * DAY)
-    return folder
+    return Path(lake.settings.root)
 
 
 @pytest.fixture
 def fragmented_lake(spark: SparkSession, prepared: Path, tmp_path: Path) -> Lake:
     """A copy of that lake."""
-    root = shutil.copytree(prepared, tmp_path / "lake")
-    return Lake(spark, Settings(root=str(root), state=tmp_path / "state", _env_file=None))
+    return copied(spark, prepared, tmp_path)
 
 
 @pytest.fixture(scope="module")
 def maintained_lake(spark: SparkSession, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Another copy after an upkeep a day later that keeps nothing of the past; no test writes to it."""
-    folder = tmp_path_factory.mktemp("maintained")
-    root = shutil.copytree(prepared, folder / "lake")
-    return maintained(Lake(spark, Settings(root=str(root), state=folder / "state", _env_file=None)), after=DAY)
+    return maintained(copied(spark, prepared, tmp_path_factory.mktemp("maintained")), after=DAY)
 
 
 def holding(lake: Lake, *, promise_days: int, grace_days: int) -> Lake:
@@ -113,9 +107,8 @@ def test_what_a_promised_snapshot_needs_stays(fragmented_lake: Lake) -> None:
     assert {number: store_rows(lake, number) for number in answers} == answers
 
 
-def test_what_a_promised_snapshot_needs_stays_also_just_after_it_was_superseded(lake: Lake) -> None:
-    append_batch(lake, [a_raw_login(0)])
-    refresh(lake)
+def test_what_a_promised_snapshot_needs_stays_also_just_after_it_was_superseded(refreshed_lake: Lake) -> None:
+    lake = refreshed_lake
     before = store_rows(lake, 1)
     append_batch(lake, [a_raw_login(1)], number=1)
     refresh(lake)

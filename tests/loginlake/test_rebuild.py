@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +12,6 @@ from pyspark.sql import SparkSession
 from lakehouse.errors import LockHeld
 from lakehouse.locks import writer_lock
 from lakehouse.progress import extent_of, progress_from_json
-from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.spark import Lake
 from lakehouse.tables import SNAPSHOT_TABLES
@@ -21,7 +19,7 @@ from lakehouse.tables.gold import PAIR_ACTIVITY, RESTATEMENTS
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import rebuild_gold, rebuild_silver, refresh
 from silver.rebuild import rewrite_events
-from tests.spark_lakes import a_raw, a_raw_login, append_batch, rows_of
+from tests.spark_lakes import a_raw, a_raw_login, append_batch, copied, rows_of
 
 pytestmark = pytest.mark.spark
 
@@ -43,10 +41,10 @@ def a_failure(offset: int) -> dict[str, Any]:
 
 
 def batches(seed: int) -> list[list[dict[str, Any]]]:
-    """Three batches of two partitions: a burst, broken rows, and copies with other bodies in other batches."""
+    """Four batches of two partitions: a burst, broken rows, and copies with other bodies in other batches."""
     chance = random.Random(seed)
     batches = []
-    for number in range(3):
+    for number in range(4):
         batch = [
             a_raw_login(
                 100 * number + row,
@@ -90,19 +88,16 @@ def refreshed(lake: Lake, batches: list[list[dict[str, Any]]]) -> Snapshot:
 
 @pytest.fixture(scope="module")
 def built(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """A lake that was refreshed after each of three batches."""
-    folder = tmp_path_factory.mktemp("built")
-    root = shutil.copytree(created, folder / "lake")
-    lake = Lake(spark, Settings(root=str(root), state=folder / "state", _env_file=None))
-    snapshot = refreshed(lake, batches(1))
+    """A lake that was refreshed after each of the first three batches."""
+    lake = copied(spark, created, tmp_path_factory.mktemp("built"))
+    snapshot = refreshed(lake, batches(1)[:3])
     return Built(lake, snapshot, computed_rows(lake))
 
 
 @pytest.fixture
 def built_lake(built: Built, tmp_path: Path) -> Lake:
     """A copy of it."""
-    root = shutil.copytree(built.lake.settings.root, tmp_path / "lake")
-    return Lake(built.lake.spark, Settings(root=str(root), state=tmp_path / "state", _env_file=None))
+    return copied(built.lake.spark, Path(built.lake.settings.root), tmp_path)
 
 
 def test_rebuilding_silver_gives_what_the_refreshes_gave_in_one_commit_per_table(
@@ -124,10 +119,9 @@ def test_rebuilding_silver_gives_what_the_refreshes_gave_in_one_commit_per_table
     assert refresh(lake) is None
 
 
-def test_a_refresh_goes_on_where_a_killed_rebuild_had_only_written_silver(lake: Lake) -> None:
-    first, second, third = batches(3)
-    refreshed(lake, [first, second])
-    append_batch(lake, third, number=2)
+def test_a_refresh_goes_on_where_a_killed_rebuild_had_only_written_silver(built_lake: Lake) -> None:
+    lake = built_lake
+    append_batch(lake, batches(1)[3], number=3)
     rewrite_events(lake)
 
     assert refresh(lake) is not None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import SparkSession
 
+from gold.job import last_snapshot
 from lakehouse.errors import LockHeld
 from lakehouse.locks import writer_lock
 from lakehouse.progress import read_progress
@@ -16,7 +19,7 @@ from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import rebuild_silver, redrive, refresh
 from silver.job import refine
 from silver.redrive import Redriven, preview, redrive_events
-from tests.spark_lakes import a_raw, a_raw_login, append_batch, rows_of
+from tests.spark_lakes import a_raw, a_raw_login, append_batch, copied, rows_of
 
 pytestmark = pytest.mark.spark
 
@@ -132,16 +135,24 @@ def test_silver_still_knows_how_far_it_has_read(lake: Lake) -> None:
     assert verdicts(lake)[0, 2] == ("duplicate", None)
 
 
-def test_gold_follows_and_only_touched_days_are_written_again(lake: Lake) -> None:
-    append_batch(
-        lake,
-        [
-            *(an_old_login(offset, outcome="failure", src_ip="192.0.2.1") for offset in range(7)),
-            a_raw_login(7, src_ip="198.51.100.1"),
-        ],
-    )
-    strictly = strict(lake)
-    before = refresh(strictly)
+@pytest.fixture(scope="module")
+def prepared(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a lake with a snapshot that counts one login; seven old failures are broken."""
+    lake = copied(spark, created, tmp_path_factory.mktemp("broken"))
+    failures = [an_old_login(offset, outcome="failure", src_ip="192.0.2.1") for offset in range(7)]
+    append_batch(lake, [*failures, a_raw_login(7, src_ip="198.51.100.1")])
+    refresh(strict(lake))
+    return Path(lake.settings.root)
+
+
+@pytest.fixture
+def broken_lake(spark: SparkSession, prepared: Path, tmp_path: Path) -> Lake:
+    """A copy of it."""
+    return copied(spark, prepared, tmp_path)
+
+
+def test_gold_follows_and_only_touched_days_are_written_again(broken_lake: Lake) -> None:
+    lake, before = broken_lake, last_snapshot(broken_lake)
     kept = {row.file for row in lake.read(PAIR_ACTIVITY).selectExpr("_metadata.file_path as file").collect()}
 
     found, snapshot = redrive(lake)
@@ -174,14 +185,11 @@ def test_gold_forgets_what_an_accepted_row_counted_that_is_a_copy_now(lake: Lake
     assert [row["username"] for row in rows_of(lake, PAIR_ACTIVITY)] == ["first"]
 
 
-def test_a_refresh_goes_on_where_a_killed_redrive_had_only_written_silver(lake: Lake) -> None:
-    append_batch(lake, [an_old_login(0), a_raw_login(1)])
-    strictly = strict(lake)
-    refresh(strictly)
-    redrive_events(lake)
+def test_a_refresh_goes_on_where_a_killed_redrive_had_only_written_silver(broken_lake: Lake) -> None:
+    redrive_events(broken_lake)
 
-    assert refresh(lake) is not None
-    assert sum(row["attempts"] for row in rows_of(lake, PAIR_ACTIVITY)) == 2
+    assert refresh(broken_lake) is not None
+    assert sum(row["attempts"] for row in rows_of(broken_lake, PAIR_ACTIVITY)) == 8
 
 
 def test_a_redrive_beside_a_refresh_is_refused(lake: Lake) -> None:
