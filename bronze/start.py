@@ -7,7 +7,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 
 from lakehouse import kafka
 from lakehouse.errors import TopicChanged
-from lakehouse.extent import Extent, Told, noted_extent
+from lakehouse.extent import Extent, read_noted_extent
 from lakehouse.kafka import Bounds
 from lakehouse.offsets import Partition
 from lakehouse.settings import Settings
@@ -19,9 +19,7 @@ log = structlog.get_logger()
 
 def read_extent(lake: Lake) -> Extent:
     """How far bronze has read: from its newest commit with rows where that says so, else from all its rows."""
-    commits = (lake.commit_info(RAW_LOGS, version) or {} for version in range(lake.version(RAW_LOGS), -1, -1))
-    told = (Told(commit.get("operation"), commit.get("userMetadata")) for commit in commits)
-    return noted_extent(told) or extent_of_rows(lake)
+    return read_noted_extent(lake) or extent_of_rows(lake)
 
 
 def extent_of_rows(lake: Lake) -> Extent:

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 
 from gold.losses import lost_tables
 from gold.recompute import rebuild, recompute
-from gold.restate import published_figures, restate_all, restate_touched
+from gold.restate import published_figures, restate_all, restate_touched, touched_tables
 from gold.rules import load_rules
 from gold.span import Span, span_of
 from lakehouse.clock import Clock, utc_now
@@ -50,7 +50,7 @@ def publish_snapshot(lake: Lake, *, clock: Clock) -> Snapshot | None:
         return publish_rebuilt(lake, clock=clock)
     try:
         span = span_of(changed)
-        figures = {} if last is None else published_figures(lake, last)
+        figures = {} if last is None else published_figures(lake, last, tables=touched_tables(last, span))
         if silver_version > covered_version(last):
             rule = load_rules(lake.settings).brute_force_ip
             recompute(lake, changed, span=span, events=lake.read(EVENTS, version=silver_version), rule=rule)

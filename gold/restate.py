@@ -59,7 +59,16 @@ RESTATED = (
 )
 
 
-def published_figures(lake: Lake, last: Snapshot, *, tables: Sequence[Restated] = RESTATED) -> Figures:
+def touched_tables(last: Snapshot, span: Span) -> list[Restated]:
+    """Those with a closed window that changed rows of that span may fall into.
+
+    Most refreshes touch open windows alone; those of a day are open when those of its hours are closed.
+    """
+    now, since = last.now, span.first_event_at
+    return [each for each in RESTATED if now and since and window_of(since, each.every) <= each.last_closed(now)]
+
+
+def published_figures(lake: Lake, last: Snapshot, *, tables: Sequence[Restated]) -> Figures:
     """The figures of these tables as the snapshot names them.
 
     Best asked for before the tables are written: Delta knows their files then, and later looks for them by Spark jobs.
@@ -74,14 +83,11 @@ def restate_touched(lake: Lake, last: Snapshot, *, figures: Figures, changed: Da
     Args:
         lake: Its tables, as the next snapshot will name them.
         last: The snapshot before.
-        figures: Those of that snapshot, which they are held against.
+        figures: Those of that snapshot, which they are held against, of the tables that may differ.
         changed: The change feed of silver since then.
         span: What that spans.
     """
-    now, since = last.now, span.first_event_at
-    # Most refreshes touch open windows alone; those of a day are open when those of its hours are closed.
-    closed = [each for each in RESTATED if now and since and window_of(since, each.every) <= each.last_closed(now)]
-    closed_days = [day for day in span.counted_on if now and day <= now.date()]
+    closed_days = [day for day in span.counted_on if last.now and day <= last.now.date()]
 
     def touched_differences(restated: Restated) -> DataFrame:
         causes = causes_of(changed, restated)
@@ -91,7 +97,8 @@ def restate_touched(lake: Lake, last: Snapshot, *, figures: Figures, changed: Da
         )
         return differences(restated, before=before, after=after, causes=causes)
 
-    note(lake, last, tables=closed, differing=touched_differences)
+    touched = [restated for restated in RESTATED if restated.table.full_name in figures]
+    note(lake, last, tables=touched, differing=touched_differences)
 
 
 def restate_all(lake: Lake, last: Snapshot, *, events: DataFrame, lost: Sequence[str]) -> None:

@@ -6,12 +6,16 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from lakehouse.offsets import NestedOffsets, Offsets, flat_offsets, nested_offsets
 from lakehouse.snapshots import Instant
+from lakehouse.tables.bronze import RAW_LOGS
+
+if TYPE_CHECKING:
+    from lakehouse.spark import Lake
 
 # Operations of Delta that neither bring rows nor take any away.
 ROWLESS = ("CREATE TABLE", "SET TBLPROPERTIES", "OPTIMIZE")
@@ -65,6 +69,12 @@ def noted_extent(newest_first: Iterable[Told]) -> Extent | None:
         if commit.operation not in ROWLESS:
             return None
     return Extent({}, None)
+
+
+def read_noted_extent(lake: Lake) -> Extent | None:
+    """The extent that bronze notes, None where it notes none; no Spark job is needed for it."""
+    commits = (lake.commit_info(RAW_LOGS, version) or {} for version in range(lake.version(RAW_LOGS), -1, -1))
+    return noted_extent(Told(commit.get("operation"), commit.get("userMetadata")) for commit in commits)
 
 
 def _extent_from_json(text: str | None) -> Extent | None:

@@ -10,6 +10,7 @@ import structlog
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
+from lakehouse.extent import read_noted_extent
 from lakehouse.locks import writer_lock
 from lakehouse.offsets import furthest
 from lakehouse.progress import Progress, extent_of, read_progress
@@ -48,6 +49,8 @@ def append_events(lake: Lake) -> int:
     lake.ensure(RAW_LOGS)
     lake.ensure(EVENTS)
     before = read_progress(lake)
+    if not may_have_unread(lake, before):
+        return 0
     decoded = decoded_events(unread_records(lake, before), DecodeRules.from_settings(lake.settings)).persist()
     try:
         extent = extent_of(decoded)
@@ -61,6 +64,12 @@ def append_events(lake: Lake) -> int:
         decoded.unpersist()
     log.info("batch_written", table=EVENTS.full_name, rows=extent.rows)
     return extent.rows
+
+
+def may_have_unread(lake: Lake, read: Progress) -> bool:
+    """False where bronze notes that it has come no further; where it notes nothing, only its rows can tell."""
+    noted = read_noted_extent(lake)
+    return noted is None or any(offset > read.offsets.get(at, 0) for at, offset in noted.offsets.items())
 
 
 def unread_records(lake: Lake, read: Progress) -> DataFrame:

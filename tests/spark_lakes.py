@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import polars as pl
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
+from lakehouse.extent import Extent, read_noted_extent
+from lakehouse.offsets import furthest
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake, struct_type
 from lakehouse.tables.bronze import RAW_LOGS
@@ -56,7 +59,10 @@ def append_batch(lake: Lake, records: list[dict[str, Any]], *, number: int = 0) 
     ingested_at = FIRST_BATCH + timedelta(minutes=number)
     rows = [row | {"ingested_at": ingested_at, "ingested_on": ingested_at.date()} for row in records]
     lake.ensure(RAW_LOGS)
-    lake.append(RAW_LOGS, lake.spark.createDataFrame(rows, struct_type(RAW_LOGS)))
+    before = read_noted_extent(lake) or Extent({}, None)
+    read = {(row["topic"], row["partition"]): row["offset"] + 1 for row in sorted(rows, key=itemgetter("offset"))}
+    extent = Extent(furthest(before.offsets, read), ingested_at)
+    lake.append(RAW_LOGS, lake.spark.createDataFrame(rows, struct_type(RAW_LOGS)), user_metadata=extent.to_json())
 
 
 def rows_of(lake: Lake, table: Table) -> list[dict[str, Any]]:

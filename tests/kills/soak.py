@@ -285,7 +285,7 @@ def is_whole(stage: Stage, recoveries: list[Recovery]) -> bool:
     seconds_of = defaultdict(list)
     for recovery in sorted(recoveries, key=lambda recovery: recovery.fault):
         seconds_of[recovery.fault].append(recovery.seconds)
-    for name, seconds in [*seconds_of.items(), ("all", [recovery.seconds for recovery in recoveries])]:
+    for name, seconds in seconds_of.items():
         print(f"{name:<26} {len(seconds):>5} {median(seconds):>9.1f} {max(seconds):>8.1f}")
     print(f"\nacked {tallied.acked:,}, lost {tallied.unread:,}, doubled {tallied.doubled:,}")
     if not tallied.is_complete:

@@ -56,6 +56,16 @@ def test_all_rows_of_a_run_are_one_commit_and_a_run_without_news_is_none(lake: L
     assert lake.version(EVENTS) == created + 1
 
 
+def test_a_run_without_news_starts_no_spark_job(lake: Lake) -> None:
+    append_batch(lake, [a_raw_login(0), a_raw_login(0, partition=1)])
+    refine(lake)
+    scheduler = lake.spark.sparkContext._jsc.sc().dagScheduler()
+    before = scheduler.numTotalJobs()
+
+    assert refine(lake) == 0
+    assert scheduler.numTotalJobs() == before
+
+
 def test_a_commit_says_how_far_it_has_read_and_so_do_its_rows(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0), a_raw_login(4, partition=1)])
     refine(lake)
