@@ -67,7 +67,10 @@ def append_events(lake: Lake) -> int:
 
 
 def may_have_unread(lake: Lake, read: Progress) -> bool:
-    """False where bronze notes that it has come no further; where it notes nothing, only its rows can tell."""
+    """False where bronze notes that it has come no further.
+
+    Where it notes nothing, or an end in Kafka beyond its last row, only the rows can tell.
+    """
     noted = read_noted_extent(lake)
     return noted is None or any(offset > read.offsets.get(at, 0) for at, offset in noted.offsets.items())
 

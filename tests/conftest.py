@@ -50,7 +50,7 @@ def a_free_port() -> int:
 def one_compiler() -> Iterator[None]:
     """Spares jobs that tests start as processes the JVM's second compiler: in their minute it costs more than it gives.
 
-    Nothing else differs from what users run.
+    The code cache is as large as with both.
     """
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m")

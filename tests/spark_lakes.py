@@ -12,7 +12,8 @@ import polars as pl
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from lakehouse.extent import Extent, read_noted_extent
+from bronze.start import read_extent
+from lakehouse.extent import Extent
 from lakehouse.offsets import furthest
 from lakehouse.settings import Settings
 from lakehouse.spark import Lake, struct_type
@@ -24,9 +25,9 @@ FIRST_BATCH = datetime(2026, 2, 2, 12, tzinfo=UTC)
 POSITION = ("topic", "partition", "offset")
 
 
-def copied(spark: SparkSession, lake: Path, to: Path, **settings: Any) -> Lake:
-    """A copy of a lake in the folder `to`, with its state beside it."""
-    root = shutil.copytree(lake, to / "lake")
+def copied(spark: SparkSession, root: Path, to: Path, **settings: Any) -> Lake:
+    """A copy of the lake at `root` in the folder `to`, with its state beside it."""
+    root = shutil.copytree(root, to / "lake")
     return Lake(spark, Settings(root=str(root), state=to / "state", _env_file=None, **settings))
 
 
@@ -59,9 +60,8 @@ def append_batch(lake: Lake, records: list[dict[str, Any]], *, number: int = 0) 
     ingested_at = FIRST_BATCH + timedelta(minutes=number)
     rows = [row | {"ingested_at": ingested_at, "ingested_on": ingested_at.date()} for row in records]
     lake.ensure(RAW_LOGS)
-    before = read_noted_extent(lake) or Extent({}, None)
     read = {(row["topic"], row["partition"]): row["offset"] + 1 for row in sorted(rows, key=itemgetter("offset"))}
-    extent = Extent(furthest(before.offsets, read), ingested_at)
+    extent = Extent(furthest(read_extent(lake).offsets, read), ingested_at)
     lake.append(RAW_LOGS, lake.spark.createDataFrame(rows, struct_type(RAW_LOGS)), user_metadata=extent.to_json())
 
 

@@ -93,13 +93,13 @@ def refused(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture
-def refusing_lake(spark: SparkSession, refused: Path, tmp_path: Path) -> Lake:
+def refused_lake(spark: SparkSession, refused: Path, tmp_path: Path) -> Lake:
     """A copy of it, which takes such a login for plausible from now on."""
     return copied(spark, refused, tmp_path)
 
 
-def test_mended_and_erased_events_are_told_apart(refusing_lake: Lake) -> None:
-    lake = refusing_lake
+def test_mended_and_erased_events_are_told_apart(refused_lake: Lake) -> None:
+    lake = refused_lake
 
     redrive(lake)
     lake.spark.sql(f"DELETE FROM delta.`{lake.uri(EVENTS)}` WHERE offset = 1")
@@ -130,8 +130,8 @@ def test_what_a_killed_refresh_left_is_replaced(refreshed_lake: Lake) -> None:
     assert rows_of(lake, RESTATEMENTS) == published + newer
 
 
-def test_a_rebuild_tells_what_it_changed(refusing_lake: Lake) -> None:
-    lake = refusing_lake
+def test_a_rebuild_tells_what_it_changed(refused_lake: Lake) -> None:
+    lake = refused_lake
     append_batch(lake, [a_raw_login(2, event_at="2026-02-01T10:00:00Z")], number=1)
 
     rebuild_silver(lake)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 import pytest
 
 from bronze.stream import ingest_once
-from lakehouse.settings import Settings
 from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
@@ -29,7 +28,7 @@ from tests.waiting import PATIENCE_SECONDS, wait_until
 pytestmark = pytest.mark.flow
 
 # What gives a job something to do, done in a Spark that is warm.
-BEFORE: dict[str, tuple[Callable[[Lake, Settings], object], ...]] = {
+BEFORE: dict[str, tuple[Callable[[Lake], object], ...]] = {
     "bronze": (),
     "up": (),
     "gold": (ingest_once, refine),
@@ -61,6 +60,8 @@ def test_after_all_kills_up_goes_on_by_itself_and_ends_at_ctrl_c_with_what_it_ha
 
         assert everything.wait(PATIENCE_SECONDS) == 0, stage.said("up")
     assert sight.committed_at(SNAPSHOTS) > 0
+    tallied = tally(stage.settings, stage.acked())
+    assert tallied.is_sound, tallied
     assert is_free(stage.settings.port)
     assert "Exception" not in stage.said("up")
     assert "Traceback" not in stage.said("up")

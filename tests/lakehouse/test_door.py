@@ -94,6 +94,18 @@ def test_a_signal_ends_a_command_with_130_and_no_traceback(number: signal.Signal
     assert (process.returncode, errors) == (130, "")
 
 
+def test_sigint_ends_a_command_also_where_a_script_started_it_with_that_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = started("wait")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+
+    assert (process.returncode, errors) == (130, "")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_asks_and_the_second_ends_at_once(number: signal.Signals) -> None:
     process = started("until-asked")

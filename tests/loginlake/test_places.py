@@ -78,9 +78,7 @@ def test_a_root_that_is_a_file_is_one_line(loginlake: Loginlake, tmp_path: Path)
 def test_a_signal_while_the_broker_starts_ends_it_and_its_jvm(
     loginlake: Loginlake, free_port: int, tmp_path: Path, number: signal.Signals
 ) -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as the `&` of a script starts it
     broker = loginlake.start("broker", "--kafka", f"127.0.0.1:{free_port}", "--state", str(tmp_path))
-    signal.signal(signal.SIGINT, before)
     deadline = time.monotonic() + 60
     while not (tmp_path / "broker" / "broker.out").exists():  # its JVM has been started, and does not listen yet
         assert time.monotonic() < deadline

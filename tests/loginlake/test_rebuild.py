@@ -77,7 +77,7 @@ def computed_rows(lake: Lake, snapshot: Snapshot | None = None) -> dict[str, lis
     }
 
 
-def refreshed(lake: Lake, batches: list[list[dict[str, Any]]]) -> Snapshot:
+def refreshed_each(lake: Lake, batches: list[list[dict[str, Any]]]) -> Snapshot:
     """The snapshot of a lake that was refreshed after each batch."""
     for number, batch in enumerate(batches):
         append_batch(lake, batch, number=number)
@@ -90,7 +90,7 @@ def refreshed(lake: Lake, batches: list[list[dict[str, Any]]]) -> Snapshot:
 def built(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """A lake that was refreshed after each of the first three batches."""
     lake = copied(spark, created, tmp_path_factory.mktemp("built"))
-    snapshot = refreshed(lake, batches(1)[:3])
+    snapshot = refreshed_each(lake, batches(1)[:3])
     return Built(lake, snapshot, computed_rows(lake))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from delta.tables import DeltaTable
+from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from lakehouse.errors import LockHeld, SchemaDiffers
 from lakehouse.locks import writer_lock
@@ -64,6 +65,17 @@ def test_a_run_without_news_starts_no_spark_job(lake: Lake) -> None:
 
     assert refine(lake) == 0
     assert scheduler.numTotalJobs() == before
+
+
+def test_rows_that_bronze_has_no_note_of_are_found_once(lake: Lake) -> None:
+    append_batch(lake, [a_raw_login(0)])
+    refine(lake)
+    lake.append(RAW_LOGS, lake.read(RAW_LOGS).withColumn("offset", F.lit(1).cast("long")))
+
+    assert refine(lake) == 1
+    version = lake.version(EVENTS)
+    assert refine(lake) == 0
+    assert lake.version(EVENTS) == version
 
 
 def test_a_commit_says_how_far_it_has_read_and_so_do_its_rows(lake: Lake) -> None:

@@ -136,7 +136,7 @@ def test_silver_still_knows_how_far_it_has_read(lake: Lake) -> None:
 
 
 @pytest.fixture(scope="module")
-def prepared(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def broken(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a lake with a snapshot that counts one login; seven old failures are broken."""
     lake = copied(spark, created, tmp_path_factory.mktemp("broken"))
     failures = [an_old_login(offset, outcome="failure", src_ip="192.0.2.1") for offset in range(7)]
@@ -146,9 +146,9 @@ def prepared(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture
-def broken_lake(spark: SparkSession, prepared: Path, tmp_path: Path) -> Lake:
+def broken_lake(spark: SparkSession, broken: Path, tmp_path: Path) -> Lake:
     """A copy of it."""
-    return copied(spark, prepared, tmp_path)
+    return copied(spark, broken, tmp_path)
 
 
 def test_gold_follows_and_only_touched_days_are_written_again(broken_lake: Lake) -> None:
