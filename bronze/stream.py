@@ -39,6 +39,10 @@ log = structlog.get_logger()
 BROKER_PATIENCE_SECONDS = 60.0
 # For the batch in work when a stream is to stop.
 STOP_SECONDS = 30.0
+# How long the broker holds back an answer when it has no more records, by default half a second. A task that has read
+# its last record has already asked for more, and the broker answers its next question, where the partition ends, after
+# that one.
+FETCH_WAIT_MS = 10
 
 
 class Ingest:
@@ -49,13 +53,15 @@ class Ingest:
     Args:
         lake: Where bronze lies.
         extent: How far bronze has read.
+        starting: Where the stream starts in each partition of its topic.
         clock: Gives the instant of the next batch.
         topic_id: The id of the topic that bronze is read from; Spark would go on with another of the same name.
     """
 
-    def __init__(self, lake: Lake, *, extent: Extent, clock: Clock, topic_id: str) -> None:
+    def __init__(self, lake: Lake, *, extent: Extent, starting: Offsets, clock: Clock, topic_id: str) -> None:
         self.lake = lake
         self.extent = extent
+        self.starting = starting
         self.clock = clock
         self.topic_id = topic_id
         self.maintained_at = clock()
@@ -66,26 +72,27 @@ class Ingest:
     def __call__(self, records: DataFrame, batch_id: int) -> None:
         """Writes one batch, unless the stream is to stop: the next start reads it again; Spark calls this."""
         with self.in_work:
-            # The first batch after a start comes also where Kafka has nothing new; later ones have records.
-            if not self.stopping.is_set() and not (batch_id == 0 and records.isEmpty()):
-                self.write(records, batch_id)
+            planned = _planned(self.lake.settings, batch_id)
+            # The first batch after a start comes also where Kafka has nothing new.
+            if not self.stopping.is_set() and planned != self.starting:
+                self.write(records, planned)
+                log.info("batch_written", table=RAW_LOGS.full_name, batch=batch_id)
 
-    def write(self, records: DataFrame, batch_id: int) -> None:
-        """Appends the records to bronze, and compacts bronze when it is time."""
+    def write(self, records: DataFrame, planned: Offsets) -> None:
+        """Appends the records, up to the planned offsets, to bronze, and compacts bronze when it is time."""
         try:
             self.await_same_topic()
             ingested_at = self.checked_now()
         except LakehouseError as error:
             self.failure = error
             raise
-        self.extent = Extent({**self.extent.offsets, **_planned(self.lake.settings, batch_id)}, ingested_at)
+        self.extent = Extent({**self.extent.offsets, **planned}, ingested_at)
         rows = records.withColumnsRenamed({"timestamp": "appended_at", "timestampType": "timestamp_type"})
         self.lake.append(
             RAW_LOGS,
             rows.withColumn("ingested_at", F.lit(ingested_at)).withColumn("ingested_on", F.lit(ingested_at.date())),
             user_metadata=self.extent.to_json(),
         )
-        log.info("batch_written", table=RAW_LOGS.full_name, batch=batch_id)
         self.maintain(ingested_at)
 
     def stop(self, query: StreamingQuery) -> None:
@@ -162,7 +169,7 @@ def running_stream(lake: Lake, *, once: bool, clock: Clock = utc_now) -> Iterato
         topic_id = hold_topic_id(lake)
         extent = read_extent(lake)
         starting = starting_offsets(lake.settings, extent)
-        ingest = Ingest(lake, extent=extent, clock=clock, topic_id=topic_id)
+        ingest = Ingest(lake, extent=extent, starting=starting, clock=clock, topic_id=topic_id)
         ingest.checked_now()
         query = _start(lake, starting, ingest=ingest, once=once)
         try:
@@ -202,6 +209,7 @@ def _start(lake: Lake, starting: Offsets, *, ingest: Ingest, once: bool) -> Stre
         .option("startingOffsets", offsets_to_json(starting))
         .option("failOnDataLoss", "true")
         .option("kafka.isolation.level", "read_committed")
+        .option("kafka.fetch.max.wait.ms", FETCH_WAIT_MS)
         .option("includeHeaders", "true")
         .option("maxOffsetsPerTrigger", lake.settings.bronze_batch)
         .load()
