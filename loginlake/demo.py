@@ -20,6 +20,7 @@ from rich.console import Console
 
 from lakehouse.door import stop_on_signals
 from lakehouse.errors import ProcessFailed, UsageError, VerifyFailed
+from lakehouse.kafka import ensure_topic
 from lakehouse.locks import refuse_in_use
 from lakehouse.logs import configure_logs
 from lakehouse.settings import Settings
@@ -106,7 +107,10 @@ def running_parts(settings: Settings, console: Console) -> Iterator[tuple[Lake, 
     from lakehouse.spark import Lake
 
     refuse_open_door(settings)
-    listening_socket(settings).close()  # a taken port is said now, not when all else runs
+    # A taken port, or no broker where one is named: said now, not when all else runs.
+    listening_socket(settings).close()
+    if settings.kafka_is_given:
+        ensure_topic(settings)
     log_folder(settings).mkdir(parents=True, exist_ok=True)
     with ExitStack() as parts:
         configure_logs(parts.enter_context((log_folder(settings) / "loginlake.log").open("a")))
