@@ -39,10 +39,14 @@ log = structlog.get_logger()
 BROKER_PATIENCE_SECONDS = 60.0
 # For the batch in work when a stream is to stop.
 STOP_SECONDS = 30.0
-# How long the broker holds back an answer when it has no more records, by default half a second. A task that has read
-# its last record has already asked for more, and the broker answers its next question, where the partition ends, after
-# that one.
-FETCH_WAIT_MS = 10
+# Spark's Kafka consumer as it is by default waits for what is not there, and asks too often.
+CONSUMING = {
+    # A task that has read its last record has already asked for more, and its next question, where the partition ends,
+    # is answered after that: for half a second the broker would hold back its answer that there is no more.
+    "kafka.fetch.max.wait.ms": "10",
+    # After each poll Spark asks for the partition's bounds: for every 500 records.
+    "kafka.max.poll.records": "5000",
+}
 
 
 class Ingest:
@@ -204,12 +208,11 @@ def _start(lake: Lake, starting: Offsets, *, ingest: Ingest, once: bool) -> Stre
     shutil.rmtree(checkpoint, ignore_errors=True)
     records = (
         lake.spark.readStream.format("kafka")
-        .options(**kafka.spark_options(lake.settings))
+        .options(**(CONSUMING | kafka.spark_options(lake.settings)))
         .option("subscribe", lake.settings.topic)
         .option("startingOffsets", offsets_to_json(starting))
         .option("failOnDataLoss", "true")
         .option("kafka.isolation.level", "read_committed")
-        .option("kafka.fetch.max.wait.ms", FETCH_WAIT_MS)
         .option("includeHeaders", "true")
         .option("maxOffsetsPerTrigger", lake.settings.bronze_batch)
         .load()
