@@ -109,9 +109,9 @@ def running_parts(settings: Settings, console: Console) -> Iterator[tuple[Lake, 
     refuse_open_door(settings)
     # A taken port, or no broker where one is named: said now, not when all else runs.
     listening_socket(settings).close()
+    log_folder(settings).mkdir(parents=True, exist_ok=True)
     if settings.kafka_is_given:
         ensure_topic(settings)
-    log_folder(settings).mkdir(parents=True, exist_ok=True)
     with ExitStack() as parts:
         configure_logs(parts.enter_context((log_folder(settings) / "loginlake.log").open("a")))
         if not settings.kafka_is_given:
