@@ -2,9 +2,9 @@
 
     python benchmarks/lake.py --events 1000000
 
-Bronze catches up with a topic: the peer is Spark's own Kafka source, with its defaults, into the noop sink. Silver reads
-all of bronze: the peer is Spark's from_json, dropDuplicates and a Delta write. Refresh takes 5,000 new events on top of
-that, and the same 5,000 on top of a tenth of it: its cost must follow the change, not the lake.
+Bronze catches up with a topic: the peer is Spark's own Kafka source, with its defaults, into the noop sink. Silver
+reads all of bronze: the peer is Spark's from_json, dropDuplicates and a Delta write. Refresh takes 5,000 new events on
+top of that, and the same 5,000 on top of a tenth of it: its cost must follow the change, not the lake.
 """
 
 from __future__ import annotations
