@@ -76,14 +76,14 @@ class Ingest:
     def __call__(self, records: DataFrame, batch_id: int) -> None:
         """Writes one batch, unless the stream is to stop: the next start reads it again; Spark calls this."""
         with self.in_work:
-            planned = _planned(self.lake.settings, batch_id)
-            # The first batch after a start comes also where Kafka has nothing new.
-            if not self.stopping.is_set() and planned != self.starting:
-                self.write(records, planned)
-                log.info("batch_written", table=RAW_LOGS.full_name, batch=batch_id)
+            if not self.stopping.is_set():
+                self.write(records, batch_id)
 
-    def write(self, records: DataFrame, planned: Offsets) -> None:
-        """Appends the records, up to the planned offsets, to bronze, and compacts bronze when it is time."""
+    def write(self, records: DataFrame, batch_id: int) -> None:
+        """Appends the records to bronze, and compacts bronze when it is time."""
+        planned = _planned(self.lake.settings, batch_id)
+        if planned == self.starting:  # the first batch after a start comes also where Kafka has nothing new
+            return
         try:
             self.await_same_topic()
             ingested_at = self.checked_now()
@@ -97,6 +97,7 @@ class Ingest:
             rows.withColumn("ingested_at", F.lit(ingested_at)).withColumn("ingested_on", F.lit(ingested_at.date())),
             user_metadata=self.extent.to_json(),
         )
+        log.info("batch_written", table=RAW_LOGS.full_name, batch=batch_id)
         self.maintain(ingested_at)
 
     def stop(self, query: StreamingQuery) -> None:
