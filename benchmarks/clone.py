@@ -1,0 +1,95 @@
+"""What a newcomer waits for: the demo in a fresh clone with empty caches, the demo again, and the tests.
+
+    python benchmarks/clone.py
+
+It clones what is committed into a folder of its own and runs the README's commands there, with a home of its own, so
+that packages and jars come from the network. Beside that it adds up the proportional set sizes (Linux: PSS of
+smaps_rollup) of make and all that it started: JVMs, Python workers, the API and the broker.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from stand import print_table
+
+REPOSITORY = Path(__file__).parents[1]
+# The base of the environment that this runs in: where `python3` is a shim, it may look for its own in the home.
+PYTHON = Path(sys.executable).resolve()
+SAMPLE_SECONDS = 0.5
+KIB_PER_GIB = 1 << 20
+
+
+def main() -> None:
+    """Prints the table."""
+    with TemporaryDirectory(prefix="loginlake-bench-") as folder:
+        clone, home = Path(folder) / "loginlake", Path(folder) / "home"
+        home.mkdir()
+        subprocess.run(["git", "clone", "--quiet", REPOSITORY, clone], check=True)
+        cold, first = _make(clone, home, "demo", "ONCE=1")
+        again, second = _make(clone, home, "demo", "ONCE=1")
+        fresh, third = _make(clone, home, "demo", "ONCE=1", "FRESH=1")
+        tests, _ = _make(clone, home, "test")
+    print_table(
+        ("in a fresh clone", "measured", "goal"),
+        [
+            ("make demo ONCE=1 with empty caches, seconds", cold, "≤ 300"),
+            ("again, seconds", again, "≤ 120"),
+            ("and again on a new lake, seconds", fresh, "≤ 120"),
+            ("the memory of all its processes at most, GiB", max(first, second, third) / KIB_PER_GIB, "≤ 6"),
+            ("make test, seconds", tests, "≤ 1500"),
+        ],
+    )
+
+
+def _make(clone: Path, home: Path, *arguments: str) -> tuple[float, int]:
+    """Runs make in the clone.
+
+    Returns:
+        Its seconds, and the KiB that all its processes held together at most.
+    """
+    command = ["make", f"PYTHON={PYTHON}", *arguments]
+    # XDG's folders and Maven's lie in the home unless they are named.
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    began, largest = time.perf_counter(), 0
+    process = subprocess.Popen(command, cwd=clone, env=surroundings | {"HOME": str(home)})
+    while process.poll() is None:
+        largest = max(largest, sum(_kib(pid) for pid in family(process.pid)))
+        time.sleep(SAMPLE_SECONDS)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with exit code {process.returncode}")
+    return time.perf_counter() - began, largest
+
+
+def family(ancestor: int) -> list[int]:
+    """The process and all that descend from it."""
+    children = defaultdict(list)
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = status.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):  # it ended between the listing and the reading
+            continue
+        children[int(words[1])].append(int(status.parent.name))
+    found = [ancestor]
+    for pid in found:
+        found.extend(children[pid])
+    return found
+
+
+def _kib(pid: int) -> int:
+    """Memory of a process; pages shared by several count for each in part."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+if __name__ == "__main__":
+    main()
