@@ -17,7 +17,7 @@ from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from stand import print_table
+from stand import print_table, seconds_of
 
 REPOSITORY = Path(__file__).parents[1]
 # The base of the environment that this runs in: where `python3` is a shim, it may look for its own in the home.
@@ -32,10 +32,10 @@ def main() -> None:
         clone, home = Path(folder) / "loginlake", Path(folder) / "home"
         home.mkdir()
         subprocess.run(["git", "clone", "--quiet", REPOSITORY, clone], check=True)
-        cold, first = _make(clone, home, "demo", "ONCE=1")
-        again, second = _make(clone, home, "demo", "ONCE=1")
-        fresh, third = _make(clone, home, "demo", "ONCE=1", "FRESH=1")
-        tests, _ = _make(clone, home, "test")
+        cold, first = _demo(clone, home)
+        again, second = _demo(clone, home)
+        fresh, third = _demo(clone, home, "FRESH=1")
+        tests = seconds_of(lambda: _end(_make(clone, home, "test")))
     print_table(
         ("in a fresh clone", "measured", "goal"),
         [
@@ -48,23 +48,26 @@ def main() -> None:
     )
 
 
-def _make(clone: Path, home: Path, *arguments: str) -> tuple[float, int]:
-    """Runs make in the clone.
+def _demo(clone: Path, home: Path, *variables: str) -> tuple[float, int]:
+    """Seconds of the demo, and the KiB that all its processes held together at most."""
+    began, largest = time.perf_counter(), 0
+    demo = _make(clone, home, "demo", "ONCE=1", *variables)
+    while demo.poll() is None:
+        largest = max(largest, sum(_kib(pid) for pid in family(demo.pid)))
+        time.sleep(SAMPLE_SECONDS)
+    _end(demo)
+    return time.perf_counter() - began, largest
 
-    Returns:
-        Its seconds, and the KiB that all its processes held together at most.
-    """
-    command = ["make", f"PYTHON={PYTHON}", *arguments]
+
+def _make(clone: Path, home: Path, *arguments: str) -> subprocess.Popen[bytes]:
     # XDG's folders and Maven's lie in the home unless they are named.
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
-    began, largest = time.perf_counter(), 0
-    process = subprocess.Popen(command, cwd=clone, env=surroundings | {"HOME": str(home)})
-    while process.poll() is None:
-        largest = max(largest, sum(_kib(pid) for pid in family(process.pid)))
-        time.sleep(SAMPLE_SECONDS)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with exit code {process.returncode}")
-    return time.perf_counter() - began, largest
+    return subprocess.Popen(["make", f"PYTHON={PYTHON}", *arguments], cwd=clone, env=surroundings | {"HOME": str(home)})
+
+
+def _end(make: subprocess.Popen[bytes]) -> None:
+    if make.wait():
+        raise SystemExit(f"{make.args!r} ended with exit code {make.returncode}")
 
 
 def family(ancestor: int) -> list[int]:
