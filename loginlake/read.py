@@ -79,7 +79,7 @@ def query(  # noqa: PLR0913 - each parameter is an option of the command
     *,
     every: Annotated[str | None, typer.Option(metavar="hour|day", help="Length of a metric's windows.")] = None,
     since: Annotated[
-        str | None, typer.Option("--from", metavar="T", help="First instant of a metric: RFC 3339, or -24h, -7d.")
+        str | None, typer.Option("--from", metavar="T", help="First instant that is wanted: RFC 3339, or -24h, -7d.")
     ] = None,
     until: Annotated[str | None, typer.Option("--to", metavar="T", help="First instant no more wanted.")] = None,
     where: Annotated[
@@ -102,6 +102,10 @@ def query(  # noqa: PLR0913 - each parameter is an option of the command
 ) -> None:
     """Print rows of a metric or of a table, at the last snapshot or an earlier one.
 
+    --from and --to are about the windows of a metric, and of a table about the instant whose day its files are laid
+    out by: fired_at of detections, event_at of silver.events (rows without one are in no period), ingested_at of
+    bronze.raw_logs.
+
     Attempts per address and day, as a file: loginlake query ip_activity --every day --format csv
     """
     form = _form(form, json=json)
@@ -111,6 +115,8 @@ def query(  # noqa: PLR0913 - each parameter is an option of the command
     options = {"every": every, "from": since, "to": until, "order_by": order_by, "version": version}
     options |= {"as_of": as_of, "snapshot": snapshot}
     pairs = _given_pairs(**options) + [_condition(text, options={*options, "limit"}) for text in where or []]
+    if version is not None and name in METRICS_BY_NAME:
+        raise BadQuery(f"{name} is a metric, and has no versions", mend=f"Name its table: gold.{name}")
     rows_of = _metric_rows if name in METRICS_BY_NAME else _table_rows
     rows = rows_of(name, pairs, limit=_at_most(limit, form), store=store)
     if limit is None and form == "table" and rows.height > ROWS_SHOWN:
@@ -167,7 +173,7 @@ def _table_rows(name: str, pairs: Pairs, *, limit: int | None, store: Store) -> 
 
     table = table_named(name)
     asked = given(pairs, table_parameters(table))
-    return rows_asked(table_query(table, asked, limit=limit), store, asked=asked)
+    return rows_asked(table_query(table, asked, limit=limit, clock=utc_now()), store, asked=asked)
 
 
 def _store() -> Store:

@@ -62,6 +62,9 @@ class Period:
         return since + until
 
 
+ALWAYS = Period()
+
+
 @dataclass(frozen=True)
 class Selection:
     """Filters, order and limit over rows of any kind; no limit is None."""

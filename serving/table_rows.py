@@ -2,45 +2,66 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import polars as pl
 
 from lakehouse.errors import BadQuery, LakeUnreadable, SnapshotExpired
 from lakehouse.snapshots import Snapshot
+from lakehouse.tables.gold import DETECTIONS
 from lakehouse.tables.model import Table
-from serving.parameters import AS_OF, SNAPSHOT, VERSION, Given, Parameter
-from serving.selection import Selection, filter_parameters, order_parameter, selection
+from serving.parameters import AS_OF, FROM, SNAPSHOT, TO, VERSION, Given, Parameter
+from serving.selection import ALWAYS, Order, Period, Selection, filter_parameters, order_parameter, period, selection
 from serving.store import Store, collected, snapshot_asked
+
+# Of detections the newest are asked for; the rows of all other tables come in the order of their key.
+NEWEST_DETECTIONS_FIRST = (Order("fired_at", descending=True),)
 
 
 @dataclass(frozen=True)
 class TableQuery:
-    """Which rows of which table are wanted."""
+    """Which rows of which table are wanted; the period is about the instant that the table is laid out by."""
 
     table: Table
     selection: Selection
+    period: Period = ALWAYS
 
     @property
     def canonical(self) -> str:
         """The same text for the same question, however it was written."""
-        return repr((self.table.full_name, self.selection))
+        return repr((self.table.full_name, self.period, self.selection))
+
+    def of(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """The wanted ones among rows of the table, sorted."""
+        if self.table.instant is not None:
+            days = self.period.days(self.table.partition_by[-1])
+            rows = rows.filter(*days, *self.period.instants(self.table.instant))
+        return self.selection.of(rows, self.table.key)
 
 
 def table_parameters(table: Table) -> tuple[Parameter[Any], ...]:
     """What a question about a table may say on the command line: any of its columns is a filter."""
-    return (*filter_parameters(table.columns), order_parameter(table.columns), VERSION, AS_OF, SNAPSHOT)
+    of_period = () if table.instant is None else (FROM, TO)
+    return (*of_period, *filter_parameters(table.columns), order_parameter(table.columns), VERSION, AS_OF, SNAPSHOT)
 
 
-def table_query(table: Table, asked: Given, *, limit: int | None) -> TableQuery:
+def table_query(table: Table, asked: Given, *, limit: int | None, clock: datetime) -> TableQuery:
     """The question as checked values.
+
+    Args:
+        table: What it is about.
+        asked: Parameters among `table_parameters(table)`.
+        limit: Rows at most; None is all.
+        clock: Now, for a period relative to it.
 
     Raises:
         BadQuery: A value can't be read or is not allowed; the error names what is.
     """
-    wanted = selection(asked, table.columns, ordered=table.columns, default=())
-    return TableQuery(table, Selection(wanted.filters, wanted.order_by, limit))
+    default = NEWEST_DETECTIONS_FIRST if table is DETECTIONS else ()
+    wanted = selection(asked, table.columns, ordered=table.columns, default=default)
+    return TableQuery(table, replace(wanted, limit=limit), period(asked, clock))
 
 
 def version_asked(asked: Given) -> int | None:
@@ -65,7 +86,7 @@ def rows_at_version(query: TableQuery, store: Store, *, version: int) -> pl.Data
     """
     table = query.table
     try:
-        return collected(query.selection.of(store.rows_at_version(table, version), table.key), table)
+        return collected(query.of(store.rows_at_version(table, version)), table)
     except LakeUnreadable as error:
         if store.is_kept(table, version):
             raise
@@ -82,7 +103,7 @@ def rows_at_snapshot(query: TableQuery, store: Store, *, snapshot: Snapshot) -> 
         TableMissing: The snapshot is older than the table.
         LakeUnreadable: A file is missing or damaged.
     """
-    return collected(query.selection.of(store.rows(query.table, snapshot), query.table.key), query.table)
+    return collected(query.of(store.rows(query.table, snapshot)), query.table)
 
 
 def rows_asked(query: TableQuery, store: Store, *, asked: Given) -> pl.DataFrame:

@@ -86,6 +86,11 @@ class Table:
         """The names of the columns, in order."""
         return tuple(column.name for column in self.columns)
 
+    @property
+    def instant(self) -> str | None:
+        """The column whose UTC day the files are laid out by, such as `fired_at`; None where they are by no day."""
+        return f"{self.partition_by[-1].removesuffix('_on')}_at" if self.partition_by else None
+
     def schema_json(self) -> str:
         """Delta's schema JSON, which Spark and delta-rs both read."""
         return json.dumps({"type": "struct", "fields": [column.field_json() for column in self.columns]})

@@ -10,8 +10,9 @@ from lakehouse.errors import TableMissing
 from lakehouse.tables.gold import DETECTIONS
 from serving.dependencies import READ, Answered, Asking, Now, Reading, takes
 from serving.parameters import FROM, LIMIT, TO
-from serving.selection import Order, filter_parameters, order_parameter, period, selection
+from serving.selection import filter_parameters, order_parameter, period, selection
 from serving.store import collected, snapshot_asked
+from serving.table_rows import NEWEST_DETECTIONS_FIRST, TableQuery, rows_at_snapshot
 from serving.values import shortened
 
 router = APIRouter(prefix="/v1/detections", tags=["detections"])
@@ -20,23 +21,22 @@ FILTERED = tuple(
     column for column in DETECTIONS.columns if column.name in ("rule", "entity_type", "entity", "severity", "status")
 )
 TAKES = (FROM, TO, *filter_parameters(FILTERED), order_parameter(DETECTIONS.columns), LIMIT, *READ)
-NEWEST_FIRST = (Order("fired_at", descending=True),)
 
 
 @router.get("", summary="What was detected", openapi_extra=takes(*TAKES))
 def detections(asking: Asking, store: Reading, *, now: Now, answers: Answered) -> Response:
     """The newest first; `from` and `to` are about when a rule first fired."""
     asked = asking.of(*TAKES)
-    fired = period(asked, now)
-    wanted = selection(asked, FILTERED, ordered=DETECTIONS.columns, default=NEWEST_FIRST)
+    wanted = selection(asked, FILTERED, ordered=DETECTIONS.columns, default=NEWEST_DETECTIONS_FIRST)
+    query = TableQuery(DETECTIONS, wanted, period(asked, now))
     answering = answers.to(asked)
     snapshot = snapshot_asked(asked, store)
-
-    def rows() -> pl.DataFrame:
-        in_period = store.rows(DETECTIONS, snapshot).filter(*fired.days("fired_on"), *fired.instants("fired_at"))
-        return collected(wanted.of(in_period, DETECTIONS.key), DETECTIONS)
-
-    return answering.at(snapshot, repr(("detections", fired, wanted)), rows=rows, meta={"table": DETECTIONS.full_name})
+    return answering.at(
+        snapshot,
+        query.canonical,
+        rows=lambda: rows_at_snapshot(query, store, snapshot=snapshot),
+        meta={"table": DETECTIONS.full_name},
+    )
 
 
 @router.get("/{detection_id}", summary="One detection", openapi_extra=takes(*READ))

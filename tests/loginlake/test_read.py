@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 
 from lakehouse.errors import BadQuery, LakehouseError, SnapshotMissing, TableMissing
 from loginlake.read import app
-from tests.serving.lakes import publish_twice, settings_of
+from tests.serving.lakes import DAY, SmallLake, a_detection, a_login, publish_twice, settings_of
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,31 @@ def test_a_table_is_filtered_sorted_and_read_at_a_version(loginlake) -> None:
     assert [json.loads(line)["offset"] for line in written.stdout.splitlines()] == [2, 0]
 
 
+def test_detections_come_newest_first_and_those_of_a_period_are_asked_for(
+    loginlake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = settings_of(tmp_path)
+    fired = {"b": 1, "c": 3, "a": 2}
+    SmallLake(settings).publish(
+        [a_login(0)], [a_detection(name, fired_at=DAY + timedelta(hours=hours)) for name, hours in fired.items()]
+    )
+    monkeypatch.setenv("LOGINLAKE_ROOT", settings.root)
+
+    def found(*words: str) -> list[str]:
+        answer = json.loads(loginlake("query", "detections", *words, "--json").stdout)
+        return [row["detection_id"] for row in answer]
+
+    assert found() == ["c", "a", "b"]
+    assert found("--from", "2026-03-02T02:00:00Z", "--to", "2026-03-02T03:00:00Z") == ["a"]
+    assert found("--order-by", "detection_id", "--to", "2026-03-02T03:00:00Z") == ["a", "b"]
+
+
+def test_events_of_a_period_are_those_that_happened_in_it(loginlake) -> None:
+    later = loginlake("query", "silver.events", "--from", "2026-03-02T05:00:00Z", "--json")
+
+    assert [row["offset"] for row in json.loads(later.stdout)] == [7]
+
+
 def test_parquet_comes_out_whole(loginlake) -> None:
     written = loginlake("query", "bronze.raw_logs", "--format", "parquet").stdout_bytes
 
@@ -90,7 +116,8 @@ def test_tables_and_history_name_versions(loginlake) -> None:
         (["query", "nope"], TableMissing, "ip_activity"),
         (["query", "events", "--version", "7"], TableMissing, "from 0 to 1"),
         (["query", "events", "--version", "0", "--snapshot", "1"], BadQuery, "one of version"),
-        (["query", "ip_activity", "--version", "0"], BadQuery, "Use every"),
+        (["query", "ip_activity", "--version", "0"], BadQuery, "Name its table: gold.ip_activity"),
+        (["query", "snapshots", "--from=-1d"], BadQuery, "no parameter 'from'"),
         (["query", "ip_activity", "--where", "src_ip"], BadQuery, "COLUMN=VALUE"),
         (["query", "ip_activity", "--where", "user=x"], BadQuery, "src_ip"),
         (["query", "ip_activity", "--where", "limit=5"], BadQuery, "Give it as --limit"),
