@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from lakehouse.errors import UsageError
 
@@ -83,6 +83,8 @@ def load_settings(**flags: Any) -> Settings:
     """
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except SettingsError as error:  # such as options that are no JSON; their text may be secret
+        raise UsageError(f"The settings are wrong: {error}", mend="Write it as JSON and start again") from error
     except ValidationError as error:
         faults = "; ".join(
             f"LOGINLAKE_{'_'.join(str(part) for part in fault['loc'][:1]).upper()}: {fault['msg']}"
