@@ -41,7 +41,7 @@ class LogFormat(StrEnum):
 
 Ledger = Annotated[Path | None, typer.Option(help="Write here what the broker acknowledged, a JSON line per record.")]
 Patience = Annotated[
-    float, typer.Option("--timeout", min=0.1, help="Seconds the broker may take to acknowledge a record.")
+    float, typer.Option("--timeout", min=0.1, max=1e6, help="Seconds the broker may take to acknowledge a record.")
 ]
 
 GENERATE_EXAMPLES = """
@@ -59,6 +59,8 @@ REPLAY_EXAMPLES = """
 A log file of a server:  [cyan]loginlake produce replay /var/log/auth.log --format sshd[/cyan]
 
 Lines as they come:  [cyan]tail -F app.ndjson | loginlake produce replay -[/cyan]
+
+Those of a server:  [cyan]tail -F /var/log/auth.log | loginlake produce replay - --format sshd --year 2026[/cyan]
 """
 
 
@@ -133,10 +135,14 @@ def replay(
 ) -> None:
     """Send a log file line by line, as it is. Replaying it again adds nothing: its lines keep their identity."""
     from lakehouse.door import stop_on_signals
-    from producer.lines import opened
+    from producer.lines import STANDARD_INPUT, opened
     from producer.pace import until_set
     from producer.replay import records_of
 
+    if file == STANDARD_INPUT and log_format is LogFormat.sshd and year is None:
+        typer.echo(
+            "Reading standard input to its end to find its year; with --year lines are sent as they come", err=True
+        )
     with opened(file) as (source, written_at), _written(ledger) as entries, stop_on_signals() as stop:
         records = records_of(source, log_format.value, year=year, written_at=written_at, stop=stop)
         delivered = _delivered(until_set(stop, records), count=None, ledger=entries, timeout=timeout)

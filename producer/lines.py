@@ -15,6 +15,7 @@ from threading import Event
 
 from lakehouse.errors import UsageError
 
+STANDARD_INPUT = "-"
 CHUNK = 1 << 20
 GLANCE_SECONDS = 0.2
 
@@ -26,7 +27,7 @@ def opened(file: str) -> Iterator[tuple[FileIO, datetime]]:
     Raises:
         UsageError: There is no such file, or it can't be read.
     """
-    if file == "-":
+    if file == STANDARD_INPUT:
         yield FileIO(sys.stdin.fileno(), closefd=False), datetime.now(UTC)
         return
     try:

@@ -193,10 +193,12 @@ def _unseen(_sent: int) -> None:
 
 
 def _undelivered(outbox: Outbox, settings: Settings) -> Undelivered:
+    rest = "; what comes after them was not tried" if outbox.is_cut_off else ""
     return Undelivered(
         f"{outbox.lost} of {outbox.sent} records were not delivered to {settings.topic!r} at {settings.kafka}: "
-        f"{outbox.fault}",
-        mend="See that the broker runs and takes records of that size, and send them again: copies do no harm",
+        f"{outbox.fault}{rest}",
+        mend="See that the broker runs and takes records of that size. Records that are sent again do no harm; "
+        "`generate` makes the same ones only with the same --start",
         lost=outbox.lost,
         sent=outbox.sent,
     )

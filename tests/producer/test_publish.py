@@ -65,6 +65,7 @@ def test_a_record_that_is_too_large_is_counted_and_the_others_are_delivered(kafk
     records = [a_record(0), a_record(1, b"x" * 2_000_000), a_record(2)]
     with pytest.raises(Undelivered, match="1 of 3 records were not delivered to 'logs'") as caught:
         publish(records, kafka.settings)
+    assert "not tried" not in str(caught.value)
     assert caught.value.parts == {"lost": 1, "sent": 3}
     assert len(kafka.messages(2)) == 2
 
@@ -74,7 +75,7 @@ def test_what_a_broker_that_went_away_did_not_take_is_counted(kafka: MockKafka) 
         kafka.close()
         yield from map(a_record, range(25))
 
-    with pytest.raises(Undelivered, match="25 of 25 records were not delivered") as caught:
+    with pytest.raises(Undelivered, match=r"25 of 25 records were not delivered.*what comes after") as caught:
         publish(records(), kafka.settings, timeout_seconds=1.0)
     assert caught.value.exit_code == 1
 
