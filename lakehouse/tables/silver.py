@@ -30,7 +30,7 @@ EVENTS = Table(
     key=("topic", "partition", "offset"),
     partition_by=("verdict", "event_on"),
     columns=(
-        Column("event_id", "string", "Identity given by the source; null when broken."),
+        Column("event_id", "string", "Identity given by the source; null when broken or ignored."),
         Column("event_at", "timestamp", "When it happened, UTC."),
         Column("event_on", "date", "UTC day of event_at; the ingest day where event_at is null."),
         Column(
