@@ -35,13 +35,14 @@ lake = parts.enter_context(running_lake(settings))
 # %% [markdown]
 # ## Something to read
 #
-# `produce` sends generated login events to the topic, and returns how many Kafka has acknowledged. Bronze may lack its
-# table still, so we make sure that it is there and count.
+# `produce` sends generated login events to the topic, and returns how many Kafka has acknowledged. Before that we bring
+# bronze up to what Kafka holds already, which for a lake of its own is nothing, and count.
 
 # %%
+from bronze.stream import ingest_once
 from lakehouse.tables.bronze import RAW_LOGS
 
-lake.ensure(RAW_LOGS)
+ingest_once(lake)
 before = lake.read(RAW_LOGS).count()
 
 sent = produce(settings, events=500)
@@ -103,7 +104,7 @@ assert end_offsets(query.lastProgress) == in_kafka
 # %% [markdown]
 # ## More, while it runs
 #
-# The stream looks for news every second (`settings.bronze_every`), so what we send now arrives by itself.
+# The stream looks for news every few seconds (`settings.bronze_every`), so what we send now arrives by itself.
 
 # %%
 seen = sum(end_offsets(query.lastProgress).values())
@@ -176,8 +177,6 @@ assert rows.count() == positions.count() == before + 1000
 # `ingest_once` reads all that Kafka holds now, and ends: what `loginlake bronze --once` does. Now there is nothing new.
 
 # %%
-from bronze.stream import ingest_once
-
 ingest_once(lake)
 assert lake.read(RAW_LOGS).count() == before + 1000
 
