@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from lakehouse.door import stop_on_signals
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from lakehouse.settings import Settings
     from lakehouse.spark import Lake
 
 
@@ -23,19 +26,32 @@ def spark_job(name: str) -> Iterator[Lake]:
         KeyboardInterrupt: A signal came while Spark was starting.
     """
     from lakehouse.logs import configure_logs
-    from lakehouse.session import spark_session
     from lakehouse.settings import load_settings
     from lakehouse.spark import Lake
 
     configure_logs()
     settings = load_settings()
+    with running_spark(settings, job=name) as spark:
+        yield Lake(spark, settings)
+
+
+@contextmanager
+def running_spark(settings: Settings, *, job: str) -> Iterator[SparkSession]:
+    """A Spark session for the block, which a signal ends as it ends everything else.
+
+    Raises:
+        JavaMissing, JarsMissing: It can't be started.
+        KeyboardInterrupt: A signal came while it was starting.
+    """
+    from lakehouse.session import spark_session
+
     # A JVM whose start is interrupted would stay behind. Afterwards our handlers are back, not the one that Spark
     # sets: it fails the running job, whose error would hide that a person wanted the end.
     with stop_on_signals() as stop:
-        spark = spark_session(settings, job=name)
+        spark = spark_session(settings, job=job)
     try:
         if stop.is_set():
             raise KeyboardInterrupt
-        yield Lake(spark, settings)
+        yield spark
     finally:
         spark.stop()

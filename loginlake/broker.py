@@ -26,6 +26,10 @@ from loginlake.children import child
 log = structlog.get_logger()
 
 START_SECONDS = 60.0
+OTHER_PORT = (
+    "End what listens there, or run `loginlake broker --kafka 127.0.0.1:9192` "
+    "and set LOGINLAKE_KAFKA to that for all else"
+)
 
 
 @dataclass(frozen=True)
@@ -52,17 +56,23 @@ def embedded_broker(settings: Settings) -> Iterator[Broker]:
     """
     refuse_taken(settings)
     host, port = _address(settings.kafka)
-    folder = settings.state.resolve() / "broker"
+    folder = broker_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
-    refuse_used(folder / "data")
+    refuse_used(settings)
+    controller_port = _controller_port(folder)
     # The first of the JVM's compilers alone: a broker on a laptop starts sooner so, and takes records no slower.
     java = [str(java_path()), "-Xmx512m", "-Xms128m", "-XX:TieredStopAtLevel=1", *_class_path(settings)]
-    properties = _write_properties(folder, host=host, port=port, controller_port=_controller_port(folder))
+    properties = _write_properties(folder, host=host, port=port, controller_port=controller_port)
     _format_storage(java, folder, properties=properties)
     with child([*java, "kafka.Kafka", str(properties)], output=folder / "broker.out") as process:
         _await_listening(process, host, port=port, folder=folder)
         log.info("broker_started", servers=settings.kafka, pid=process.pid)
         yield Broker(settings.kafka, process)
+
+
+def broker_folder(settings: Settings) -> Path:
+    """Where the broker's data lie, and what it says."""
+    return settings.state.resolve() / "broker"
 
 
 def refuse_taken(settings: Settings) -> None:
@@ -71,25 +81,16 @@ def refuse_taken(settings: Settings) -> None:
     Raises:
         PortTaken: Something does.
     """
-    host, port = _address(settings.kafka)
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise PortTaken(
-                f"The broker can't listen on {host}:{port} ({error.strerror})",
-                mend="End what listens there, or set LOGINLAKE_KAFKA to another port",
-                port=port,
-            ) from error
+    _refuse_taken(*_address(settings.kafka), mend=OTHER_PORT)
 
 
-def refuse_used(data: Path) -> None:
+def refuse_used(settings: Settings) -> None:
     """Refuses data that a running broker has: a second one would write to its metadata before Kafka notices.
 
     Raises:
         BrokerFailed: A broker has them.
     """
+    data = broker_folder(settings) / "data"
     try:
         lock = (data / ".lock").open("rb")
     except FileNotFoundError:  # no broker has ever had them
@@ -116,8 +117,23 @@ def _address(servers: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def _refuse_taken(host: str, port: int, *, mend: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortTaken(
+                f"The broker can't listen on {host}:{port} ({error.strerror})", mend=mend, port=port
+            ) from error
+
+
 def _controller_port(folder: Path) -> int:
-    """The controller's port, chosen once: it is part of what the storage was formatted with."""
+    """The controller's port, chosen once: it is part of what the storage was formatted with.
+
+    Raises:
+        PortTaken: Something listens there by now.
+    """
     kept = folder / "controller-port"
     chosen = kept.read_text() if kept.exists() else ""
     if not chosen:  # the first start, or the disk was full at the one before
@@ -125,6 +141,7 @@ def _controller_port(folder: Path) -> int:
             probe.bind(("127.0.0.1", 0))
             chosen = str(probe.getsockname()[1])
         kept.write_text(chosen)
+    _refuse_taken("127.0.0.1", int(chosen), mend=f"End what listens there: the data in {folder} name that port")
     return int(chosen)
 
 

@@ -20,12 +20,14 @@ from rich.console import Console
 
 from lakehouse.door import stop_on_signals
 from lakehouse.errors import ProcessFailed, UsageError, VerifyFailed
+from lakehouse.java import java_path
+from lakehouse.job import running_spark
 from lakehouse.kafka import ensure_topic
 from lakehouse.locks import refuse_in_use
 from lakehouse.logs import configure_logs
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
-from loginlake.broker import embedded_broker, refuse_taken
+from loginlake.broker import broker_folder, embedded_broker, refuse_taken, refuse_used
 from loginlake.children import child, child_failed, run_child
 from loginlake.panel import print_next, print_panel
 from loginlake.verify import verify
@@ -67,9 +69,7 @@ def demo(settings: Settings, *, once: bool, fresh: bool) -> None:
         LakehouseError: A part can't be started, or failed.
     """
     console = a_console()
-    if fresh:
-        move_aside(settings, console)
-    with running_parts(settings, console) as (lake, api):
+    with running_parts(settings, console, fresh=fresh) as (lake, api):
         attacks = [attack for part in ROUNDS for attack in one_round(lake, console, part=part)]
         store = Store(settings)
         with step(console, "Verifying"):
@@ -96,22 +96,29 @@ def up(settings: Settings) -> None:
 
 
 @contextmanager
-def running_parts(settings: Settings, console: Console) -> Iterator[tuple[Lake, Popen[bytes]]]:
+def running_parts(settings: Settings, console: Console, *, fresh: bool = False) -> Iterator[tuple[Lake, Popen[bytes]]]:
     """The broker, unless one is given, the API and Spark, for the block; the API comes up while Spark does.
+
+    Args:
+        settings: Where all of it lies.
+        console: Where it says how far it is.
+        fresh: Moves the lake and the broker's data aside, once nothing is in the way of new ones.
 
     Raises:
         ProcessFailed: The API does not come up.
         LakehouseError: Another part can't be started.
     """
-    from lakehouse.session import spark_session
     from lakehouse.spark import Lake
 
     refuse_open_door(settings)
-    # A taken port, or no broker where one is named: said now, not when all else runs.
+    # A taken port, no Java, or no broker where one is named: said now, not when all else runs.
     listening_socket(settings).close()
+    java_path()
     log_folder(settings).mkdir(parents=True, exist_ok=True)
     if settings.kafka_is_given:
         ensure_topic(settings)
+    if fresh:
+        move_aside(settings, console)
     with ExitStack() as parts:
         configure_logs(parts.enter_context((log_folder(settings) / "loginlake.log").open("a")))
         if not settings.kafka_is_given:
@@ -120,8 +127,7 @@ def running_parts(settings: Settings, console: Console) -> Iterator[tuple[Lake, 
         serving_log = log_folder(settings) / "serving.log"
         api = parts.enter_context(child(ours("serving"), output=serving_log))
         with step(console, "Starting Spark"):
-            spark = spark_session(settings, job="up")
-            parts.callback(spark.stop)
+            spark = parts.enter_context(running_spark(settings, job="up"))
         with step(console, "Starting the API"):
             await_api(settings, api, output=serving_log)
         yield Lake(spark, settings), api
@@ -214,20 +220,25 @@ def await_api(settings: Settings, api: Popen[bytes], *, output: Path) -> None:
 
 
 def move_aside(settings: Settings, console: Console) -> None:
-    """Renames the lake and the broker's data, so that new ones are begun and nothing is lost.
+    """Renames the lake, and the embedded broker's data, so that new ones are begun and nothing is lost.
+
+    Records of a broker that was named stay where they are: the new lake begins with them.
 
     Raises:
         UsageError: The lake does not lie on this machine.
         LockHeld: It is in use.
-        PortTaken: So is the broker's data, or its port.
+        PortTaken, BrokerFailed: The broker's port is taken, or its data are in use.
     """
     if "://" in settings.root:
         raise UsageError(f"The lake at {settings.root} can't be moved aside", mend="Name another with LOGINLAKE_ROOT")
     refuse_in_use(settings)
+    folders = [Path(settings.root)]
     if not settings.kafka_is_given:
         refuse_taken(settings)
+        refuse_used(settings)
+        folders.append(broker_folder(settings))
     stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    for folder in (Path(settings.root), settings.state / "broker"):
+    for folder in folders:
         if folder.exists():
             aside = folder.with_name(f"{folder.name}.{stamp}")
             folder.rename(aside)

@@ -24,6 +24,7 @@ from lakehouse.errors import JavaMissing, LakehouseError, UsageError
 from lakehouse.jars import LOCK, sha256_of
 from lakehouse.java import java_path, java_version
 from lakehouse.settings import Settings, load_settings
+from loginlake.broker import OTHER_PORT
 
 LEAST_FREE = 2 * 10**9
 PROBE_SECONDS = 2.0
@@ -150,8 +151,7 @@ def check_broker_port(settings: Settings) -> Finding:
         mend = "Start it, or correct LOGINLAKE_KAFKA"
         return Finding("kafka", State.FAIL, f"no broker answers at {settings.kafka}", mend)
     if _is_open(host, port):
-        mend = "End what listens there, or set LOGINLAKE_KAFKA to another port"
-        return Finding("kafka", State.FAIL, f"what listens at {settings.kafka} does not answer as a broker", mend)
+        return Finding("kafka", State.FAIL, f"what listens at {settings.kafka} does not answer as a broker", OTHER_PORT)
     return Finding("kafka", State.OK, f"{settings.kafka} is free for `loginlake broker`")
 
 

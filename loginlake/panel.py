@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections import Counter
@@ -29,6 +30,8 @@ select src_ip, country, sum(failures) as failures, sum(successes) as successes
 from ip_activity where failures > 0
 group by src_ip, country order by failures desc, src_ip limit 5
 """
+# Settings that say where the parts of a lake are.
+PLACES = ("root", "state", "kafka", "topic", "host", "port")
 BUSIEST_USERS = "select username, sum(times) as n from logins group by username order by n desc limit 5"
 
 
@@ -100,16 +103,16 @@ def print_panel(
 
 def print_next(console: Console, settings: Settings, *, snapshot: Snapshot, is_live: bool) -> None:
     """Prints commands that work when pasted: with the API where it runs, else how to start it."""
-    command = _command()
-    failing = f"{command} query ip_activity --every day --order-by=-failures --limit 5"
+    command, where = _command(), _where(settings)
+    failing = f"{command} query ip_activity --every day --order-by=-failures --limit 5{where}"
     url = f"http://{settings.host}:{settings.port}"
     lines = [
         failing,
         f"{failing} --snapshot {max(1, snapshot.id - 1)}",
-        f'{command} sql "{BUSIEST_USERS}"',
-        f"{command} query detections --limit 5",
-        f"{command} verify",
-        *([] if is_live else [f"{command} serve   # and then, in another terminal:"]),
+        f'{command} sql "{BUSIEST_USERS}"{where}',
+        f"{command} query detections --limit 5{where}",
+        f"{command} verify{where}",
+        *([] if is_live else [f"{command} serve{where}   # and then, in another terminal:"]),
         f"curl '{url}/v1/metrics/ip_activity?every=day&order_by=-attempts&limit=5'",
     ]
     console.print(Text("What to try next", style="bold"))
@@ -138,6 +141,12 @@ def _print_table(console: Console, title: str, *, columns: Sequence[str], rows: 
 
 def _shown(value: Any) -> str:
     return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _where(settings: Settings) -> str:
+    """The flags with which another command finds the same parts: it does not know the flags that this one was given."""
+    given = [name for name in PLACES if name in settings.model_fields_set]
+    return "".join(f" --{name} {shlex.quote(str(getattr(settings, name)))}" for name in given)
 
 
 def _command() -> str:

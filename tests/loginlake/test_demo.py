@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import shlex
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from lakehouse.errors import BrokerFailed
+from lakehouse.errors import BrokerFailed, PortTaken
 from lakehouse.settings import Settings
-from loginlake.demo import running_parts
+from loginlake.broker import broker_folder, embedded_broker
+from loginlake.demo import move_aside, running_parts
+from loginlake.panel import print_next
+from tests.conftest import a_free_port
+from tests.serving.lakes import SmallLake, a_login, settings_of
+
+
+def a_lake_with_a_broker(folder: Path, **settings: Any) -> Settings:
+    """A lake's folder and that of a broker's data, each with a file."""
+    made = Settings(root=str(folder / "lake"), state=folder / "state", _env_file=None, **settings)
+    for place in (Path(made.root), broker_folder(made)):
+        place.mkdir(parents=True)
+        (place / "before").touch()
+    return made
 
 
 def test_a_named_broker_that_is_not_there_is_said_at_once(
@@ -20,3 +36,57 @@ def test_a_named_broker_that_is_not_there_is_said_at_once(
 
     with pytest.raises(BrokerFailed, match="correct LOGINLAKE_KAFKA"), running_parts(settings, Console()):
         pass
+
+
+def test_a_fresh_start_moves_the_lake_and_the_broker_s_data_aside(tmp_path: Path) -> None:
+    settings = a_lake_with_a_broker(tmp_path)
+
+    move_aside(settings, Console(quiet=True))
+
+    assert not Path(settings.root).exists()
+    assert not broker_folder(settings).exists()
+    assert len(list(tmp_path.glob("lake.*/before"))) == len(list(tmp_path.glob("state/broker.*/before"))) == 1
+
+
+def test_a_fresh_start_leaves_the_data_of_our_broker_where_another_is_named(tmp_path: Path) -> None:
+    settings = a_lake_with_a_broker(tmp_path, kafka="127.0.0.1:9")
+
+    move_aside(settings, Console(quiet=True))
+
+    assert not Path(settings.root).exists()
+    assert (broker_folder(settings) / "before").exists()
+
+
+@pytest.mark.flow
+def test_a_fresh_start_moves_nothing_while_a_broker_on_another_port_has_the_data(tmp_path: Path) -> None:
+    settings = Settings(root=str(tmp_path / "lake"), state=tmp_path / "state", _env_file=None)
+    Path(settings.root).mkdir()
+
+    with (
+        embedded_broker(settings.model_copy(update={"kafka": f"127.0.0.1:{a_free_port()}"})),
+        pytest.raises(BrokerFailed, match="Another broker has the data"),
+    ):
+        move_aside(settings, Console(quiet=True))
+    assert Path(settings.root).exists()
+
+
+def test_a_fresh_start_moves_nothing_where_the_api_has_no_port(taken_port: int, tmp_path: Path) -> None:
+    settings = a_lake_with_a_broker(tmp_path, port=taken_port)
+
+    with pytest.raises(PortTaken), running_parts(settings, Console(quiet=True), fresh=True):
+        pass
+    assert (Path(settings.root) / "before").exists()
+
+
+def test_what_to_try_next_names_the_places_that_are_not_the_usual_ones(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "a lake").model_copy(update={"port": 8081})
+    snapshot = SmallLake(settings).publish([a_login(0)], [])
+    said = StringIO()
+
+    print_next(Console(file=said), settings, snapshot=snapshot, is_live=False)
+
+    commands = [shlex.split(line, comments=True) for line in said.getvalue().splitlines() if "loginlake" in line]
+    assert len(commands) == 6
+    for command in commands:
+        assert command[command.index("--root") + 1] == settings.root
+        assert "--port" in command
