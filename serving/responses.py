@@ -64,7 +64,7 @@ class Answering:
         return answer
 
     def plain(self, rows: pl.DataFrame, meta: Mapping[str, Any]) -> Response:
-        """Rows that no snapshot stands behind, such as the list of snapshots itself."""
+        """Rows that no snapshot stands behind: those of one version of a table."""
         if self.media_type == CSV:
             return Response(csv(rows), media_type=f"{CSV}; charset=utf-8", headers={"Vary": "Accept"})
         body = {"data": _opened(json_rows(rows)), "next": None, "meta": {**meta, "rows": rows.height}}

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from lakehouse.offsets import nested_offsets
 from lakehouse.snapshots import Snapshot
-from serving.dependencies import Asking, Reading, takes
+from serving.dependencies import Asking, Reading, Watching, takes
 from serving.parameters import DEFAULT_LIMIT, LIMIT
 from serving.responses import json_response
 from serving.values import natural
@@ -18,19 +18,23 @@ router = APIRouter(prefix="/v1/snapshots", tags=["snapshots"])
 
 
 @router.get("", summary="The published snapshots", openapi_extra=takes(LIMIT))
-def snapshots(asking: Asking, store: Reading) -> Response:
-    """The newest first."""
+def snapshots(asking: Asking, store: Reading, *, watch: Watching) -> Response:
+    """The newest first; the freshness is that of the newest."""
     limit = asking.of(LIMIT).one(LIMIT) or DEFAULT_LIMIT
-    newest = [_described(snapshot) for snapshot in reversed(store.snapshots()[-limit:])]
-    return json_response({"data": newest, "next": None, "meta": {"rows": len(newest)}})
+    newest = store.snapshots()[: -limit - 1 : -1]
+    meta: dict[str, Any] = {"rows": len(newest)}
+    if newest:
+        meta["freshness"] = watch.freshness(newest[0]).members()
+    return json_response({"data": [_described(snapshot) for snapshot in newest], "next": None, "meta": meta})
 
 
 @router.get("/{snapshot_id}", summary="One snapshot")
-def one_snapshot(snapshot_id: str, asking: Asking, *, store: Reading) -> Response:
+def one_snapshot(snapshot_id: str, asking: Asking, *, store: Reading, watch: Watching) -> Response:
     """Its instant, the versions of all tables, the Kafka offsets that it covers."""
     asking.of()
     snapshot = store.snapshot(snapshot_id=natural(snapshot_id))
-    return json_response({"data": _described(snapshot), "next": None, "meta": {}})
+    meta = {"freshness": watch.freshness(snapshot).members()}
+    return json_response({"data": _described(snapshot), "next": None, "meta": meta})
 
 
 def _described(snapshot: Snapshot) -> dict[str, Any]:

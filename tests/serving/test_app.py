@@ -164,13 +164,16 @@ def test_the_catalogues_list_metrics_tables_and_snapshots(api: httpx.Client) -> 
     metrics = api.get("/v1/metrics").json()["data"]
     tables = api.get("/v1/tables").json()["data"]
     events = api.get("/v1/tables/silver.events").json()["data"]
-    snapshots = api.get("/v1/snapshots").json()["data"]
+    listed = api.get("/v1/snapshots").json()
+    snapshots = listed["data"]
+    first = api.get("/v1/snapshots/1").json()
 
     assert [metric["name"] for metric in metrics] == ["ip_activity", "user_activity", "app_activity"]
     assert "silver.events" in [table["name"] for table in tables]
     assert events["columns"][0]["name"] == "event_id"
     assert [snapshot["id"] for snapshot in snapshots] == [2, 1]
-    assert api.get("/v1/snapshots/1").json()["data"] == snapshots[1]
+    assert first["data"] == snapshots[1]
+    assert [answer["meta"]["freshness"]["snapshot"] for answer in (listed, first)] == [2, 1]
 
 
 def test_freshness_lists_each_partition(api: httpx.Client) -> None:
