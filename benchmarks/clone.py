@@ -36,6 +36,7 @@ def main() -> None:
         again, second = _demo(clone, home)
         fresh, third = _demo(clone, home, "FRESH=1")
         tests = seconds_of(lambda: _end(_make(clone, home, "test")))
+        few = seconds_of(lambda: _end(_make(clone, home, "test", PYTEST_ADDOPTS="-m 'not guarantees'")))
     print_table(
         ("in a fresh clone", "measured", "goal"),
         [
@@ -44,6 +45,7 @@ def main() -> None:
             ("and again on a new lake, seconds", fresh, "≤ 120"),
             ("the memory of all its processes at most, GiB", max(first, second, third) / KIB_PER_GIB, "≤ 6"),
             ("make test, seconds", tests, "≤ 1500"),
+            ("of it without kills, damage, late data and upkeep", few, "≤ 900"),
         ],
     )
 
@@ -59,10 +61,11 @@ def _demo(clone: Path, home: Path, *variables: str) -> tuple[float, int]:
     return time.perf_counter() - began, largest
 
 
-def _make(clone: Path, home: Path, *arguments: str) -> subprocess.Popen[bytes]:
+def _make(clone: Path, home: Path, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
     # XDG's folders and Maven's lie in the home unless they are named.
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
-    return subprocess.Popen(["make", f"PYTHON={PYTHON}", *arguments], cwd=clone, env=surroundings | {"HOME": str(home)})
+    surroundings |= {"HOME": str(home)} | environment
+    return subprocess.Popen(["make", f"PYTHON={PYTHON}", *arguments], cwd=clone, env=surroundings)
 
 
 def _end(make: subprocess.Popen[bytes]) -> None:

@@ -33,7 +33,7 @@ from tests.bronze.test_stream import (
 from tests.damage import COMMIT_DAMAGES, Damage
 from tests.mounts import fill, mounted
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.guarantees]
 
 
 def run_until_it_stops(lake: Lake, *, rows: int, then: Callable[[], None]) -> None:

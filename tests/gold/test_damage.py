@@ -22,7 +22,7 @@ from loginlake.pipeline import refresh
 from tests.damage import COMMIT_DAMAGES, FILE_DAMAGES, Damage, commits, flip_username, garble_pointer, remove_checkpoint
 from tests.spark_lakes import a_raw_login, append_batch, copied
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.guarantees]
 
 FAILURES = {"outcome": "failure", "src_ip": "192.0.2.1", "event_at": "2026-02-01T10:00:00Z"}
 LATER = [a_raw_login(20, **FAILURES), a_raw_login(21, event_id="e0-9")]

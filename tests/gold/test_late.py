@@ -12,7 +12,7 @@ from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
 from tests.spark_lakes import a_raw, a_raw_login, append_batch, rows_of
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.guarantees]
 
 DAYS, PER_DAY = 1_000, 5
 

@@ -18,7 +18,7 @@ from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import rebuild_silver, redrive, refresh
 from tests.spark_lakes import FIRST_LOGIN, a_raw_login, append_batch, copied, rows_of
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.guarantees]
 
 BASE = PAIR_ACTIVITY.full_name
 # Of a lake with FIRST_LOGIN, the day of that and the hour from noon are open.

@@ -22,7 +22,7 @@ from tests.kills.oracle import acknowledged, tally
 from tests.kills.processes import kill, running, started
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
-pytestmark = pytest.mark.flow
+pytestmark = [pytest.mark.flow, pytest.mark.guarantees]
 
 RATE = "500"
 BATCH = 50_000

@@ -14,6 +14,8 @@ from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
 from tests.kills.oracle import TYPES, Tally, acknowledged, tally
 
+pytestmark = pytest.mark.guarantees
+
 WHOLE = Tally(acked=3, unread=0, doubled=0, gaps=0, unrefined=0, invented=0)
 
 

@@ -25,6 +25,8 @@ from tests.kills.processes import running, started, stop
 from tests.spark_lakes import a_raw_login, append_batch
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
+pytestmark = pytest.mark.guarantees
+
 ROWS = 100
 
 

@@ -27,7 +27,7 @@ from loginlake.verify import verify
 from serving.store import Store
 from tests.spark_lakes import a_raw_login, append_batch, copied, rows_of
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.guarantees]
 
 REFRESHED_AT = datetime(2026, 2, 3, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -15,6 +15,8 @@ from loginlake.mending import told
 from silver.redrive import Redriven
 from tests.loginlake.processes import Loginlake
 
+pytestmark = pytest.mark.guarantees
+
 
 @pytest.mark.parametrize("words", [["rebuild"], ["rebuild", "bronze"]])
 def test_only_silver_and_gold_can_be_rebuilt(loginlake: Loginlake, words: list[str]) -> None:

@@ -21,7 +21,7 @@ from loginlake.pipeline import rebuild_gold, rebuild_silver, refresh
 from silver.rebuild import rewrite_events
 from tests.spark_lakes import a_raw, a_raw_login, append_batch, copied, rows_of
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.guarantees]
 
 # What a snapshot changed is told by each snapshot; all else is computed from bronze.
 COMPUTED = [table for table in SNAPSHOT_TABLES if table != RESTATEMENTS]

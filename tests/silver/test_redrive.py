@@ -21,7 +21,7 @@ from silver.job import refine
 from silver.redrive import Redriven, preview, redrive_events
 from tests.spark_lakes import a_raw, a_raw_login, append_batch, copied, rows_of
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.guarantees]
 
 # More than a day before the append time of every batch: implausible as long as past_days is 1.
 OLD = "2026-01-20T10:00:00Z"
