@@ -78,7 +78,7 @@ def vacuum(lake: Lake, table: Table, *, hours: float | None = None) -> None:
         hours: The table's own property delta.deletedFileRetentionDuration unless given.
     """
     # Delta prints what it has removed; standard output is for what was asked for.
-    getattr(getattr(lake.jvm.scala, "Console$"), "MODULE$").setOutDirect(lake.jvm.java.lang.System.err)
+    getattr(lake.java("scala.Console$"), "MODULE$").setOutDirect(lake.java("java.lang.System").err)
     DeltaTable.forPath(lake.spark, lake.uri(table)).vacuum(hours)
 
 
@@ -165,4 +165,4 @@ def _version(name: str) -> int:
 
 
 def _path(lake: Lake, *parts: Any) -> Any:
-    return lake.jvm.org.apache.hadoop.fs.Path(*parts)
+    return lake.java("org.apache.hadoop.fs.Path")(*parts)

@@ -98,11 +98,11 @@ class Lake:
         Raises:
             LakeUnreadable: The commit is garbled.
         """
-        jvm = self.jvm
         files, path = self._log_file(table, f"{version:020}.json")
         if not files.exists(path):
             return None
-        commit = jvm.java.io.BufferedReader(jvm.java.io.InputStreamReader(files.open(path), "UTF-8"))
+        text = self.java("java.io.InputStreamReader")(files.open(path), "UTF-8")
+        commit = self.java("java.io.BufferedReader")(text)
         try:
             first = commit.readLine()  # Spark writes it first, however many files follow
         finally:
@@ -181,16 +181,19 @@ class Lake:
             .execute()
         )
 
-    @property
-    def jvm(self) -> Any:
-        """The classes of Spark's JVM."""
-        return self.spark._jvm
+    def java(self, name: str) -> Any:
+        """A class of Spark's JVM, by its full name.
+
+        That is one question. The same as attributes of `spark._jvm` asks for each package as well, of which the JVM
+        finds out in all of its jars that none is a class: a millisecond.
+        """
+        return getattr(self.spark._jvm, name)
 
     def newest(self, table: Table) -> Any:
         """Delta's own snapshot of the newest version: asked in the JVM, it costs no Spark job."""
-        none = self.jvm.scala.Option.empty()
-        log = self.jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.uri(table))
-        return log.update(False, none, none)
+        none = self.java("scala.Option").empty()
+        logs = self.java("org.apache.spark.sql.delta.DeltaLog")
+        return logs.forTable(self.spark._jsparkSession, self.uri(table)).update(False, none, none)
 
     def _can_be_opened(self, table: Table) -> bool:
         """True where the table has been created; what Delta says of a damaged log does not name the table."""
@@ -215,7 +218,7 @@ class Lake:
 
     def _log_file(self, table: Table, name: str) -> tuple[Any, Any]:
         """A file of the table's log, and the file system it lies on, as Hadoop has them."""
-        path = self.jvm.org.apache.hadoop.fs.Path(f"{self.uri(table)}/_delta_log/{name}")
+        path = self.java("org.apache.hadoop.fs.Path")(f"{self.uri(table)}/_delta_log/{name}")
         return path.getFileSystem(self.spark._jsparkSession.sessionState().newHadoopConf()), path
 
     def _create(self, table: Table) -> None:

@@ -29,6 +29,8 @@ FEW_ROWS = {
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.shuffle.partitions": "2",
 }
+# To tell the JVM for each column where in Python it was made is a third of all that such a query asks of it.
+NO_CALL_SITES = "--conf spark.python.sql.dataFrameDebugging.enabled=false pyspark-shell"
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook, too
@@ -69,6 +71,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
     with pytest.MonkeyPatch.context() as environment:
         environment.delenv("SPARK_SUBMIT_OPTS")
+        environment.setenv("PYSPARK_SUBMIT_ARGS", NO_CALL_SITES)
         session = spark_session(Settings(state=tmp_path_factory.mktemp("spark"), _env_file=None), job="tests")
     for name, value in FEW_ROWS.items():
         session.conf.set(name, value)
