@@ -22,6 +22,9 @@ from stand import print_table, seconds_of
 REPOSITORY = Path(__file__).parents[1]
 # The base of the environment that this runs in: where `python3` is a shim, it may look for its own in the home.
 PYTHON = Path(sys.executable).resolve()
+# Variables that name caches or lakes outside the home; what the tests read of them stays.
+ELSEWHERE = ("XDG_", "PIP_CACHE", "UV_CACHE", "M2_REPO", "LOGINLAKE_")
+SSHD_LOG = "LOGINLAKE_SSHD_LOG"
 SAMPLE_SECONDS = 0.5
 KIB_PER_GIB = 1 << 20
 
@@ -62,10 +65,10 @@ def _demo(clone: Path, home: Path, *variables: str) -> tuple[float, int]:
 
 
 def _make(clone: Path, home: Path, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
-    # XDG's folders and Maven's lie in the home unless they are named.
-    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
-    surroundings |= {"HOME": str(home)} | environment
-    return subprocess.Popen(["make", f"PYTHON={PYTHON}", *arguments], cwd=clone, env=surroundings)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ELSEWHERE) or name == SSHD_LOG}
+    return subprocess.Popen(
+        ["make", f"PYTHON={PYTHON}", *arguments], cwd=clone, env=kept | {"HOME": str(home)} | environment
+    )
 
 
 def _end(make: subprocess.Popen[bytes]) -> None:

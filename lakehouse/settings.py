@@ -83,8 +83,10 @@ def load_settings(**flags: Any) -> Settings:
     """
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
-    except SettingsError as error:  # such as options that are no JSON; their text may be secret
-        raise UsageError(f"The settings are wrong: {error}", mend="Write it as JSON and start again") from error
+    except SettingsError as error:  # of the one setting that is JSON; its text may be secret
+        raise UsageError(
+            "The settings are wrong: LOGINLAKE_KAFKA_OPTIONS: It is no JSON", mend="Correct it and start again"
+        ) from error
     except ValidationError as error:
         faults = "; ".join(
             f"LOGINLAKE_{'_'.join(str(part) for part in fault['loc'][:1]).upper()}: {fault['msg']}"

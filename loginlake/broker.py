@@ -50,7 +50,7 @@ def embedded_broker(settings: Settings) -> Iterator[Broker]:
     """A broker at `settings.kafka` with its data in `STATE/broker`, stopped at the end of the block.
 
     Raises:
-        PortTaken: Something listens at `settings.kafka` already.
+        PortTaken: Something listens at `settings.kafka` already, or has the port of the controller.
         BrokerFailed: Another one has its data, or it does not come up; its log is named.
         JavaMissing, JarsMissing: It can't be started.
     """
@@ -132,7 +132,7 @@ def _controller_port(folder: Path) -> int:
     """The controller's port, chosen once: it is part of what the storage was formatted with.
 
     Raises:
-        PortTaken: Something listens there by now.
+        PortTaken: Something else has it just now.
     """
     kept = folder / "controller-port"
     chosen = kept.read_text() if kept.exists() else ""
@@ -141,7 +141,7 @@ def _controller_port(folder: Path) -> int:
             probe.bind(("127.0.0.1", 0))
             chosen = str(probe.getsockname()[1])
         kept.write_text(chosen)
-    _refuse_taken("127.0.0.1", int(chosen), mend=f"End what listens there: the data in {folder} name that port")
+    _refuse_taken("127.0.0.1", int(chosen), mend=f"The data in {folder} name that port: wait, or end what has it")
     return int(chosen)
 
 

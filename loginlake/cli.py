@@ -63,7 +63,10 @@ def loginlake(
 def demo(
     *,
     once: Annotated[bool, typer.Option("--once", help="End after the panel, without the live part.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Move the lake and the broker's data aside first.")] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Move the lake aside first, and the data of the broker that is started here."),
+    ] = False,
 ) -> None:
     """Show the whole flow on generated events, then go on live until Ctrl-C."""
     from lakehouse.settings import load_settings

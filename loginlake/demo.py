@@ -62,7 +62,7 @@ def demo(settings: Settings, *, once: bool, fresh: bool) -> None:
     Args:
         settings: Where the lake and the broker's data lie; what is there is continued.
         once: Ends after the panel.
-        fresh: Moves the lake and the broker's data aside first.
+        fresh: Moves the lake and the embedded broker's data aside first.
 
     Raises:
         VerifyFailed: The lake does not hold what it promises.
@@ -102,7 +102,7 @@ def running_parts(settings: Settings, console: Console, *, fresh: bool = False) 
     Args:
         settings: Where all of it lies.
         console: Where it says how far it is.
-        fresh: Moves the lake and the broker's data aside, once nothing is in the way of new ones.
+        fresh: Moves the lake and the embedded broker's data aside, once ports and Java are there.
 
     Raises:
         ProcessFailed: The API does not come up.
@@ -227,15 +227,15 @@ def move_aside(settings: Settings, console: Console) -> None:
     Raises:
         UsageError: The lake does not lie on this machine.
         LockHeld: It is in use.
-        PortTaken, BrokerFailed: The broker's port is taken, or its data are in use.
+        BrokerFailed, PortTaken: The embedded broker's data are in use, or its port is taken.
     """
     if "://" in settings.root:
         raise UsageError(f"The lake at {settings.root} can't be moved aside", mend="Name another with LOGINLAKE_ROOT")
     refuse_in_use(settings)
     folders = [Path(settings.root)]
     if not settings.kafka_is_given:
-        refuse_taken(settings)
         refuse_used(settings)
+        refuse_taken(settings)
         folders.append(broker_folder(settings))
     stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
     for folder in folders:

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from loginlake.verify import Report
     from serving.store import Store
 
+# Settings that another command needs to find the same parts, or to start them there.
+PLACES = ("root", "state", "conf", "kafka", "topic", "host", "port", "open")
 TOP_IPS = """
 select src_ip, country, sum(failures) as failures, sum(successes) as successes
 from ip_activity where failures > 0
 group by src_ip, country order by failures desc, src_ip limit 5
 """
-# Settings that say where the parts of a lake are.
-PLACES = ("root", "state", "kafka", "topic", "host", "port")
 BUSIEST_USERS = "select username, sum(times) as n from logins group by username order by n desc limit 5"
 
 

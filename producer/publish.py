@@ -65,12 +65,12 @@ def publish(
     ensure_topic(settings)
     outbox = Outbox(settings, ledger=ledger, timeout_seconds=timeout_seconds)
     try:
-        _send_all(records, outbox, progress=progress or _unseen)
+        is_all = _send_all(records, outbox, progress=progress or _unseen)
     finally:
         outbox.flush()
     (progress or _unseen)(outbox.sent)
     if outbox.lost:
-        raise _undelivered(outbox, settings)
+        raise _undelivered(outbox, settings, is_all=is_all)
     return outbox.sent
 
 
@@ -172,7 +172,8 @@ class Entry(msgspec.Struct, frozen=True):
     key: str | None
 
 
-def _send_all(records: Iterable[Record], outbox: Outbox, *, progress: Progress) -> None:
+def _send_all(records: Iterable[Record], outbox: Outbox, *, progress: Progress) -> bool:
+    """Hands the records over, as long as the broker takes any; True where that were all of them."""
     send, due, at_once = outbox.send, POLL_RECORDS, monotonic() + POLL_SECONDS
     for record in records:
         send(record)
@@ -181,7 +182,8 @@ def _send_all(records: Iterable[Record], outbox: Outbox, *, progress: Progress) 
             progress(outbox.sent)
             due, at_once = outbox.sent + POLL_RECORDS, monotonic() + POLL_SECONDS
             if outbox.is_cut_off:
-                return
+                return False
+    return True
 
 
 def _text(name: bytes | None) -> str | None:
@@ -192,13 +194,12 @@ def _unseen(_sent: int) -> None:
     """Progress that nobody watches."""
 
 
-def _undelivered(outbox: Outbox, settings: Settings) -> Undelivered:
-    rest = "; what comes after them was not tried" if outbox.is_cut_off else ""
+def _undelivered(outbox: Outbox, settings: Settings, *, is_all: bool) -> Undelivered:
+    rest = "" if is_all else "; what comes after them was not tried"
     return Undelivered(
         f"{outbox.lost} of {outbox.sent} records were not delivered to {settings.topic!r} at {settings.kafka}: "
         f"{outbox.fault}{rest}",
-        mend="See that the broker runs and takes records of that size. Records that are sent again do no harm; "
-        "`generate` makes the same ones only with the same --start",
+        mend="See that the broker runs and takes records of that size, and send the same ones again: copies do no harm",
         lost=outbox.lost,
         sent=outbox.sent,
     )

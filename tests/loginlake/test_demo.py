@@ -19,6 +19,11 @@ from tests.conftest import a_free_port
 from tests.serving.lakes import SmallLake, a_login, settings_of
 
 
+@pytest.fixture(autouse=True)
+def _no_broker_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOGINLAKE_KAFKA", raising=False)
+
+
 def a_lake_with_a_broker(folder: Path, **settings: Any) -> Settings:
     """A lake's folder and that of a broker's data, each with a file."""
     made = Settings(root=str(folder / "lake"), state=folder / "state", _env_file=None, **settings)
@@ -38,7 +43,10 @@ def test_a_named_broker_that_is_not_there_is_said_at_once(
         pass
 
 
-def test_a_fresh_start_moves_the_lake_and_the_broker_s_data_aside(tmp_path: Path) -> None:
+def test_a_fresh_start_moves_the_lake_and_the_broker_s_data_aside(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("loginlake.demo.refuse_taken", lambda _: None)  # our usual port may be taken here
     settings = a_lake_with_a_broker(tmp_path)
 
     move_aside(settings, Console(quiet=True))

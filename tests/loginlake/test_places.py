@@ -60,6 +60,19 @@ def test_a_state_on_a_full_disk_is_one_line(loginlake: Loginlake, free_port: int
     assert "Free some and start again" in line
 
 
+def test_a_controller_s_port_that_something_else_has_is_one_line(
+    loginlake: Loginlake, free_port: int, taken_port: int, tmp_path: Path
+) -> None:
+    folder = tmp_path / "state" / "broker"
+    folder.mkdir(parents=True)
+    (folder / "controller-port").write_text(str(taken_port))
+
+    line = said(loginlake("broker", "--state", str(tmp_path / "state"), "--kafka", f"127.0.0.1:{free_port}"))
+
+    assert f"127.0.0.1:{taken_port}" in line
+    assert line.endswith("name that port: wait, or end what has it")
+
+
 @pytest.mark.spark
 def test_a_root_that_is_a_file_is_one_line(loginlake: Loginlake, tmp_path: Path) -> None:
     root = tmp_path / "lake"
