@@ -69,7 +69,10 @@ def demo(settings: Settings, *, once: bool, fresh: bool) -> None:
         LakehouseError: A part can't be started, or failed.
     """
     console = a_console()
-    with running_parts(settings, console, fresh=fresh) as (lake, api):
+    preflight(settings)
+    if fresh:
+        move_aside(settings, console)
+    with running_parts(settings, console) as (lake, api):
         attacks = [attack for part in ROUNDS for attack in one_round(lake, console, part=part)]
         store = Store(settings)
         with step(console, "Verifying"):
@@ -90,19 +93,29 @@ def up(settings: Settings) -> None:
         LakehouseError: A part can't be started, or failed.
     """
     console = a_console()
+    preflight(settings)
     with running_parts(settings, console) as (lake, api):
         console.print(f"Kafka listens on {settings.kafka}, the API on {url_of(settings)}")
         go_on(lake, console, api=api)
 
 
-@contextmanager
-def running_parts(settings: Settings, console: Console, *, fresh: bool = False) -> Iterator[tuple[Lake, Popen[bytes]]]:
-    """The broker, unless one is given, the API and Spark, for the block; the API comes up while Spark does.
+def preflight(settings: Settings) -> None:
+    """Refuses what would fail later: a taken port, no Java, a state that can't be written, a named broker that is away.
 
-    Args:
-        settings: Where all of it lies.
-        console: Where it says how far it is.
-        fresh: Moves the lake and the embedded broker's data aside, once ports and Java are there.
+    Raises:
+        LakehouseError: The first of these.
+    """
+    refuse_open_door(settings)
+    listening_socket(settings).close()
+    java_path()
+    log_folder(settings).mkdir(parents=True, exist_ok=True)
+    if settings.kafka_is_given:
+        ensure_topic(settings)
+
+
+@contextmanager
+def running_parts(settings: Settings, console: Console) -> Iterator[tuple[Lake, Popen[bytes]]]:
+    """The broker, unless one is given, the API and Spark, for the block; the API comes up while Spark does.
 
     Raises:
         ProcessFailed: The API does not come up.
@@ -110,15 +123,6 @@ def running_parts(settings: Settings, console: Console, *, fresh: bool = False) 
     """
     from lakehouse.spark import Lake
 
-    refuse_open_door(settings)
-    # A taken port, no Java, or no broker where one is named: said now, not when all else runs.
-    listening_socket(settings).close()
-    java_path()
-    log_folder(settings).mkdir(parents=True, exist_ok=True)
-    if settings.kafka_is_given:
-        ensure_topic(settings)
-    if fresh:
-        move_aside(settings, console)
     with ExitStack() as parts:
         configure_logs(parts.enter_context((log_folder(settings) / "loginlake.log").open("a")))
         if not settings.kafka_is_given:

@@ -13,7 +13,7 @@ from rich.console import Console
 from lakehouse.errors import BrokerFailed, PortTaken
 from lakehouse.settings import Settings
 from loginlake.broker import broker_folder, embedded_broker
-from loginlake.demo import move_aside, running_parts
+from loginlake.demo import demo, move_aside, preflight
 from loginlake.panel import print_next
 from tests.conftest import a_free_port
 from tests.serving.lakes import SmallLake, a_login, settings_of
@@ -39,8 +39,8 @@ def test_a_named_broker_that_is_not_there_is_said_at_once(
     monkeypatch.setattr("lakehouse.kafka.TIMEOUT", 0.5)
     settings = Settings(kafka="127.0.0.1:1", port=free_port, state=tmp_path / "state", _env_file=None)
 
-    with pytest.raises(BrokerFailed, match="correct LOGINLAKE_KAFKA"), running_parts(settings, Console()):
-        pass
+    with pytest.raises(BrokerFailed, match="correct LOGINLAKE_KAFKA"):
+        preflight(settings)
 
 
 def test_a_fresh_start_moves_the_lake_and_the_broker_s_data_aside(
@@ -81,8 +81,8 @@ def test_a_fresh_start_moves_nothing_while_a_broker_on_another_port_has_the_data
 def test_a_fresh_start_moves_nothing_where_the_api_has_no_port(taken_port: int, tmp_path: Path) -> None:
     settings = a_lake_with_a_broker(tmp_path, port=taken_port)
 
-    with pytest.raises(PortTaken), running_parts(settings, Console(quiet=True), fresh=True):
-        pass
+    with pytest.raises(PortTaken):
+        demo(settings, once=True, fresh=True)
     assert (Path(settings.root) / "before").exists()
 
 
