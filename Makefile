@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JARS := $(VENV)/.jars
-DOCS_CHECK := $(BIN)/python -m loginlake.reference --check
+DOCS_CHECK := $(BIN)/python -m loginlake.docgen --check
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test check bench soak notebooks docs lock clean machine
@@ -36,14 +36,14 @@ bench: $(READY) $(JARS)  ## Run the benchmarks, one after another
 	@for benchmark in produce lake verify upkeep clone; do $(BIN)/python "benchmarks/$$benchmark.py" || exit 1; done
 
 soak: $(READY) $(JARS)  ## Kill processes under load and count every record (MINUTES=60; SEED=7: the same order again)
-	@$(BIN)/python -m tests.kills.soak --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.crash.soak --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
 
 notebooks: $(READY) $(JARS)  ## Open the notebooks in JupyterLab
 	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/notebooks.txt
 	JUPYTER_CONFIG_PATH=notebooks/.jupyter $(BIN)/jupyter lab notebooks
 
 docs: $(READY)  ## Generate the docs that come from code
-	$(BIN)/python -m loginlake.reference
+	$(BIN)/python -m loginlake.docgen
 
 lock: $(READY)  ## Resolve requirements/ and the jars anew
 	$(call compile_locks,requirements)

@@ -22,9 +22,9 @@ from stand import own_broker, print_table, seconds_of
 
 from bronze.stream import ingest_once
 from lakehouse import kafka
+from lakehouse.lake import Lake, struct_type
 from lakehouse.session import spark_session
 from lakehouse.settings import Settings
-from lakehouse.spark import Lake, struct_type
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
@@ -130,7 +130,7 @@ def _to_noop(lake: Lake) -> None:
         .option("subscribe", settings.topic)
         .option("startingOffsets", "earliest")
         .option("includeHeaders", "true")
-        .option("maxOffsetsPerTrigger", settings.bronze_batch)
+        .option("maxOffsetsPerTrigger", settings.bronze_max_offsets_per_trigger)
         .load()
     )
     checkpoint = settings.state / f"noop-{uuid4().hex}"

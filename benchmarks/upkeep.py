@@ -21,12 +21,12 @@ from stand import own_broker, print_table, seconds_of
 
 from bronze.stream import ingest_once
 from lakehouse import kafka
+from lakehouse.lake import Lake
 from lakehouse.maintenance import size_of
 from lakehouse.session import spark_session
-from lakehouse.spark import Lake
 from lakehouse.tables import TABLES
-from loginlake.maintain import maintain
 from loginlake.pipeline import refresh
+from loginlake.retention import maintain
 from producer.events import SECOND
 from producer.generate import Plan, batch
 from producer.publish import publish
@@ -46,7 +46,7 @@ def main() -> None:
         lake = Lake(spark, settings)
         kafka.ensure_topic(settings)
         seconds, maintained = refreshed(lake, wanted)
-        maintained.append(seconds_of(partial(maintain, lake.with_settings(promise_days=0, grace_days=0))))
+        maintained.append(seconds_of(partial(maintain, lake.with_settings(retention_days=0, retention_grace_days=0))))
         early, late = (median(seconds[number - AROUND : number]) for number in (EARLY, wanted.refreshes))
         print_table(
             ("refresh of 200 events", "seconds", "ratio", "goal"),

@@ -20,11 +20,11 @@ from stand import own_broker, print_table, seconds_of
 
 from bronze.stream import ingest_once
 from lakehouse import kafka
+from lakehouse.lake import Lake
 from lakehouse.session import spark_session
 from lakehouse.settings import Settings
-from lakehouse.spark import Lake
 from loginlake.pipeline import refresh
-from loginlake.verify import Report, Wish, verify
+from loginlake.verify import Report, VerifyOptions, verify
 from producer.events import DAY_SECONDS, SECOND
 from producer.generate import Plan, batch
 from producer.publish import publish
@@ -46,9 +46,9 @@ def main() -> None:
         plain, deep = [], []
         reading = seconds_of(lambda: read_all(root))
         for _ in range(wanted.rounds):
-            plain.append(seconds_of(lambda: verified(settings, Wish())))
-            deep.append(seconds_of(lambda: verified(settings, Wish(is_deep=True))))
-        rows = verified(settings, Wish()).layers["silver"]
+            plain.append(seconds_of(lambda: verified(settings, VerifyOptions())))
+            deep.append(seconds_of(lambda: verified(settings, VerifyOptions(is_deep=True))))
+        rows = verified(settings, VerifyOptions()).layers["silver"]
         print_table(
             ("verify", "silver rows", "seconds", "ratio", "goal for 1,000,000"),
             [
@@ -74,7 +74,7 @@ def make_lake(root: Path, *, events: int) -> None:
         spark.stop()
 
 
-def verified(settings: Settings, wish: Wish) -> Report:
+def verified(settings: Settings, wish: VerifyOptions) -> Report:
     """The report, which must be good: the time of a failure says nothing."""
     report = verify(settings, Store(settings), wish=wish)
     if not report.ok:

@@ -1,6 +1,6 @@
 """`python -m bronze` is `loginlake bronze`."""
 
 from bronze.cli import app
-from lakehouse.door import run
+from lakehouse.entrypoint import run
 
 run(app)

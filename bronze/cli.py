@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakehouse.door import stop_on_signals
+from lakehouse.entrypoint import stop_on_signals
 from lakehouse.job import spark_job
 
 if TYPE_CHECKING:
-    from lakehouse.spark import Lake
+    from lakehouse.lake import Lake
 
 POLL_SECONDS = 0.5
 

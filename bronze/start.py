@@ -9,9 +9,9 @@ from lakehouse import kafka
 from lakehouse.errors import TopicChanged
 from lakehouse.extent import Extent, read_noted_extent
 from lakehouse.kafka import Bounds
+from lakehouse.lake import Lake
 from lakehouse.offsets import Partition
 from lakehouse.settings import Settings
-from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS, TOPIC_ID
 
 log = structlog.get_logger()
@@ -69,7 +69,7 @@ def refuse_other_topic(settings: Settings, noted: str) -> None:
     if noted != current:
         raise TopicChanged(
             f"Topic {settings.topic!r} has id {current}, but bronze was read from the one with id {noted}",
-            mend="Point LOGINLAKE_KAFKA at the broker of this lake, or start a new lake with LOGINLAKE_ROOT",
+            hint="Point LOGINLAKE_KAFKA at the broker of this lake, or start a new lake with LOGINLAKE_ROOT",
             noted=noted,
             current=current,
         )
@@ -79,12 +79,12 @@ def _checked_start(at: Partition, read: int | None, *, bounds: Bounds) -> int:
     topic, partition = at
     if read is None:
         if bounds.beginning > 0:
-            log.warning("partition_begins_late", topic=topic, partition=partition, offset=bounds.beginning)
+            log.warning("partition_start_truncated", topic=topic, partition=partition, offset=bounds.beginning)
         return bounds.beginning
     if read < bounds.beginning:
         raise TopicChanged(
             f"Kafka has dropped offsets {read} to {bounds.beginning - 1} of {topic}:{partition} that bronze lacks",
-            mend="They are lost: lengthen the topic's retention, and start a new lake with LOGINLAKE_ROOT",
+            hint="They are lost: lengthen the topic's retention, and start a new lake with LOGINLAKE_ROOT",
             topic=topic,
             partition=partition,
             lost=(read, bounds.beginning),
@@ -92,7 +92,7 @@ def _checked_start(at: Partition, read: int | None, *, bounds: Bounds) -> int:
     if read > bounds.end:
         raise TopicChanged(
             f"Kafka's {topic}:{partition} ends at {bounds.end}, but bronze has read up to {read}",
-            mend="The broker has lost records: restore its data, or start a new lake with LOGINLAKE_ROOT",
+            hint="The broker has lost records: restore its data, or start a new lake with LOGINLAKE_ROOT",
             topic=topic,
             partition=partition,
         )

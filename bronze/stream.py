@@ -20,14 +20,14 @@ from tenacity.nap import sleep_using_event
 from bronze.start import hold_topic_id, read_extent, refuse_other_topic, starting_offsets
 from lakehouse import kafka
 from lakehouse.clock import Clock, utc_now
+from lakehouse.error_translation import translate_error
 from lakehouse.errors import BrokerFailed, ClockWentBack, LakehouseError, StreamFailed
 from lakehouse.extent import Extent
-from lakehouse.faults import fault_of
+from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
 from lakehouse.maintenance import compacted, vacuum
 from lakehouse.offsets import Offsets, Partition, offsets_from_json, offsets_to_json
 from lakehouse.settings import Settings
-from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
 
 if TYPE_CHECKING:
@@ -123,14 +123,14 @@ class Ingest:
             stop=stop_after_delay(BROKER_PATIENCE_SECONDS) | stop_when_event_set(self.stopping),
             wait=wait_fixed(1),
             sleep=sleep_using_event(self.stopping),
-            before_sleep=lambda failed: log.warning("broker_awaited", attempt=failed.attempt_number),
+            before_sleep=lambda failed: log.warning("waiting_for_broker", attempt=failed.attempt_number),
             reraise=True,
         )
         waiting(refuse_other_topic, self.lake.settings, self.topic_id)
 
     def maintain(self, now: datetime) -> None:
         """Compacts bronze between two batches, when it is time: only who holds its lock may."""
-        if now - self.maintained_at < timedelta(seconds=self.lake.settings.maintain_every):
+        if now - self.maintained_at < timedelta(seconds=self.lake.settings.maintenance_interval_seconds):
             return
         self.maintained_at = now
         compacted(self.lake, RAW_LOGS)
@@ -146,7 +146,7 @@ class Ingest:
         if last is not None and now <= last:
             raise ClockWentBack(
                 f"The clock says {now.isoformat()}, but bronze has a batch of {last.isoformat()}",
-                mend="Set the clock right, or wait until it is past that",
+                hint="Set the clock right, or wait until it is past that",
                 now=now,
                 last=last,
             )
@@ -198,9 +198,9 @@ def _why_it_stopped(error: StreamingQueryException, lake: Lake) -> LakehouseErro
         starting_offsets(lake.settings, read_extent(lake))
     except LakehouseError as refusal:
         return refusal
-    return fault_of(error) or StreamFailed(
+    return translate_error(error) or StreamFailed(
         f"The bronze stream failed: {str(error.getMessage() or error).splitlines()[0]}",
-        mend="Mend the cause and start bronze again; it goes on after its last row",
+        hint="Mend the cause and start bronze again; it goes on after its last row",
     )
 
 
@@ -215,13 +215,13 @@ def _start(lake: Lake, starting: Offsets, *, ingest: Ingest, once: bool) -> Stre
         .option("failOnDataLoss", "true")
         .option("kafka.isolation.level", "read_committed")
         .option("includeHeaders", "true")
-        .option("maxOffsetsPerTrigger", lake.settings.bronze_batch)
+        .option("maxOffsetsPerTrigger", lake.settings.bronze_max_offsets_per_trigger)
         .load()
     )
     writer = records.writeStream.foreachBatch(ingest).option("checkpointLocation", str(checkpoint)).queryName("bronze")
     if once:
         return writer.trigger(availableNow=True).start()
-    return writer.trigger(processingTime=f"{lake.settings.bronze_every} seconds").start()
+    return writer.trigger(processingTime=f"{lake.settings.bronze_trigger_seconds} seconds").start()
 
 
 def _checkpoint(settings: Settings) -> Path:

@@ -1,6 +1,6 @@
 """`python -m gold` is `loginlake gold`."""
 
 from gold.cli import app
-from lakehouse.door import run
+from lakehouse.entrypoint import run
 
 run(app)

@@ -10,17 +10,17 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
+from gold.changes import ChangeSummary, summarize
 from gold.losses import lost_tables
 from gold.recompute import rebuild, recompute
-from gold.restate import published_figures, restate_all, restate_touched, touched_tables
+from gold.restatements import published_figures, restate_all, restate_touched, touched_tables
 from gold.rules import load_rules
-from gold.span import Span, span_of
 from lakehouse.clock import Clock, utc_now
+from lakehouse.lake import Lake, struct_type
 from lakehouse.locks import writer_lock
 from lakehouse.progress import read_progress
-from lakehouse.session import at_once
+from lakehouse.session import run_concurrently
 from lakehouse.snapshots import Snapshot, next_instant, snapshot_from_metadata, snapshot_from_row
-from lakehouse.spark import Lake, struct_type
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.silver import EVENTS
@@ -49,7 +49,7 @@ def publish_snapshot(lake: Lake, *, clock: Clock) -> Snapshot | None:
     if changed is None:
         return publish_rebuilt(lake, clock=clock)
     try:
-        span = span_of(changed)
+        span = summarize(changed)
         figures = {} if last is None else published_figures(lake, last, tables=touched_tables(last, span))
         if silver_version > covered_version(last):
             rule = load_rules(lake.settings).brute_force_ip
@@ -70,10 +70,10 @@ def publish_rebuilt(lake: Lake, *, clock: Clock) -> Snapshot | None:
     rebuild(lake, events, rule=load_rules(lake.settings).brute_force_ip)
     if last is not None:
         restate_all(lake, last, events=events, lost=lost)
-    return publish_versions(lake, last, span=span_of(events), clock=clock)
+    return publish_versions(lake, last, span=summarize(events), clock=clock)
 
 
-def publish_versions(lake: Lake, last: Snapshot | None, *, span: Span, clock: Clock) -> Snapshot | None:
+def publish_versions(lake: Lake, last: Snapshot | None, *, span: ChangeSummary, clock: Clock) -> Snapshot | None:
     """Publishes the tables as they are now; None where they are those of the last snapshot."""
     snapshot = next_snapshot(lake, last, span=span, clock=clock)
     if not snapshot.offsets or (last is not None and snapshot.versions == last.versions):
@@ -87,7 +87,7 @@ def publish_versions(lake: Lake, last: Snapshot | None, *, span: Span, clock: Cl
 
 def opened_gold(lake: Lake) -> Snapshot | None:
     """The newest published snapshot, None before the first; with all tables there that the next one names."""
-    at_once(lake.spark, *(partial(lake.ensure, table) for table in (*SNAPSHOT_TABLES, SNAPSHOTS)))
+    run_concurrently(lake.spark, *(partial(lake.ensure, table) for table in (*SNAPSHOT_TABLES, SNAPSHOTS)))
     return last_snapshot(lake)
 
 
@@ -121,7 +121,7 @@ def changed_events(lake: Lake, last: Snapshot | None, *, silver_version: int) ->
         return None
     lost = lost_tables(lake, last)
     if lost:
-        log.warning("commits_lost", tables=lost, snapshot=last.id, mend="gold is computed anew from silver")
+        log.warning("commits_lost", tables=lost, snapshot=last.id, hint="gold is computed anew from silver")
         return None
     covered = covered_version(last)
     if covered == silver_version:
@@ -134,7 +134,7 @@ def changed_events(lake: Lake, last: Snapshot | None, *, silver_version: int) ->
         return None
 
 
-def next_snapshot(lake: Lake, last: Snapshot | None, *, span: Span, clock: Clock) -> Snapshot:
+def next_snapshot(lake: Lake, last: Snapshot | None, *, span: ChangeSummary, clock: Clock) -> Snapshot:
     """The snapshot of all tables as they are now."""
     covered = read_progress(lake)
     return Snapshot(

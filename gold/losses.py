@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from lakehouse.lake import Lake
 from lakehouse.offsets import Offsets
 from lakehouse.progress import extent_of, progress_from_json
 from lakehouse.snapshots import Snapshot
-from lakehouse.spark import Lake
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.silver import EVENTS
 

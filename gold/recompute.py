@@ -9,11 +9,11 @@ from functools import partial
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
-from gold.span import Span, is_counted, is_suspect
+from gold.changes import ChangeSummary, is_counted, is_suspect
 from gold.transforms.detections import REACH_DAYS, BruteForceIp, brute_force_ip, suspects
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
-from lakehouse.session import at_once
-from lakehouse.spark import Lake, matching, struct_type, without
+from lakehouse.lake import Lake, matching, struct_type, without
+from lakehouse.session import run_concurrently
 from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Metric
 
@@ -25,7 +25,7 @@ JUDGED = ["entity", "fired_on"]
 
 def rebuild(lake: Lake, events: DataFrame, *, rule: BruteForceIp) -> None:
     """Writes every gold table anew from all of silver, each in one commit."""
-    at_once(
+    run_concurrently(
         lake.spark, lambda: rebuild_activity(lake, events), lambda: lake.overwrite(DETECTIONS, detections(events, rule))
     )
 
@@ -34,15 +34,15 @@ def rebuild_activity(lake: Lake, events: DataFrame) -> None:
     """The base from silver, then the stored metrics from the base."""
     lake.overwrite(PAIR_ACTIVITY, pair_activity_hourly(events))
     base = lake.read(PAIR_ACTIVITY)
-    at_once(
+    run_concurrently(
         lake.spark, *(partial(lake.overwrite, metric.table, stored_rows(metric, base)) for metric in STORED_METRICS)
     )
 
 
-def recompute(lake: Lake, changed: DataFrame, *, span: Span, events: DataFrame, rule: BruteForceIp) -> None:
+def recompute(lake: Lake, changed: DataFrame, *, span: ChangeSummary, events: DataFrame, rule: BruteForceIp) -> None:
     """Computes anew what the changed rows touch, and only that; the same result when run twice."""
     accepted = changed.where(F.col("verdict") == "accepted")
-    at_once(
+    run_concurrently(
         lake.spark,
         lambda: recompute_activity(lake, touched_pairs(accepted), events=events, days=span.counted_on),
         lambda: recompute_detections(
@@ -75,7 +75,7 @@ def recompute_activity(lake: Lake, pairs: DataFrame, *, events: DataFrame, days:
         known = lake.read(PAIR_ACTIVITY).where(F.col("window_on").isin(some))
         # Not kept by persist(): Spark would plan it anew once the base, which it reads, is written.
         base = without(known, pairs, key=PAIR_ACTIVITY.key).unionByName(recomputed).localCheckpoint()
-        at_once(
+        run_concurrently(
             lake.spark,
             partial(lake.replace_days, PAIR_ACTIVITY, base, days=some),
             *(partial(replace_metric, lake, metric, base=base, days=some) for metric in STORED_METRICS),

@@ -26,4 +26,4 @@ def load_rules(settings: Settings) -> Rules:
     try:
         return msgspec.toml.decode(path.read_bytes(), type=Rules)
     except (msgspec.DecodeError, ValueError) as error:
-        raise UsageError(f"{path} can't be used: {error}", mend="Correct it") from error
+        raise UsageError(f"{path} can't be used: {error}", hint="Correct it") from error

@@ -21,9 +21,9 @@ def conf_folder(settings: Settings) -> Path:
     if settings.conf is None:
         return shipped
     if not settings.conf.is_dir():
-        raise UsageError(f"LOGINLAKE_CONF names {settings.conf}, which is no folder", mend="Correct it or unset it")
+        raise UsageError(f"LOGINLAKE_CONF names {settings.conf}, which is no folder", hint="Correct it or unset it")
     if lacking := sorted(file.name for file in shipped.iterdir() if not (settings.conf / file.name).is_file()):
         raise UsageError(
-            f"LOGINLAKE_CONF names {settings.conf}, which lacks {', '.join(lacking)}", mend=f"Copy it from {shipped}"
+            f"LOGINLAKE_CONF names {settings.conf}, which lacks {', '.join(lacking)}", hint=f"Copy it from {shipped}"
         )
     return settings.conf.resolve()

@@ -8,16 +8,16 @@ class LakehouseError(Exception):
 
     Args:
         what: What is wrong and where, without a full stop.
-        mend: What the reader can do about it, as an imperative.
+        hint: What the reader can do about it, as an imperative.
         parts: The values the sentence is made of, by name, for programs.
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, mend: str, **parts: object) -> None:
-        super().__init__(f"{what}. {mend}")
+    def __init__(self, what: str, *, hint: str, **parts: object) -> None:
+        super().__init__(f"{what}. {hint}")
         self.what = what
-        self.mend = mend
+        self.hint = hint
         self.parts = parts
 
 

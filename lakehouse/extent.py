@@ -15,7 +15,7 @@ from lakehouse.snapshots import Instant
 from lakehouse.tables.bronze import RAW_LOGS
 
 if TYPE_CHECKING:
-    from lakehouse.spark import Lake
+    from lakehouse.lake import Lake
 
 # Operations of Delta that neither bring rows nor take any away.
 ROWLESS = ("CREATE TABLE", "SET TBLPROPERTIES", "OPTIMIZE")

@@ -50,5 +50,5 @@ def _names_no_setting(arguments: Sequence[str]) -> bool:
 def _next_value(flag: str, remaining: Iterator[str]) -> str:
     value = next(remaining, END_OF_FLAGS)
     if value.startswith("--"):
-        raise UsageError(f"{flag} has no value", mend=f"Give it one: {flag} VALUE")
+        raise UsageError(f"{flag} has no value", hint=f"Give it one: {flag} VALUE")
     return value

@@ -85,7 +85,7 @@ def _checked(coordinate: str, sha256: str, *, progress: Callable[[str], None]) -
             jar.unlink()
     raise JarsMissing(
         f"The jar of {coordinate} differs from the lock, even when fetched anew",
-        mend=f"Find out why before you trust it; the expected sha256 is {sha256}",
+        hint=f"Find out why before you trust it; the expected sha256 is {sha256}",
         coordinate=coordinate,
     )
 
@@ -107,7 +107,7 @@ def _fetched(artifact: Any, coordinate: str) -> Path:
     except (RequestException, RuntimeError, OSError) as error:
         raise JarsMissing(
             f"The jar of {coordinate} can't be fetched ({type(error).__name__})",
-            mend="Check the network and start again; jars already fetched are kept",
+            hint="Check the network and start again; jars already fetched are kept",
             coordinate=coordinate,
         ) from error
     return path

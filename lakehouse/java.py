@@ -11,7 +11,7 @@ from pathlib import Path
 from lakehouse.errors import JavaMissing
 
 SUPPORTED = (17, 21)
-MEND = "Install Java 17 or 21 (such as Debian's openjdk-17-jre-headless) or point JAVA_HOME at it"
+HINT = "Install Java 17 or 21 (such as Debian's openjdk-17-jre-headless) or point JAVA_HOME at it"
 
 
 def java_path() -> Path:
@@ -23,10 +23,10 @@ def java_path() -> Path:
     home = os.environ.get("JAVA_HOME")
     found = str(Path(home) / "bin" / "java") if home else shutil.which("java")
     if found is None or not Path(found).exists():
-        raise JavaMissing("There is no Java" + (f" in JAVA_HOME={home}" if home else ""), mend=MEND)
+        raise JavaMissing("There is no Java" + (f" in JAVA_HOME={home}" if home else ""), hint=HINT)
     version = java_version(Path(found))
     if version not in SUPPORTED:
-        raise JavaMissing(f"The Java at {found} is version {version}", mend=MEND, version=version)
+        raise JavaMissing(f"The Java at {found} is version {version}", hint=HINT, version=version)
     return Path(found)
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lakehouse.door import stop_on_signals
+from lakehouse.entrypoint import stop_on_signals
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from lakehouse.lake import Lake
     from lakehouse.settings import Settings
-    from lakehouse.spark import Lake
 
 
 @contextmanager
@@ -25,9 +25,9 @@ def spark_job(name: str) -> Iterator[Lake]:
         JarsMissing: The connectors' jars can't be had.
         KeyboardInterrupt: A signal came while Spark was starting.
     """
+    from lakehouse.lake import Lake
     from lakehouse.logs import configure_logs
     from lakehouse.settings import load_settings
-    from lakehouse.spark import Lake
 
     configure_logs()
     settings = load_settings()

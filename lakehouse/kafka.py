@@ -70,7 +70,7 @@ def client(kind: Callable[[dict[str, Any]], Client], settings: Settings, **more:
     except KafkaException as error:
         raise BrokerFailed(
             f"No Kafka client can be made: {error.args[0].str()}",
-            mend="Correct LOGINLAKE_KAFKA_OPTIONS",
+            hint="Correct LOGINLAKE_KAFKA_OPTIONS",
             kafka=settings.kafka,
         ) from error
 
@@ -159,7 +159,7 @@ def first_record(settings: Settings, at: Partition, *, start: int, end: int, tim
         if message is None:
             raise BrokerFailed(
                 f"Kafka at {settings.kafka} sent nothing within {timeout:g} s",
-                mend="See whether the broker is alive, then try again",
+                hint="See whether the broker is alive, then try again",
             )
         if message.error() and message.error().code() == KafkaError._PARTITION_EOF:
             return None
@@ -201,7 +201,7 @@ def _answer(settings: Settings, asked: Future[Any]) -> Any:
     except TimeoutError as error:
         raise BrokerFailed(
             f"Kafka at {settings.kafka} did not answer within {TIMEOUT:g} s",
-            mend="See whether the broker is alive, then try again",
+            hint="See whether the broker is alive, then try again",
             kafka=settings.kafka,
         ) from error
 
@@ -216,7 +216,7 @@ def _topics(admin: AdminClient, settings: Settings) -> dict[str, Any]:
 def _without_topic(settings: Settings) -> BrokerFailed:
     return BrokerFailed(
         f"The broker at {settings.kafka} has no topic {settings.topic!r}",
-        mend="Send something with `loginlake produce`, which creates it, or correct LOGINLAKE_TOPIC",
+        hint="Send something with `loginlake produce`, which creates it, or correct LOGINLAKE_TOPIC",
         topic=settings.topic,
     )
 
@@ -224,7 +224,7 @@ def _without_topic(settings: Settings) -> BrokerFailed:
 def _broker_failed(settings: Settings, error: KafkaException) -> BrokerFailed:
     return BrokerFailed(
         f"Kafka at {settings.kafka} does not answer as it should: {error.args[0].str()}",
-        mend="Start one with `loginlake broker`, or correct LOGINLAKE_KAFKA",
+        hint="Start one with `loginlake broker`, or correct LOGINLAKE_KAFKA",
         kafka=settings.kafka,
     )
 

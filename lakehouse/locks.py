@@ -22,7 +22,7 @@ from lakehouse.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from lakehouse.spark import Lake
+    from lakehouse.lake import Lake
 
 WriterName = Literal["bronze", "refresh"]
 LockName = Literal[WriterName, "readers"]
@@ -71,8 +71,8 @@ def no_readers(lake: Lake) -> Iterator[None]:
     file = _take(lake.spark, path)
     if file is None:
         raise LockHeld(
-            "An API reads this lake, and GRACE_DAYS=0 would take away the files that it has open",
-            mend="Stop it, or set LOGINLAKE_GRACE_DAYS to 1 or more",
+            "An API reads this lake, and RETENTION_GRACE_DAYS=0 would take away the files that it has open",
+            hint="Stop it, or set LOGINLAKE_RETENTION_GRACE_DAYS to 1 or more",
             name="readers",
         )
     with _held(path, file):
@@ -90,7 +90,7 @@ def reader_lock(settings: Settings) -> Iterator[None]:
             # An upkeep that may take away what is read holds it for itself until it ends.
             fcntl.lockf(file, fcntl.LOCK_SH)
         except OSError as error:
-            log.warning("reader_not_announced", reason=error.strerror)
+            log.warning("reader_lock_failed", reason=error.strerror)
         yield
 
 
@@ -162,7 +162,7 @@ def _ourselves(spark: SparkSession) -> dict[str, Any]:
 
 def _refusal(path: Path, name: LockName) -> LockHeld:
     if name == "readers":
-        return LockHeld(f"An API reads the lake (it holds {path})", mend="Stop it", name=name)
+        return LockHeld(f"An API reads the lake (it holds {path})", hint="Stop it", name=name)
     try:
         holder = json.loads(path.read_text())
     except ValueError:  # the holder is just writing its name
@@ -170,7 +170,7 @@ def _refusal(path: Path, name: LockName) -> LockHeld:
     pid, jvm, host, since = (holder.get(part, "unknown") for part in ("pid", "jvm", "host", "since"))
     return LockHeld(
         f"Process {pid} has held the lock of {name} since {since} (JVM {jvm}, on {host})",
-        mend="Wait until it ends, or end it",
+        hint="Wait until it ends, or end it",
         name=name,
         **holder,
     )

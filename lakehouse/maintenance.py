@@ -1,4 +1,4 @@
-"""Upkeep of Delta tables: small files become large ones; files and commits that nothing needs any more go."""
+"""TableMaintenance of Delta tables: small files become large ones; files and commits that nothing needs any more go."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
-from lakehouse.spark import Lake
+from lakehouse.lake import Lake
 from lakehouse.tables.model import Table
 
 log = structlog.get_logger()
@@ -63,7 +63,7 @@ def compacted(lake: Lake, table: Table) -> int:
         optimized.executeCompaction()
     files = sum(partition.files for partition in partitions)
     if files:
-        log.info("compacted", table=table.full_name, files=files)
+        log.info("table_compacted", table=table.full_name, files=files)
     return files
 
 

@@ -16,7 +16,7 @@ from lakehouse.tables.silver import EVENTS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from lakehouse.spark import Lake
+    from lakehouse.lake import Lake
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def spark_session(settings: Settings, *, job: str) -> SparkSession:
     return session
 
 
-def at_once(spark: SparkSession, *tasks: Callable[[], Result]) -> list[Result]:
+def run_concurrently(spark: SparkSession, *tasks: Callable[[], Result]) -> list[Result]:
     """Runs the tasks at the same time, each in the scheduler pool of the caller, and gives what each returns.
 
     All end before the failure of one is raised. Most of a small query is planning, which takes one thread.

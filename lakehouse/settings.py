@@ -1,4 +1,4 @@
-"""Settings, loaded once at each door and handed down.
+"""Settings, loaded once at each entry point and passed down.
 
 Precedence: flag, then environment (`LOGINLAKE_…`), then `.env`, then the default.
 """
@@ -42,18 +42,32 @@ class Settings(BaseSettings):
     topic: str = Field("logs", pattern=r"^[A-Za-z0-9._-]{1,249}$", description="The Kafka topic.")
     topic_partitions: int = Field(4, ge=1, description="Partitions of a topic that we create.")
     default_format: str = Field("login", description="Format of records without a header `format`.")
-    past_days: int = Field(3653, ge=1, description="An event older than this at its append time is implausible.")
-    future_hours: int = Field(24, ge=1, description="An event later than this after its append time is implausible.")
-    bronze_every: float = Field(5.0, gt=0, description="Seconds between bronze commits of a running stream.")
-    bronze_batch: int = Field(2_000_000, ge=1, description="Kafka records that one bronze commit takes at most.")
-    refresh_every: float = Field(60.0, gt=0, description="Seconds between the starts of two refreshes, at least.")
-    maintain_every: float = Field(3600.0, gt=0, description="Seconds between two upkeeps of a running lake.")
+    max_event_age_days: int = Field(
+        3653, ge=1, description="An event that is older than this at its append time is broken (implausible_time)."
+    )
+    max_clock_skew_hours: int = Field(
+        24, ge=1, description="An event dated later than this after its append time is broken (implausible_time)."
+    )
+    bronze_trigger_seconds: float = Field(5.0, gt=0, description="Seconds between two commits of the bronze stream.")
+    bronze_max_offsets_per_trigger: int = Field(
+        2_000_000, ge=1, description="Maximum number of Kafka offsets in one bronze commit."
+    )
+    refresh_interval_seconds: float = Field(
+        60.0, gt=0, description="Minimum seconds between the starts of two refreshes."
+    )
+    maintenance_interval_seconds: float = Field(
+        3600.0, gt=0, description="Seconds between two maintenance runs of a running lake."
+    )
     host: str = Field("127.0.0.1", description="Where the API listens.")
     port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
-    open: bool = Field(False, description="Serve without keys off loopback, since something else guards the door.")
+    allow_unauthenticated: bool = Field(
+        False, description="Allow a non-loopback address without API keys; only behind an authenticating proxy."
+    )
     query_seconds: float = Field(10.0, gt=0, description="Time one query of the API may take.")
-    promise_days: int = Field(30, ge=0, le=36_500, description="Days of time travel that are kept.")
-    grace_days: int = Field(7, ge=0, le=36_500, description="Days files stay beyond the promise.")
+    retention_days: int = Field(30, ge=0, le=36_500, description="Days for which every snapshot can be queried.")
+    retention_grace_days: int = Field(
+        7, ge=0, le=36_500, description="Days for which files are kept after their snapshot has expired."
+    )
     tail_rows: int = Field(1_000_000, ge=1, description="Rows of the live tail, at most.")
     spark_master: str = Field("local[*]", description="Spark's master.")
 
@@ -85,11 +99,11 @@ def load_settings(**flags: Any) -> Settings:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except SettingsError as error:  # of the one setting that is JSON; its text may be secret
         raise UsageError(
-            "The settings are wrong: LOGINLAKE_KAFKA_OPTIONS: It is no JSON", mend="Correct it and start again"
+            "The settings are wrong: LOGINLAKE_KAFKA_OPTIONS: It is no JSON", hint="Correct it and start again"
         ) from error
     except ValidationError as error:
         faults = "; ".join(
             f"LOGINLAKE_{'_'.join(str(part) for part in fault['loc'][:1]).upper()}: {fault['msg']}"
             for fault in error.errors()
         )
-        raise UsageError(f"The settings are wrong: {faults}", mend="Correct them and start again") from error
+        raise UsageError(f"The settings are wrong: {faults}", hint="Correct them and start again") from error

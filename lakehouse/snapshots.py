@@ -114,7 +114,7 @@ def snapshot_from_row(row: Mapping[str, Any]) -> Snapshot:
     except msgspec.DecodeError as error:
         raise LakeUnreadable(
             f"{SNAPSHOTS.full_name} has a garbled row",
-            mend="Restore its files from a copy of the lake",
+            hint="Restore its files from a copy of the lake",
             table=SNAPSHOTS.full_name,
         ) from error
 
@@ -168,7 +168,7 @@ def resolve_snapshot(
         InFuture: `as_of` is later than now.
     """
     if not snapshots:
-        raise SnapshotMissing("No snapshot is published yet", mend=NO_SNAPSHOT)
+        raise SnapshotMissing("No snapshot is published yet", hint=NO_SNAPSHOT)
     last = snapshots[-1]
     oldest = next((snapshot for snapshot in snapshots if snapshot.id >= promised_from), last)
     if snapshot_id is not None:
@@ -177,17 +177,17 @@ def resolve_snapshot(
     elif as_of is None:
         return last
     elif as_of > clock:
-        raise InFuture(f"{as_of.isoformat()} is in the future", mend=f"Ask for an instant up to {clock.isoformat()}")
+        raise InFuture(f"{as_of.isoformat()} is in the future", hint=f"Ask for an instant up to {clock.isoformat()}")
     else:
         found = next((snapshot for snapshot in reversed(snapshots) if snapshot.at <= as_of), None)
         missing = f"Nothing was published by {as_of.isoformat()}"
-    mend = f"Ask for one from {oldest.id} to {last.id}; {oldest.id} is of {oldest.at.isoformat()}"
+    hint = f"Ask for one from {oldest.id} to {last.id}; {oldest.id} is of {oldest.at.isoformat()}"
     if found is None:
-        raise SnapshotMissing(missing, mend=mend, oldest=oldest.id)
+        raise SnapshotMissing(missing, hint=hint, oldest=oldest.id)
     if found.id < oldest.id:
         raise SnapshotExpired(
             f"Snapshot {found.id}, of {found.at.isoformat()}, is older than what is kept for time travel",
-            mend=mend,
+            hint=hint,
             oldest=oldest.id,
         )
     return found

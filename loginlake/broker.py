@@ -21,7 +21,7 @@ from lakehouse.errors import BrokerFailed, PortTaken
 from lakehouse.jars import jar_paths
 from lakehouse.java import java_path
 from lakehouse.settings import Settings
-from loginlake.children import child
+from loginlake.subprocesses import child
 
 log = structlog.get_logger()
 
@@ -81,7 +81,7 @@ def refuse_taken(settings: Settings) -> None:
     Raises:
         PortTaken: Something does.
     """
-    _refuse_taken(*_address(settings.kafka), mend=OTHER_PORT)
+    _refuse_taken(*_address(settings.kafka), hint=OTHER_PORT)
 
 
 def refuse_used(settings: Settings) -> None:
@@ -100,7 +100,7 @@ def refuse_used(settings: Settings) -> None:
             fcntl.lockf(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BrokerFailed(
-                f"Another broker has the data in {data}", mend="End it, or set LOGINLAKE_STATE to another folder"
+                f"Another broker has the data in {data}", hint="End it, or set LOGINLAKE_STATE to another folder"
             ) from error
 
 
@@ -113,18 +113,18 @@ def _class_path(settings: Settings) -> list[str]:
 def _address(servers: str) -> tuple[str, int]:
     host, _, port = servers.partition(",")[0].rpartition(":")
     if not port.isdigit():
-        raise BrokerFailed(f"{servers!r} is no host:port", mend="Correct LOGINLAKE_KAFKA", kafka=servers)
+        raise BrokerFailed(f"{servers!r} is no host:port", hint="Correct LOGINLAKE_KAFKA", kafka=servers)
     return host, int(port)
 
 
-def _refuse_taken(host: str, port: int, *, mend: str) -> None:
+def _refuse_taken(host: str, port: int, *, hint: str) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
             raise PortTaken(
-                f"The broker can't listen on {host}:{port} ({error.strerror})", mend=mend, port=port
+                f"The broker can't listen on {host}:{port} ({error.strerror})", hint=hint, port=port
             ) from error
 
 
@@ -141,7 +141,7 @@ def _controller_port(folder: Path) -> int:
             probe.bind(("127.0.0.1", 0))
             chosen = str(probe.getsockname()[1])
         kept.write_text(chosen)
-    _refuse_taken("127.0.0.1", int(chosen), mend=f"The data in {folder} name that port: wait, or end what has it")
+    _refuse_taken("127.0.0.1", int(chosen), hint=f"The data in {folder} name that port: wait, or end what has it")
     return int(chosen)
 
 
@@ -183,7 +183,7 @@ def _format_storage(java: list[str], folder: Path, *, properties: Path) -> None:
         said = formatted.stderr.strip().rpartition("\n")[-1] or f"exit code {formatted.returncode}"
         raise BrokerFailed(
             f"The broker's storage in {folder} can't be formatted: {said}",
-            mend=f"Check that {folder} can be written and has room",
+            hint=f"Check that {folder} can be written and has room",
         )
 
 
@@ -199,5 +199,5 @@ def _await_listening(process: subprocess.Popen[bytes], host: str, *, port: int, 
     how = f"within {START_SECONDS:g} s" if ended is None else f"and ended with exit code {ended}"
     raise BrokerFailed(
         f"The broker did not start listening on {host}:{port} {how}",
-        mend=f"See why in {folder / 'broker.out'}",
+        hint=f"See why in {folder / 'broker.out'}",
     )

@@ -9,16 +9,16 @@ import typer
 from bronze.cli import app as bronze
 from gold.cli import app as gold
 from gold.cli import outcome
-from lakehouse import door
-from lakehouse.door import stop_on_signals
+from lakehouse import entrypoint
+from lakehouse.entrypoint import stop_on_signals
 from lakehouse.errors import BrokerFailed
 from lakehouse.job import spark_job
+from loginlake.commands.maintain import app as maintaining
+from loginlake.commands.output import print_table
+from loginlake.commands.query import app as read
+from loginlake.commands.repair import app as mending
+from loginlake.commands.verify import app as verify
 from loginlake.durations import seconds
-from loginlake.maintaining import app as maintaining
-from loginlake.mending import app as mending
-from loginlake.read import app as read
-from loginlake.verifying import app as verify
-from loginlake.writing import print_table
 from producer.cli import app as produce
 from serving.cli import app as serve
 from silver.cli import app as silver
@@ -38,7 +38,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def main() -> None:
     """The script `loginlake`."""
-    door.run(app)
+    entrypoint.run(app)
 
 
 def _print_version(asked: bool) -> None:
@@ -75,7 +75,7 @@ def demo(
     demo.demo(load_settings(), once=once, fresh=fresh)
 
 
-@app.command(epilog="For example: loginlake up --refresh-every 15")
+@app.command(epilog="For example: loginlake up --refresh-interval-seconds 15")
 def up() -> None:
     """Run everything until Ctrl-C: broker (unless --kafka names one), bronze, refresh and the API."""
     from lakehouse.settings import load_settings
@@ -98,7 +98,7 @@ def broker() -> None:
         while running.process.poll() is None:
             if stop.wait(POLL_SECONDS):
                 return
-    raise BrokerFailed("The broker ended by itself", mend=f"See why in {settings.state / 'broker' / 'broker.out'}")
+    raise BrokerFailed("The broker ended by itself", hint=f"See why in {settings.state / 'broker' / 'broker.out'}")
 
 
 app.add_typer(produce, name="produce")

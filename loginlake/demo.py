@@ -18,7 +18,7 @@ from urllib.request import ProxyHandler, build_opener
 
 from rich.console import Console
 
-from lakehouse.door import stop_on_signals
+from lakehouse.entrypoint import stop_on_signals
 from lakehouse.errors import ProcessFailed, UsageError, VerifyFailed
 from lakehouse.java import java_path
 from lakehouse.job import running_spark
@@ -28,14 +28,14 @@ from lakehouse.logs import configure_logs
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from loginlake.broker import broker_folder, embedded_broker, refuse_taken, refuse_used
-from loginlake.children import child, child_failed, run_child
-from loginlake.panel import print_next, print_panel
+from loginlake.demo_report import print_next, print_panel
+from loginlake.subprocesses import child, child_failed, run_child
 from loginlake.verify import verify
 from serving.server import listening_socket, refuse_open_door
 from serving.store import Store
 
 if TYPE_CHECKING:
-    from lakehouse.spark import Lake
+    from lakehouse.lake import Lake
 
 LIVE_RATE = 20
 LIVE_SECONDS = 15.0
@@ -80,7 +80,7 @@ def demo(settings: Settings, *, once: bool, fresh: bool) -> None:
         print_panel(console, store, report=report, attacks=attacks, rules=("brute_force_ip",))
         console.print("verify: ok" if report.ok else "verify: the claims of the lake do not hold")
         if not report.ok:
-            raise VerifyFailed("The lake does not hold what it promises", mend="Run `loginlake verify` for all of it")
+            raise VerifyFailed("The lake does not hold what it promises", hint="Run `loginlake verify` for all of it")
         print_next(console, settings, snapshot=store.snapshot(), is_live=not once)
         if not once:
             go_on_live(lake, console, api=api)
@@ -121,7 +121,7 @@ def running_parts(settings: Settings, console: Console) -> Iterator[tuple[Lake, 
         ProcessFailed: The API does not come up.
         LakehouseError: Another part can't be started.
     """
-    from lakehouse.spark import Lake
+    from lakehouse.lake import Lake
 
     with ExitStack() as parts:
         configure_logs(parts.enter_context((log_folder(settings) / "loginlake.log").open("a")))
@@ -161,8 +161,8 @@ def one_round(lake: Lake, console: Console, *, part: Round) -> list[dict[str, An
 
 def go_on_live(lake: Lake, console: Console, *, api: Popen[bytes]) -> None:
     """A steady stream of events, refreshed as fast as it goes but at most every 15 s, until Ctrl-C."""
-    if "refresh_every" not in lake.settings.model_fields_set:
-        lake = lake.with_settings(refresh_every=LIVE_SECONDS)
+    if "refresh_interval_seconds" not in lake.settings.model_fields_set:
+        lake = lake.with_settings(refresh_interval_seconds=LIVE_SECONDS)
     seed = len(Store(lake.settings).snapshots()) + 1
     producer = ours("producer", "generate", "--rate", str(LIVE_RATE), "--seed", str(seed))
     console.print(f"Live: {LIVE_RATE} events a second; Ctrl-C stops everything")
@@ -218,7 +218,7 @@ def await_api(settings: Settings, api: Popen[bytes], *, output: Path) -> None:
         if time.monotonic() > deadline:
             raise ProcessFailed(
                 f"The API does not answer at {url_of(settings)} after {READY_SECONDS:g} s",
-                mend=f"See why in {output}",
+                hint=f"See why in {output}",
             )
         time.sleep(0.1)
 
@@ -234,7 +234,7 @@ def move_aside(settings: Settings, console: Console) -> None:
         BrokerFailed, PortTaken: The embedded broker's data are in use, or its port is taken.
     """
     if "://" in settings.root:
-        raise UsageError(f"The lake at {settings.root} can't be moved aside", mend="Name another with LOGINLAKE_ROOT")
+        raise UsageError(f"The lake at {settings.root} can't be moved aside", hint="Name another with LOGINLAKE_ROOT")
     refuse_in_use(settings)
     folders = [Path(settings.root)]
     if not settings.kafka_is_given:

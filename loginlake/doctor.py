@@ -50,19 +50,19 @@ class Finding:
         check: What was looked at.
         state: Whether it is as it should be.
         what: What was found.
-        mend: What to do about it; empty where nothing is.
+        hint: What to do about it; empty where nothing is.
     """
 
-    COLUMNS: ClassVar[tuple[str, ...]] = ("check", "state", "what", "mend")
+    COLUMNS: ClassVar[tuple[str, ...]] = ("check", "state", "what", "hint")
 
     check: str
     state: State
     what: str
-    mend: str = ""
+    hint: str = ""
 
     def cells(self) -> tuple[str, ...]:
         """The finding as a row of text."""
-        return self.check, self.state.value, self.what, self.mend
+        return self.check, self.state.value, self.what, self.hint
 
     def to_dict(self) -> dict[str, str]:
         """The finding for JSON."""
@@ -137,8 +137,8 @@ def check_kafka(settings: Settings) -> list[Finding]:
     try:
         topics = _topics(settings)
     except ModuleNotFoundError:
-        mend = "To ask one: `pip install 'loginlake[producer]'`"
-        return [Finding("kafka", State.WARN, "not asked: confluent-kafka is not installed", mend)]
+        hint = "To ask one: `pip install 'loginlake[producer]'`"
+        return [Finding("kafka", State.WARN, "not asked: confluent-kafka is not installed", hint)]
     if topics is None:
         return [check_broker_port(settings)]
     return [Finding("kafka", State.OK, f"a broker answers at {settings.kafka}"), check_topic(settings, topics)]
@@ -148,8 +148,8 @@ def check_broker_port(settings: Settings) -> Finding:
     """The port of a broker that does not answer: free for ours, or else a fault."""
     host, port = _address(settings.kafka)
     if not is_loopback(host):
-        mend = "Start it, or correct LOGINLAKE_KAFKA"
-        return Finding("kafka", State.FAIL, f"no broker answers at {settings.kafka}", mend)
+        hint = "Start it, or correct LOGINLAKE_KAFKA"
+        return Finding("kafka", State.FAIL, f"no broker answers at {settings.kafka}", hint)
     if _is_open(host, port):
         return Finding("kafka", State.FAIL, f"what listens at {settings.kafka} does not answer as a broker", OTHER_PORT)
     return Finding("kafka", State.OK, f"{settings.kafka} is free for `loginlake broker`")
@@ -225,7 +225,7 @@ def _check_disk(check: str, place: Path) -> Finding:
 
 
 def _failed(check: str, error: LakehouseError) -> Finding:
-    return Finding(check, State.FAIL, error.what, error.mend)
+    return Finding(check, State.FAIL, error.what, error.hint)
 
 
 def _topics(settings: Settings) -> Collection[str] | None:

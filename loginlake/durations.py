@@ -17,5 +17,5 @@ def seconds(duration: str) -> int:
     """
     written = re.fullmatch(r"([1-9][0-9]{0,6})([smh])", duration)
     if written is None:
-        raise UsageError(f"{duration!r} is no duration", mend="Write one such as 15s, 1m or 1h")
+        raise UsageError(f"{duration!r} is no duration", hint="Write one such as 15s, 1m or 1h")
     return int(written[1]) * SECONDS[written[2]]

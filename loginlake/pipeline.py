@@ -14,10 +14,10 @@ from bronze.stream import running_stream
 from gold.job import publish_rebuilt, publish_snapshot
 from lakehouse.clock import Clock, utc_now
 from lakehouse.errors import LockHeld
+from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
 from lakehouse.snapshots import Snapshot
-from lakehouse.spark import Lake
-from loginlake.maintain import Upkeep, maintain
+from loginlake.retention import TableMaintenance, maintain
 from silver.job import append_events
 from silver.rebuild import rewrite_events
 from silver.redrive import Redriven, redrive_events
@@ -108,7 +108,7 @@ def refresh_every(
         refreshed = refresh_if_free
         if snapshot is not None:
             published(snapshot)
-        if time.monotonic() - maintained >= lake.settings.maintain_every:
+        if time.monotonic() - maintained >= lake.settings.maintenance_interval_seconds:
             maintain_if_free(lake)
             maintained = time.monotonic()
         stop.wait(max(0.0, started + seconds - time.monotonic()))
@@ -119,16 +119,16 @@ def refresh_if_free(lake: Lake) -> Snapshot | None:
     try:
         return refresh(lake)
     except LockHeld as held:
-        log.warning("not_refreshed", reason=held.what)
+        log.warning("refresh_skipped", reason=held.what)
         return None
 
 
-def maintain_if_free(lake: Lake) -> list[Upkeep]:
+def maintain_if_free(lake: Lake) -> list[TableMaintenance]:
     """What `maintain` does; where that must wait for a reader or another job, the next time will do."""
     try:
         return maintain(lake)
     except LockHeld as held:
-        log.warning("not_maintained", reason=held.what)
+        log.warning("maintenance_skipped", reason=held.what)
         return []
 
 
@@ -149,7 +149,7 @@ def run_until(
     with running_stream(lake, once=False) as query, _stopping_with(query, stop):
         while query.lastProgress is None and not stop.wait(POLL_SECONDS):
             pass
-        refresh_every(lake, stop, seconds=lake.settings.refresh_every, published=published)
+        refresh_every(lake, stop, seconds=lake.settings.refresh_interval_seconds, published=published)
 
 
 @contextmanager

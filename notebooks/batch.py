@@ -25,7 +25,7 @@
 import atexit
 from contextlib import ExitStack
 
-from loginlake.sandbox import produce, running_lake, sandbox_settings
+from sandbox import produce, running_lake, sandbox_settings
 
 parts = ExitStack()
 atexit.register(parts.close)  # what was started also ends when a cell fails

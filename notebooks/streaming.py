@@ -25,7 +25,7 @@
 import atexit
 from contextlib import ExitStack
 
-from loginlake.sandbox import produce, running_lake, sandbox_settings
+from sandbox import produce, running_lake, sandbox_settings
 
 parts = ExitStack()
 atexit.register(parts.close)  # what was started also ends when a cell fails
@@ -104,7 +104,8 @@ assert end_offsets(query.lastProgress) == in_kafka
 # %% [markdown]
 # ## More, while it runs
 #
-# The stream looks for news every few seconds (`settings.bronze_every`), so what we send now arrives by itself.
+# The stream checks for new records every few seconds (`settings.bronze_trigger_seconds`), so records that we send now
+# arrive without another start.
 
 # %%
 seen = sum(end_offsets(query.lastProgress).values())

@@ -1,6 +1,6 @@
 """`python -m producer` is `loginlake produce`."""
 
-from lakehouse.door import run
+from lakehouse.entrypoint import run
 from producer.cli import app
 
 run(app)

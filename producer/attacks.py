@@ -14,7 +14,7 @@ from typing import TypeAlias
 import msgspec
 
 from producer.events import GUESS, LOCKOUT, SECOND, SUCCESS, UNKNOWN_USER, Act, Client, Event
-from producer.places import ATTACKER_BLOCKS, COUNTRIES, an_address, an_attacker_address, kilometres_between
+from producer.ip_blocks import ATTACKER_BLOCKS, COUNTRIES, an_address, an_attacker_address, kilometres_between
 from producer.population import Population, User
 
 MINUTE = 60.0

@@ -98,10 +98,10 @@ def generate(  # noqa: PLR0913 (each is a flag)
     timeout: Patience = 300.0,
 ) -> None:
     """Send generated login events: a batch over the past days, or with --rate a live stream."""
-    from lakehouse.door import stop_on_signals
+    from lakehouse.entrypoint import stop_on_signals
     from producer.events import millis_of
     from producer.generate import Plan
-    from producer.pace import until_set
+    from producer.pacing import until_set
 
     begins, ends = _span(start, days=days, rate=rate)
     plan = Plan(seed, millis_of(begins), users=users, attacks=attacks, dirt=dirt, format=log_format.value)
@@ -134,9 +134,9 @@ def replay(
     timeout: Patience = 300.0,
 ) -> None:
     """Send a log file line by line, as it is. Replaying it again adds nothing: its lines keep their identity."""
-    from lakehouse.door import stop_on_signals
-    from producer.lines import STANDARD_INPUT, opened
-    from producer.pace import until_set
+    from lakehouse.entrypoint import stop_on_signals
+    from producer.line_reader import STANDARD_INPUT, opened
+    from producer.pacing import until_set
     from producer.replay import records_of
 
     if file == STANDARD_INPUT and log_format is LogFormat.sshd and year is None:
@@ -157,11 +157,11 @@ def _span(start: str | None, *, days: int, rate: float | None) -> tuple[datetime
     try:
         begins = datetime.fromisoformat(start)
     except ValueError as error:
-        raise UsageError(f"--start {start} is no instant", mend="Write it like 2026-03-01T08:00:00Z") from error
+        raise UsageError(f"--start {start} is no instant", hint="Write it like 2026-03-01T08:00:00Z") from error
     begins = begins.replace(tzinfo=begins.tzinfo or UTC)
     span = timedelta(0 if rate else days)
     if begins > now - span:
-        raise UsageError(f"What starts at {start} ends in the future", mend="Start earlier, or ask for fewer --days")
+        raise UsageError(f"What starts at {start} ends in the future", hint="Start earlier, or ask for fewer --days")
     return begins, begins + span
 
 
@@ -170,7 +170,7 @@ def _generated(
 ) -> tuple[Stream, Iterable[Record]]:
     """The stream, which knows the truth, and its records as they are to be sent."""
     from producer.generate import batch, live
-    from producer.pace import paced
+    from producer.pacing import paced
 
     if rate is None:
         stream = batch(plan, events=count or 0, end=end)
@@ -200,6 +200,6 @@ def _written(path: Path | None) -> Iterator[BinaryIO | None]:
     try:
         file = path.open("wb")
     except OSError as error:
-        raise UsageError(f"{path} can't be written ({error.strerror})", mend="Name another file") from error
+        raise UsageError(f"{path} can't be written ({error.strerror})", hint="Name another file") from error
     with file:
         yield file

@@ -15,11 +15,11 @@ import msgspec
 
 from producer.arrivals import spread, steady, weekly_activity
 from producer.attacks import Attack, endless
+from producer.background_traffic import Usual
 from producer.events import DAY_SECONDS, SECOND, Event
+from producer.ground_truth import DIRT, Truth
 from producer.population import Population, a_population
 from producer.records import FORMATS, Record
-from producer.truth import DIRT, Truth
-from producer.usual import Usual
 
 LATE_SECONDS = (3_600, 3 * DAY_SECONDS)
 REMEMBERED = 500

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from producer.events import Client
-from producer.places import COUNTRIES, OFFICE_BLOCK, Country, an_address
+from producer.ip_blocks import COUNTRIES, OFFICE_BLOCK, Country, an_address
 
 HOURS_OF_WEEK = 168
 CLIENTS_PER_USER = 6

@@ -199,7 +199,7 @@ def _undelivered(outbox: Outbox, settings: Settings, *, is_all: bool) -> Undeliv
     return Undelivered(
         f"{outbox.lost} of {outbox.sent} records were not delivered to {settings.topic!r} at {settings.kafka}: "
         f"{outbox.fault}{rest}",
-        mend="See that the broker runs and takes records of that size, and send the same ones again: copies do no harm",
+        hint="See that the broker runs and takes records of that size, and send the same ones again: copies do no harm",
         lost=outbox.lost,
         sent=outbox.sent,
     )

@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from producer.dirt import BROKEN_LINES, BROKEN_LOGINS, FOREIGN_LINES, FOREIGN_LOGINS, Spoilt
 from producer.events import Event, instant_of, login_json, sshd_line
+from producer.malformed import BROKEN_LINES, BROKEN_LOGINS, FOREIGN_LINES, FOREIGN_LOGINS, Spoilt
 
 Headers: TypeAlias = list[tuple[str, bytes]]
 

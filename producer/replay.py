@@ -14,7 +14,7 @@ from threading import Event
 import msgspec
 
 from producer.events import MONTHS
-from producer.lines import lines, rewindable
+from producer.line_reader import lines, rewindable
 from producer.records import LOGIN_HEADERS, Record, sshd_headers
 
 LEAP_YEAR = 2000

@@ -1,6 +1,6 @@
 """`python -m serving`: the same function as `loginlake serve`."""
 
-from lakehouse.door import run
+from lakehouse.entrypoint import run
 from serving.cli import app
 
 run(app)

@@ -13,11 +13,11 @@ from lakehouse.clock import Clock, utc_now
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from serving.docs_pages import add_docs
-from serving.freshness import BrokerWatch
+from serving.fallback import FallbackStore
+from serving.freshness import BrokerLag
+from serving.middleware import HeadAsGet, RequestIds
 from serving.problems import MEDIA_TYPE, on_http_error, on_lakehouse_error
-from serving.requests import HeadAsGet, RequestIds
 from serving.routes import detections, freshness, metrics, probes, snapshots, tables
-from serving.steady import SteadyStore
 
 DESCRIPTION = """Login events as metrics, detections and tables, at any published snapshot.
 
@@ -26,7 +26,7 @@ Every read takes `as_of` or `snapshot`; every answer says what it covers. See do
 
 def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
     """The application over the lake and the broker that the settings name."""
-    watch = BrokerWatch(settings, clock)
+    watch = BrokerLag(settings, clock)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -44,7 +44,7 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
         redirect_slashes=False,
         responses={"default": {"description": "A problem (RFC 9457)", "content": {MEDIA_TYPE: {}}}},
     )
-    app.state.store = SteadyStore(settings, clock)
+    app.state.store = FallbackStore(settings, clock)
     app.state.watch = watch
     app.state.clock = clock
     app.add_exception_handler(LakehouseError, on_lakehouse_error)

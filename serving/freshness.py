@@ -67,7 +67,7 @@ class _First:
         return self.at, self.start
 
 
-class BrokerWatch:
+class BrokerLag:
     """Keeps the broker's offsets at hand, from a thread of its own.
 
     Args:
@@ -155,7 +155,7 @@ class BrokerWatch:
     def _tell(self, failure: str | None) -> None:
         """Logs when the broker stops or starts to answer, not every look."""
         if (failure is None) != (self._failure is None):
-            log.warning("broker_does_not_answer", reason=failure) if failure else log.info("broker_answers")
+            log.warning("broker_unreachable", reason=failure) if failure else log.info("broker_answers")
         self._failure = failure
 
     def _let_go(self) -> None:

@@ -42,7 +42,7 @@ def metric_named(name: str) -> Metric:
         TableMissing: No metric has that name.
     """
     if name not in METRICS_BY_NAME:
-        raise TableMissing(f"There is no metric {shortened(name)}", mend=f"Name one of {', '.join(METRICS_BY_NAME)}")
+        raise TableMissing(f"There is no metric {shortened(name)}", hint=f"Name one of {', '.join(METRICS_BY_NAME)}")
     return METRICS_BY_NAME[name]
 
 

@@ -80,11 +80,11 @@ def given(pairs: Iterable[tuple[str, str]], takes: Iterable[Parameter[Any]]) -> 
         if name not in known:
             raise UnknownParameter(
                 f"There is no parameter {shortened(name)} here",
-                mend=f"Use {', '.join(known)}" if known else "Leave it out",
+                hint=f"Use {', '.join(known)}" if known else "Leave it out",
                 parameter=name,
             )
         if times > 1 and not known[name].repeatable:
-            raise UnknownParameter(f"{name} is given {times} times", mend="Give it once", parameter=name)
+            raise UnknownParameter(f"{name} is given {times} times", hint="Give it once", parameter=name)
     return Given(listed)
 
 
@@ -93,9 +93,9 @@ def _parsed(parameter: Parameter[Value], text: str) -> Value:
         text.encode()
         return parameter.parse(text)
     except UnicodeEncodeError as error:  # bytes of a command line that are no text
-        raise BadQuery(f"{parameter.name} is no UTF-8", mend="Write it in UTF-8", parameter=parameter.name) from error
+        raise BadQuery(f"{parameter.name} is no UTF-8", hint="Write it in UTF-8", parameter=parameter.name) from error
     except BadQuery as error:
-        raise BadQuery(f"{parameter.name}: {error.what}", mend=error.mend, parameter=parameter.name) from error
+        raise BadQuery(f"{parameter.name}: {error.what}", hint=error.hint, parameter=parameter.name) from error
 
 
 SNAPSHOT: Parameter[int] = Parameter(

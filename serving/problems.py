@@ -110,13 +110,13 @@ KIND_OF_ERROR: tuple[tuple[type[LakehouseError], Kind], ...] = (
 KIND_OF_STATUS = {400: BAD_REQUEST, 404: NOT_FOUND, 405: METHOD_NOT_ALLOWED}
 
 
-def problem(kind: Kind, *, detail: str, mend: str | None = None, **more: Any) -> Response:
+def problem(kind: Kind, *, detail: str, hint: str | None = None, **more: Any) -> Response:
     """A problem as an answer.
 
     Args:
         kind: Which of `KINDS`.
         detail: What is wrong this time.
-        mend: What the client can do about it.
+        hint: What the client can do about it.
         more: Further members, such as the oldest snapshot.
     """
     body = {
@@ -124,7 +124,7 @@ def problem(kind: Kind, *, detail: str, mend: str | None = None, **more: Any) ->
         "title": kind.title,
         "status": kind.status,
         "detail": detail[:LONGEST_DETAIL],
-        **({"mend": mend[:LONGEST_DETAIL]} if mend else {}),
+        **({"hint": hint[:LONGEST_DETAIL]} if hint else {}),
         **more,
     }
     return Response(msgspec.json.encode(body), status_code=kind.status, media_type=MEDIA_TYPE)
@@ -138,7 +138,7 @@ def on_lakehouse_error(request: Request, error: Exception) -> Response:
         request.app.state.store.note(error)
     kind = next((kind for type_, kind in KIND_OF_ERROR if isinstance(error, type_)), INTERNAL)
     oldest = {"oldest": error.parts["oldest"]} if "oldest" in error.parts else {}
-    return problem(kind, detail=error.what, mend=error.mend, **oldest)
+    return problem(kind, detail=error.what, hint=error.hint, **oldest)
 
 
 def on_http_error(_: Request, error: Exception) -> Response:
@@ -146,7 +146,7 @@ def on_http_error(_: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise TypeError("registered for HTTPException alone") from error
     kind = KIND_OF_STATUS.get(error.status_code, INTERNAL)
-    answer = problem(kind, detail=str(error.detail), mend="See /docs for what there is")
+    answer = problem(kind, detail=str(error.detail), hint="See /docs for what there is")
     answer.headers.update(error.headers or {})
     return answer
 

@@ -16,8 +16,8 @@ from starlette.responses import Response
 
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables.model import Column
+from serving.formats import CSV, csv, json_rows
 from serving.freshness import Freshness
-from serving.media import CSV, csv, json_rows
 
 # Text columns that hold JSON, which a JSON answer shows as what it is.
 JSON_COLUMNS = ("measures", "evidence")

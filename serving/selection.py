@@ -142,7 +142,7 @@ def period(asked: Given, clock: datetime) -> Period:
     """
     since, until = _instant(asked.one(FROM), clock), _instant(asked.one(TO), clock)
     if since is not None and until is not None and since >= until:
-        raise BadQuery(f"from ({since.isoformat()}) is not before to ({until.isoformat()})", mend="Swap or widen them")
+        raise BadQuery(f"from ({since.isoformat()}) is not before to ({until.isoformat()})", hint="Swap or widen them")
     return Period(since, until)
 
 
@@ -162,9 +162,9 @@ def _orders(names: Sequence[str]) -> Callable[[str], tuple[Order, ...]]:
         orders = tuple(Order(word.removeprefix("-"), word.startswith("-")) for word in text.split(","))
         for order in orders:
             if order.column not in names:
-                raise BadQuery(f"{shortened(order.column)} is no column here", mend=f"Use {', '.join(names)}")
+                raise BadQuery(f"{shortened(order.column)} is no column here", hint=f"Use {', '.join(names)}")
         if len({order.column for order in orders}) < len(orders):
-            raise BadQuery(f"{shortened(text)} names a column twice", mend="Name each once")
+            raise BadQuery(f"{shortened(text)} names a column twice", hint="Name each once")
         return orders
 
     return parse
@@ -176,4 +176,4 @@ def _instant(asked: datetime | timedelta | None, clock: datetime) -> datetime | 
     try:
         return clock - asked
     except OverflowError as error:
-        raise BadQuery("That is before the year 1", mend="Write one such as -7d") from error
+        raise BadQuery("That is before the year 1", hint="Write one such as -7d") from error

@@ -42,11 +42,11 @@ def refuse_open_door(settings: Settings) -> None:
     Raises:
         UsageError: The host is not loopback, and nothing says that the door is guarded.
     """
-    if settings.open or is_loopback(settings.host):
+    if settings.allow_unauthenticated or is_loopback(settings.host):
         return
     raise UsageError(
         f"{settings.host} can be reached from other machines, and the API asks for no key",
-        mend="Listen on 127.0.0.1, or set LOGINLAKE_OPEN=true where something else guards the door",
+        hint="Listen on 127.0.0.1, or set LOGINLAKE_ALLOW_UNAUTHENTICATED=true where something else guards the door",
     )
 
 
@@ -62,7 +62,7 @@ def listening_socket(settings: Settings) -> socket.socket:
     except OSError as error:
         raise PortTaken(
             f"The API can't listen on {settings.host}:{settings.port} ({error.strerror})",
-            mend="Stop what listens there, or choose another port with LOGINLAKE_PORT or --port",
+            hint="Stop what listens there, or choose another port with LOGINLAKE_PORT or --port",
             port=settings.port,
         ) from error
     # Connections inherit it; asyncio sets it only on sockets that it made, and without it each answer waits 40 ms.

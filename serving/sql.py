@@ -10,7 +10,7 @@ from lakehouse.tables import TABLES
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.silver import EVENTS
-from serving.files import MEND
+from serving.integrity import HINT
 from serving.selection import Filter
 from serving.store import Store
 
@@ -41,8 +41,8 @@ def sql_answer(statement: str, store: Store, *, snapshot: Snapshot) -> pl.DataFr
     try:
         return pl.SQLContext(frames).execute(statement, eager=True)
     except (OSError, pl.exceptions.PanicException) as error:
-        raise LakeUnreadable(f"A table can't be read ({type(error).__name__})", mend=MEND) from error
+        raise LakeUnreadable(f"A table can't be read ({type(error).__name__})", hint=HINT) from error
     except (UnicodeEncodeError, pl.exceptions.PolarsError) as error:
         reason = str(error).partition("\n")[0]
         tables = ", ".join(name for name in sorted(frames) if "." not in name)
-        raise BadQuery(f"That SQL can't be answered: {reason}", mend=f"The tables are {tables}") from error
+        raise BadQuery(f"That SQL can't be answered: {reason}", hint=f"The tables are {tables}") from error

@@ -23,7 +23,7 @@ from lakehouse.snapshots import PROMISED_FROM, Snapshot, resolve_snapshot, snaps
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.model import Table
-from serving.files import checked_rows, hold_commit, is_intact, last_commit, reading
+from serving.integrity import checked_rows, hold_commit, is_intact, last_commit, reading
 from serving.parameters import AS_OF, SNAPSHOT, Given
 
 # A pinned handle holds its table's list of files; readers ask for few versions at a time.
@@ -99,7 +99,7 @@ class Store:
         if not promised_from.isdecimal():
             raise LakeUnreadable(
                 f"{SNAPSHOTS.full_name} names {promised_from!r} as the oldest snapshot that is promised",
-                mend=f"Set its property {PROMISED_FROM} to the id of one",
+                hint=f"Set its property {PROMISED_FROM} to the id of one",
                 table=SNAPSHOTS.full_name,
             )
         self._publications, self._publication = handle, commit
@@ -140,7 +140,7 @@ class Store:
         if version is None:
             raise TableMissing(
                 f"Snapshot {snapshot.id} does not have {table.full_name}",
-                mend="Ask for a later snapshot",
+                hint="Ask for a later snapshot",
                 name=table.full_name,
             )
         return scan(table, self._at(table, version))
@@ -156,7 +156,7 @@ class Store:
         if not 0 <= version <= newest:
             raise TableMissing(
                 f"{table.full_name} has no version {version}",
-                mend=f"Ask for one from 0 to {newest}",
+                hint=f"Ask for one from 0 to {newest}",
                 name=table.full_name,
             )
         return scan(table, self._at(table, version))
@@ -223,7 +223,7 @@ class Store:
                     raise
                 raise TableMissing(
                     f"{table.full_name} has no rows yet",
-                    mend="Run `loginlake bronze` and `loginlake refresh`",
+                    hint="Run `loginlake bronze` and `loginlake refresh`",
                     name=table.full_name,
                 ) from error
         if version is not None:
@@ -231,7 +231,7 @@ class Store:
         if handle.version() < mark:
             raise LakeUnreadable(
                 f"{table.full_name} went back from version {mark} to {handle.version()}",
-                mend="Its last commits were lost: run `loginlake refresh`, then `loginlake verify`",
+                hint="Its last commits were lost: run `loginlake refresh`, then `loginlake verify`",
                 table=table.full_name,
             )
         self._raise_mark(table, handle.version())
@@ -256,7 +256,7 @@ def snapshot_asked(asked: Given, store: Store) -> Snapshot:
     """
     snapshot_id, as_of = asked.one(SNAPSHOT), asked.one(AS_OF)
     if snapshot_id is not None and as_of is not None:
-        raise BadQuery("as_of and snapshot are given both", mend="Give one of them")
+        raise BadQuery("as_of and snapshot are given both", hint="Give one of them")
     return store.snapshot(snapshot_id=snapshot_id, as_of=as_of)
 
 

@@ -72,7 +72,7 @@ def version_asked(asked: Given) -> int | None:
     """
     version = asked.one(VERSION)
     if version is not None and (asked.one(AS_OF) is not None or asked.one(SNAPSHOT) is not None):
-        raise BadQuery("version is given beside a snapshot", mend="Give one of version, snapshot and as_of")
+        raise BadQuery("version is given beside a snapshot", hint="Give one of version, snapshot and as_of")
     return version
 
 
@@ -92,7 +92,7 @@ def rows_at_version(query: TableQuery, store: Store, *, version: int) -> pl.Data
             raise
         raise SnapshotExpired(
             f"Version {version} of {table.full_name} is no longer kept",
-            mend="Ask for a snapshot, or for a version that one names",
+            hint="Ask for a snapshot, or for a version that one names",
         ) from error
 
 

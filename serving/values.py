@@ -25,7 +25,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 def integer(text: str) -> int:
     """A whole number in plain decimal digits that fits a long: no sign but `-`, no `_`, no exponent."""
     if not INTEGER.fullmatch(text) or abs(int(text)) > LARGEST_LONG:
-        raise BadQuery(f"{shortened(text)} is no integer", mend="Write plain digits, such as 17")
+        raise BadQuery(f"{shortened(text)} is no integer", hint="Write plain digits, such as 17")
     return int(text)
 
 
@@ -40,7 +40,7 @@ def bounded(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         value = integer(text)
         if not least <= value <= most:
-            raise BadQuery(f"{value} is out of bounds", mend=f"Write {least} to {most}")
+            raise BadQuery(f"{value} is out of bounds", hint=f"Write {least} to {most}")
         return value
 
     return parse
@@ -49,7 +49,7 @@ def bounded(least: int, most: int) -> Callable[[str], int]:
 def number(text: str) -> float:
     """A finite number in plain decimal digits."""
     if not NUMBER.fullmatch(text):
-        raise BadQuery(f"{shortened(text)} is no number", mend="Write one such as 0.5")
+        raise BadQuery(f"{shortened(text)} is no number", hint="Write one such as 0.5")
     return float(text)
 
 
@@ -57,7 +57,7 @@ def instant(text: str) -> datetime:
     """An instant with its zone, RFC 3339, as UTC."""
     fault = BadQuery(
         f"{shortened(text)} is no instant",
-        mend="Write RFC 3339 with a zone, such as 2026-01-31T08:00:00Z (in a URL, + is %2B)",
+        hint="Write RFC 3339 with a zone, such as 2026-01-31T08:00:00Z (in a URL, + is %2B)",
     )
     if not INSTANT.fullmatch(text):
         raise fault
@@ -75,7 +75,7 @@ def moment(text: str) -> datetime | timedelta:
 
 def day(text: str) -> date:
     """A day such as 2026-01-31."""
-    fault = BadQuery(f"{shortened(text)} is no day", mend="Write one such as 2026-01-31")
+    fault = BadQuery(f"{shortened(text)} is no day", hint="Write one such as 2026-01-31")
     if not DAY.fullmatch(text):
         raise fault
     try:
@@ -94,7 +94,7 @@ def one_of(*allowed: str) -> Callable[[str], str]:
 
     def parse(text: str) -> str:
         if text not in allowed:
-            raise BadQuery(f"{shortened(text)} is not known here", mend=f"Use one of {', '.join(allowed)}")
+            raise BadQuery(f"{shortened(text)} is not known here", hint=f"Use one of {', '.join(allowed)}")
         return text
 
     return parse

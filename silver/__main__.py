@@ -1,6 +1,6 @@
 """`python -m silver` is `loginlake silver`."""
 
-from lakehouse.door import run
+from lakehouse.entrypoint import run
 from silver.cli import app
 
 run(app)

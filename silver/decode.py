@@ -76,9 +76,9 @@ class DecodeRules:
         if settings.default_format not in FORMATS:
             raise UsageError(
                 f"LOGINLAKE_DEFAULT_FORMAT is {settings.default_format}, which is no format",
-                mend=f"Take one of {', '.join(FORMATS)}",
+                hint=f"Take one of {', '.join(FORMATS)}",
             )
-        return cls(settings.default_format, settings.past_days * DAY, settings.future_hours * HOUR)
+        return cls(settings.default_format, settings.max_event_age_days * DAY, settings.max_clock_skew_hours * HOUR)
 
 
 def decode(records: pa.RecordBatch, rules: DecodeRules) -> pa.RecordBatch:

@@ -11,10 +11,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from lakehouse.extent import read_noted_extent
+from lakehouse.lake import Lake, is_below, struct_type
 from lakehouse.locks import writer_lock
 from lakehouse.offsets import furthest
 from lakehouse.progress import Progress, extent_of, read_progress
-from lakehouse.spark import Lake, is_below, struct_type
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
 from silver.decode import DecodeRules, decode

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import structlog
 
+from lakehouse.lake import Lake
 from lakehouse.progress import Progress, extent_of
-from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
 from silver.decode import DecodeRules

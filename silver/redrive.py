@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from lakehouse.errors import TableMissing
-from lakehouse.spark import Lake
+from lakehouse.lake import Lake
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
 from silver.decode import POSITION, DecodeRules
@@ -74,7 +74,7 @@ def preview(lake: Lake, *, reason: str | None = None) -> Redriven:
         TableMissing: The lake has no silver yet.
     """
     if not (lake.exists(RAW_LOGS) and lake.exists(EVENTS)):
-        raise TableMissing(f"{EVENTS.full_name} has no rows yet", mend="Run `loginlake bronze` and `loginlake refresh`")
+        raise TableMissing(f"{EVENTS.full_name} has no rows yet", hint="Run `loginlake bronze` and `loginlake refresh`")
     return redriven(taken_again(lake, reason))
 
 

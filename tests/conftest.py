@@ -18,7 +18,7 @@ from loginlake.broker import embedded_broker
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from lakehouse.spark import Lake
+    from lakehouse.lake import Lake
 
 
 # In the session that tests share: for a handful of rows it takes longer to write the code of a query than to interpret
@@ -91,7 +91,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def created(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a lake whose tables have just been created: it is copied, since that takes seconds."""
     from gold.job import opened_gold
-    from lakehouse.spark import Lake
+    from lakehouse.lake import Lake
     from lakehouse.tables.bronze import RAW_LOGS
 
     folder = tmp_path_factory.mktemp("created")

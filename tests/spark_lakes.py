@@ -14,9 +14,9 @@ from pyspark.sql import SparkSession
 
 from bronze.start import read_extent
 from lakehouse.extent import Extent
+from lakehouse.lake import Lake, struct_type
 from lakehouse.offsets import furthest
 from lakehouse.settings import Settings
-from lakehouse.spark import Lake, struct_type
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.model import Table
 from tests.silver.records import a_login

@@ -29,4 +29,4 @@ def table_named(name: str) -> Table:
     for table in TABLES.values():
         if name in (table.full_name, table.name):
             return table
-    raise TableMissing(f"There is no table {name!r}", mend=f"Name one of {', '.join(TABLES)}", name=name)
+    raise TableMissing(f"There is no table {name!r}", hint=f"Name one of {', '.join(TABLES)}", name=name)

@@ -6,8 +6,8 @@ accepted; gold's attempts = the attempts in silver; all of them at what the last
 
 from __future__ import annotations
 
-from loginlake.verify.lake import Wish, verify
+from loginlake.verify.lake import VerifyOptions, verify
 from loginlake.verify.report import Check, Report
 from loginlake.verify.scope import newest_rows
 
-__all__ = ["Check", "Report", "Wish", "newest_rows", "verify"]
+__all__ = ["Check", "Report", "VerifyOptions", "newest_rows", "verify"]

@@ -18,9 +18,9 @@ from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS, TOPIC_ID
 from loginlake.verify.ranges import Range, ranges_of
 from loginlake.verify.readback import records_within
-from loginlake.verify.report import Check, judged, unchecked
+from loginlake.verify.report import Check, check, skipped
 from loginlake.verify.scope import POSITION_SCHEMA, Scope
-from serving.files import reading
+from serving.integrity import reading
 
 CLAIM = "every Kafka record up to bronze's last is in bronze"
 SAME_TOPIC = "Kafka's topic is the one that bronze was read from"
@@ -103,7 +103,7 @@ def broker_checks(
         accepted: Ranges whose loss is known.
     """
     if topics is None:
-        yield unchecked(CLAIM, f"no broker answers at {settings.kafka}", mend=START_BROKER)
+        yield skipped(CLAIM, f"no broker answers at {settings.kafka}", hint=START_BROKER)
         return
     identity = identity_check(noted_ids(settings), topics)
     yield identity
@@ -128,7 +128,7 @@ def identity_check(noted: Mapping[str, str], topics: Mapping[str, Topic]) -> Che
             faults.append(f"the broker has no topic {name}, bronze was read from the one with id {noted_id}")
         elif topics[name].id != noted_id:
             faults.append(f"topic {name} has id {topics[name].id}, bronze was read from the one with id {noted_id}")
-    return judged(SAME_TOPIC, faults, checked=len(noted), mend=OTHER_TOPIC)
+    return check(SAME_TOPIC, faults, checked=len(noted), hint=OTHER_TOPIC)
 
 
 def records_check(
@@ -157,17 +157,17 @@ def records_check(
         found = records_within(settings, readable)
     except BrokerFailed as error:
         if not any(faults.values()):
-            return unchecked(CLAIM, error.what, mend=error.mend)
+            return skipped(CLAIM, error.what, hint=error.hint)
         notes.append(error.what)
     else:
         faults["missing"] = _unaccepted(ranges_of(found), accepted)
         notes += _notes(sum(part.offsets for part in readable) - found.height, bronze, bounds=bounds)
-    return judged(
+    return check(
         CLAIM,
         [f"{span} {fault}" for fault, spans in faults.items() for span in spans],
         checked=bronze.height + sum(part.offsets for part in (*readable, *expired)),
         count=sum(span.offsets for spans in faults.values() for span in spans),
-        mend=MISSING,
+        hint=MISSING,
         notes=notes,
     )
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from loginlake.verify.files import RESTORE_FILES
 from loginlake.verify.folder import Folder
 from loginlake.verify.logs import Log
-from loginlake.verify.report import Check, judged
+from loginlake.verify.report import Check, check
 
 MAGIC = b"crc\x00"
 HEADER = struct.Struct(">4si")
@@ -60,16 +60,16 @@ def checksum_check(logs: Sequence[Log], progress: Progress) -> tuple[Check, set[
     damaged: set[str] = set()
     for done, item in enumerate(items):
         progress("Reading every file", done, len(items))
-        if fault := fault_of(item):
+        if fault := translate_error(item):
             faults.append(f"{item} {fault}")
             if item.is_needed:
                 damaged.add(item.folder.table.full_name)
     bare = sum(not item.has_sidecar for item in items)
     notes = [f"{bare:,} files have no .crc beside them: only their pages were checked"] if bare else []
-    check = judged(
-        "every byte of every file is as it was written", faults, checked=len(items), mend=RESTORE_FILES, notes=notes
+    found = check(
+        "every byte of every file is as it was written", faults, checked=len(items), hint=RESTORE_FILES, notes=notes
     )
-    return check, damaged
+    return found, damaged
 
 
 def items_of(log: Log) -> Iterator[Item]:
@@ -88,7 +88,7 @@ def sidecar_of(name: str) -> str:
     return str(path.with_name(f".{path.name}.crc"))
 
 
-def fault_of(item: Item) -> str | None:
+def translate_error(item: Item) -> str | None:
     """What is wrong with a file, None where nothing is."""
     try:
         return _fault_of_needed(item) if item.is_needed else _fault_of_spare(item)

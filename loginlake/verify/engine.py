@@ -15,7 +15,7 @@ import pyarrow as pa
 from lakehouse.errors import LakehouseError, LakeUnreadable
 from lakehouse.tables.model import Table
 from loginlake.verify.report import NAMED
-from serving.files import reading
+from serving.integrity import reading
 
 CHUNK_ROWS = 20_000
 
@@ -67,7 +67,7 @@ def _computing() -> Iterator[None]:
     except duckdb.Error as error:
         raise EngineFailed(
             f"DuckDB could not compute the lake again: {str(error).splitlines()[0]}",
-            mend="See that the folder for temporary files has room (TMPDIR names another)",
+            hint="See that the folder for temporary files has room (TMPDIR names another)",
         ) from error
 
 
@@ -170,7 +170,7 @@ def _chosen(batch: pa.RecordBatch, schema: pa.Schema, *, table: Table) -> pa.Rec
         return batch.select(schema.names).cast(schema)
     except KeyError as error:
         raise LakeUnreadable(
-            f"{table.full_name} lacks a column: {error}", mend="Restore its log", table=table.full_name
+            f"{table.full_name} lacks a column: {error}", hint="Restore its log", table=table.full_name
         ) from error
 
 

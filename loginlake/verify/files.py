@@ -9,7 +9,7 @@ from lakehouse.snapshots import Snapshot
 from lakehouse.tables import TABLES
 from loginlake.verify.folder import folder_of
 from loginlake.verify.logs import Log, read_log, spelled
-from loginlake.verify.report import Check, judged
+from loginlake.verify.report import Check, check
 from loginlake.verify.scope import Scope
 
 RESTORE_LOG = (
@@ -38,18 +38,18 @@ def log_check(logs: Sequence[Log]) -> Check:
     """No commit is missing, empty or garbled, and the checkpoints that readers begin at can be read."""
     faults = [fault for log in logs for fault in log.faults]
     commits = sum(len(log.named) for log in logs)
-    return judged("the log of every table is whole", faults, checked=commits, mend=RESTORE_LOG)
+    return check("the log of every table is whole", faults, checked=commits, hint=RESTORE_LOG)
 
 
 def versions_check(logs: Sequence[Log], snapshots: Sequence[Snapshot]) -> Check:
     """Every version that a promised snapshot names is there."""
     faults = [fault for log in logs for fault in _lost_versions(log, snapshots)]
     checked = sum(len(snapshot.versions) for snapshot in snapshots)
-    return judged(
+    return check(
         "every version that a promised snapshot names is there",
         faults,
         checked=checked,
-        mend=RESTORE_LOG,
+        hint=RESTORE_LOG,
         notes=[f"{len(snapshots):,} promised snapshot{'' if len(snapshots) == 1 else 's'}"],
     )
 
@@ -68,11 +68,11 @@ def _lost_versions(log: Log, snapshots: Sequence[Snapshot]) -> Iterator[str]:
 def presence_check(logs: Sequence[Log]) -> Check:
     """Every data file that the verified versions need is there, with the size that the log says."""
     faults = [fault for log in logs for fault in _absent(log)]
-    return judged(
+    return check(
         "every data file is there and as long as the log says",
         faults,
         checked=sum(len(log.files) for log in logs),
-        mend=RESTORE_FILES,
+        hint=RESTORE_FILES,
     )
 
 

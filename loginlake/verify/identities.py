@@ -9,7 +9,7 @@ import polars as pl
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.positions import REBUILD
 from loginlake.verify.ranges import named_ranges
-from loginlake.verify.report import Check, judged
+from loginlake.verify.report import Check, check
 from loginlake.verify.scope import Scope
 from serving.store import collected
 
@@ -29,11 +29,11 @@ def accepted_once(accepted: pl.LazyFrame) -> Check:
     """Every event id is accepted once in its event day."""
     times = accepted.group_by(IDENTITY).len()
     repeated = collected(times.filter(pl.col("len") > 1).sort(IDENTITY), EVENTS)
-    return judged(
+    return check(
         "every event id is accepted once in its day",
         (f"{day} {event_id} accepted {copies} times" for day, event_id, copies in repeated.iter_rows()),
         checked=collected(accepted.select(pl.len()), EVENTS).item(),
-        mend=REBUILD,
+        hint=REBUILD,
     )
 
 
@@ -43,10 +43,10 @@ def winners_exist(events: pl.LazyFrame, accepted: pl.LazyFrame) -> Check:
     winners = accepted.select(*IDENTITY, winner_topic="topic", winner_partition="partition", winner_offset="offset")
     lost = duplicates.join(winners, on=[*IDENTITY, *WINNER], how="anti", nulls_equal=True)
     positions = collected(lost.select("topic", "partition", "offset"), EVENTS)
-    return judged(
+    return check(
         "every duplicate names an accepted copy with its day and id",
         named_ranges(positions, "has no such winner"),
         checked=collected(duplicates.select(pl.len()), EVENTS).item(),
         count=positions.height,
-        mend=REBUILD,
+        hint=REBUILD,
     )

@@ -35,7 +35,7 @@ from loginlake.verify.publications import (
 )
 from loginlake.verify.ranges import Range
 from loginlake.verify.readable import UNREADABLE, readable, unreadable
-from loginlake.verify.report import Check, Report, unchecked
+from loginlake.verify.report import Check, Report, skipped
 from loginlake.verify.scope import Scope, at_snapshot, columns_check, newest_rows, rows_in, whole_lake
 from loginlake.verify.sums import sum_checks
 from serving.store import Store, collected
@@ -46,7 +46,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Wish:
+class VerifyOptions:
     """How a lake is to be verified.
 
     Attributes:
@@ -64,7 +64,7 @@ class Wish:
     progress: Progress = lambda _what, _done, _total: None
 
 
-def verify(settings: Settings, store: Store, *, wish: Wish = Wish()) -> Report:
+def verify(settings: Settings, store: Store, *, wish: VerifyOptions = VerifyOptions()) -> Report:
     """Checks the law on a lake; jobs may write meanwhile.
 
     Raises:
@@ -101,7 +101,7 @@ class Files:
     damaged: Set[str] = frozenset()
 
 
-def _files(settings: Settings, scope: Scope, *, wish: Wish) -> Files:
+def _files(settings: Settings, scope: Scope, *, wish: VerifyOptions) -> Files:
     wish.progress("Looking for the files", 0, 0)
     try:
         snapshots = _promised(scope, wish)
@@ -123,7 +123,7 @@ def _topic_names(settings: Settings, scope: Scope) -> set[str]:
 
 
 def _checks(
-    settings: Settings, scope: Scope, *, wish: Wish, topics: Mapping[str, Topic] | None, logs: Sequence[Log]
+    settings: Settings, scope: Scope, *, wish: VerifyOptions, topics: Mapping[str, Topic] | None, logs: Sequence[Log]
 ) -> Iterator[Check]:
     extent = _noted_extent(scope, logs)
     read = extent.offsets if extent else {}
@@ -167,7 +167,7 @@ def _snapshot_checks(scope: Scope, logs: Sequence[Log]) -> Iterator[Check]:
         if noted or restated:
             yield lost_check(noted, restated)
         else:
-            yield unchecked("a snapshot is published", "none yet", mend="`loginlake refresh` publishes one")
+            yield skipped("a snapshot is published", "none yet", hint="`loginlake refresh` publishes one")
         return
     yield sequence_check(published)
     yield notes_check(published, noted)
@@ -206,7 +206,7 @@ def _newest_first(table: Table, scope: Scope, *, logs: Sequence[Log]) -> Iterato
             yield from (log.commit_infos.get(version, CommitInfo()) for version in range(newest, -1, -1))
 
 
-def _promised(scope: Scope, wish: Wish) -> Sequence[Snapshot]:
+def _promised(scope: Scope, wish: VerifyOptions) -> Sequence[Snapshot]:
     """The snapshots whose files must be there: the one asked for, or all that may be asked for."""
     if wish.snapshot is not None:
         return [scope.snapshot] if scope.snapshot else []

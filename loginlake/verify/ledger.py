@@ -11,11 +11,11 @@ from lakehouse.errors import UsageError
 from lakehouse.offsets import Offsets
 from loginlake.verify.broker import Topic, bounds_of
 from loginlake.verify.ranges import POSITION, named_ranges
-from loginlake.verify.report import Check, judged
+from loginlake.verify.report import Check, check
 from loginlake.verify.scope import POSITION_SCHEMA
 from serving.store import below
 
-MEND = "Read the topic into a new lake while Kafka still has these records, or send them again: copies do no harm"
+HINT = "Read the topic into a new lake while Kafka still has these records, or send them again: copies do no harm"
 
 
 def acked_positions(ledger: Path) -> pl.DataFrame:
@@ -29,9 +29,9 @@ def acked_positions(ledger: Path) -> pl.DataFrame:
         whole = lines[: lines.rfind(b"\n") + 1]
         return pl.read_ndjson(whole, schema=POSITION_SCHEMA) if whole else pl.DataFrame(schema=POSITION_SCHEMA)
     except OSError as error:
-        raise UsageError(f"{ledger} can't be read ({error.strerror})", mend="Name another file") from error
+        raise UsageError(f"{ledger} can't be read ({error.strerror})", hint="Name another file") from error
     except pl.exceptions.PolarsError as error:
-        raise UsageError(f"{ledger} is no ledger", mend="Name a file that `produce --ledger` has written") from error
+        raise UsageError(f"{ledger} is no ledger", hint="Name a file that `produce --ledger` has written") from error
 
 
 def ledger_check(
@@ -49,12 +49,12 @@ def ledger_check(
     absent = within.join(bronze, on=POSITION, how="anti")
     pending = _pending(absent, bronze, topics=topics or {}) if bounds is None else absent.clear()
     lost = absent.join(pending, on=POSITION, how="anti")
-    return judged(
+    return check(
         "every acknowledged record of the ledger is in bronze",
         named_ranges(lost, "acknowledged, not in bronze"),
         checked=within.height,
         count=lost.height,
-        mend=MEND,
+        hint=HINT,
         notes=[f"{pending.height:,} are in Kafka and not read yet"] if pending.height else [],
     )
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from lakehouse.extent import Extent
 from loginlake.verify.ranges import POSITION, named_ranges
-from loginlake.verify.report import Check, judged
+from loginlake.verify.report import Check, check
 from loginlake.verify.scope import Scope
 
 REBUILD = "Run `loginlake rebuild silver`: bronze keeps every record as it came"
@@ -21,30 +21,30 @@ RESTORE_COMMIT = "Restore bronze's last commits from a copy of the lake: it woul
 
 def position_checks(scope: Scope) -> Iterator[Check]:
     """What bronze and silver say of each other."""
-    yield unique_check("bronze", scope.bronze, mend=RECOVER_BRONZE)
-    yield unique_check("silver", scope.silver, mend=REBUILD)
+    yield unique_check("bronze", scope.bronze, hint=RECOVER_BRONZE)
+    yield unique_check("silver", scope.silver, hint=REBUILD)
     yield subset_check(
-        "every bronze row that silver has read is in silver", scope.refined(), whole=scope.silver, mend=REBUILD
+        "every bronze row that silver has read is in silver", scope.refined(), whole=scope.silver, hint=REBUILD
     )
-    yield subset_check("every silver row is in bronze", scope.silver, whole=scope.bronze, mend=RECOVER_BRONZE)
+    yield subset_check("every silver row is in bronze", scope.silver, whole=scope.bronze, hint=RECOVER_BRONZE)
 
 
-def unique_check(layer: str, positions: pl.DataFrame, *, mend: str) -> Check:
+def unique_check(layer: str, positions: pl.DataFrame, *, hint: str) -> Check:
     """No position stands twice."""
     repeated = positions.group_by(POSITION).len().filter(pl.col("len") > 1)
-    return judged(
+    return check(
         f"no position stands twice in {layer}",
         named_ranges(repeated, "twice"),
         checked=positions.height,
         count=repeated.height,
-        mend=mend,
+        hint=hint,
     )
 
 
-def subset_check(claim: str, part: pl.DataFrame, *, whole: pl.DataFrame, mend: str) -> Check:
+def subset_check(claim: str, part: pl.DataFrame, *, whole: pl.DataFrame, hint: str) -> Check:
     """Every position of the part is in the whole."""
     missing = part.join(whole, on=POSITION, how="anti")
-    return judged(claim, named_ranges(missing, "missing"), checked=part.height, count=missing.height, mend=mend)
+    return check(claim, named_ranges(missing, "missing"), checked=part.height, count=missing.height, hint=hint)
 
 
 def ingest_check(extent: Extent, last_ingest: datetime | None) -> Check:
@@ -57,8 +57,8 @@ def ingest_check(extent: Extent, last_ingest: datetime | None) -> Check:
     noted = extent.last_ingest
     is_earlier = last_ingest is not None and (noted is None or noted < last_ingest)
     faults = [f"{noted} in the commit, {last_ingest} in bronze"] if is_earlier else []
-    return judged(
-        "the instant that bronze's newest commit notes is not before its rows", faults, checked=1, mend=RESTORE_COMMIT
+    return check(
+        "the instant that bronze's newest commit notes is not before its rows", faults, checked=1, hint=RESTORE_COMMIT
     )
 
 
@@ -71,11 +71,11 @@ def extent_check(extent: Extent | None, bronze: pl.DataFrame) -> Check:
     """
     claim = "the offsets that bronze's newest commit notes lie past its rows"
     if extent is None:
-        return judged(claim, (), checked=0, mend="", notes=["it notes none: they are computed from the rows"])
+        return check(claim, (), checked=0, hint="", notes=["it notes none: they are computed from the rows"])
     lasts = bronze.group_by("topic", "partition").agg(pl.col("offset").max()).sort("topic", "partition")
     faults = (
         f"{topic}:{partition} {extent.offsets.get((topic, partition))} in the commit, {last} is in bronze"
         for topic, partition, last in lasts.iter_rows()
         if extent.offsets.get((topic, partition), 0) <= last
     )
-    return judged(claim, faults, checked=lasts.height, mend=RESTORE_COMMIT)
+    return check(claim, faults, checked=lasts.height, hint=RESTORE_COMMIT)

@@ -14,7 +14,7 @@ from lakehouse.progress import progress_from_json
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables.gold import RESTATEMENTS
 from lakehouse.tables.silver import EVENTS
-from loginlake.verify.report import Check, judged
+from loginlake.verify.report import Check, check
 from serving.store import collected
 
 RESTORE = "Restore gold.snapshots from a copy of the lake: readers take what it says"
@@ -30,9 +30,7 @@ def sequence_check(published: Sequence[Snapshot]) -> Check:
     faults += [f"snapshot {number} stands {times} times" for number, times in Counter(ids).items() if times > 1]
     for before, after in pairwise(published):
         faults += _steps_back(before, after)
-    return judged(
-        "snapshots are numbered without a gap and never go back", faults, checked=len(published), mend=RESTORE
-    )
+    return check("snapshots are numbered without a gap and never go back", faults, checked=len(published), hint=RESTORE)
 
 
 def notes_check(published: Sequence[Snapshot], noted: Iterable[Snapshot]) -> Check:
@@ -52,7 +50,7 @@ def notes_check(published: Sequence[Snapshot], noted: Iterable[Snapshot]) -> Che
             faults.append(f"snapshot {snapshot.id} is in its commit and not in gold.snapshots")
         elif differing:
             faults.append(f"snapshot {snapshot.id} differs from its commit in {', '.join(differing)}")
-    return judged("each snapshot is as its commit notes it", faults, checked=checked, mend=RESTORE)
+    return check("each snapshot is as its commit notes it", faults, checked=checked, hint=RESTORE)
 
 
 def restatements_check(published: Sequence[Snapshot], rows: pl.LazyFrame) -> Check:
@@ -64,11 +62,11 @@ def restatements_check(published: Sequence[Snapshot], rows: pl.LazyFrame) -> Che
     faults = [f"{number} restatements of snapshot {of}, which restates none" for of, number in unknown.iter_rows()]
     if twice.item():
         faults.append(f"{twice.item()} restatements stand more than once")
-    return judged(
+    return check(
         "each restatement stands once, and is of a published snapshot",
         faults,
         checked=len(published),
-        mend=RESTORE_RESTATEMENTS,
+        hint=RESTORE_RESTATEMENTS,
     )
 
 
@@ -82,7 +80,7 @@ def lost_check(noted: Iterable[Snapshot], restated: int) -> Check:
     faults = [f"snapshot {snapshot.id} is in its commit and not in gold.snapshots" for snapshot in noted]
     if restated:
         faults.append(f"{restated} restatements are of snapshots that gold.snapshots does not have")
-    return judged("no published snapshot was lost", faults, checked=len(faults), mend=RESTORE)
+    return check("no published snapshot was lost", faults, checked=len(faults), hint=RESTORE)
 
 
 def _snapshots(first: int, last: int) -> str:
@@ -112,7 +110,7 @@ def offsets_check(snapshot: Snapshot, events: pl.LazyFrame) -> Check:
         snapshot.offsets,
         live=next_offsets(events),
         said_by="the snapshot",
-        mend=RESTORE,
+        hint=RESTORE,
     )
 
 
@@ -121,8 +119,8 @@ def progress_check(user_metadata: str | None, events: pl.LazyFrame) -> Check:
     claim = "the offsets that silver's newest commit notes are those of its rows"
     noted = progress_from_json(user_metadata)
     if noted is None:
-        return judged(claim, (), checked=0, mend=RECOMPUTE, notes=["it notes none: they are computed from the rows"])
-    return _offsets_check(claim, noted.offsets, live=next_offsets(events), said_by="the commit", mend=RECOMPUTE)
+        return check(claim, (), checked=0, hint=RECOMPUTE, notes=["it notes none: they are computed from the rows"])
+    return _offsets_check(claim, noted.offsets, live=next_offsets(events), said_by="the commit", hint=RECOMPUTE)
 
 
 def ingest_day_check(user_metadata: str | None, events: pl.LazyFrame) -> Check:
@@ -130,10 +128,10 @@ def ingest_day_check(user_metadata: str | None, events: pl.LazyFrame) -> Check:
     claim = "the ingest day that silver's newest commit notes is that of its rows"
     noted = progress_from_json(user_metadata)
     if noted is None:
-        return judged(claim, (), checked=0, mend=RECOMPUTE, notes=["it notes none: it is computed from the rows"])
+        return check(claim, (), checked=0, hint=RECOMPUTE, notes=["it notes none: it is computed from the rows"])
     live = collected(events.select(pl.col("ingested_at").max().dt.date()), EVENTS).item()
     faults = [] if noted.ingested_on == live else [f"{noted.ingested_on} in the commit, {live} in silver"]
-    return judged(claim, faults, checked=1, mend=RECOMPUTE)
+    return check(claim, faults, checked=1, hint=RECOMPUTE)
 
 
 def next_offsets(events: pl.LazyFrame) -> dict[Partition, int]:
@@ -142,12 +140,12 @@ def next_offsets(events: pl.LazyFrame) -> dict[Partition, int]:
     return {(topic, partition): end for topic, partition, end in ends.iter_rows()}
 
 
-def _offsets_check(claim: str, said: Offsets, *, live: Offsets, said_by: str, mend: str) -> Check:
+def _offsets_check(claim: str, said: Offsets, *, live: Offsets, said_by: str, hint: str) -> Check:
     faults = (
         f"{topic}:{partition} {said.get((topic, partition))} in {said_by}, {live.get((topic, partition))} in silver"
         for topic, partition in _differing(said, live)
     )
-    return judged(claim, faults, checked=len({*said, *live}), mend=mend)
+    return check(claim, faults, checked=len({*said, *live}), hint=hint)
 
 
 def _differing(first: Offsets, second: Offsets) -> Iterable[Partition]:

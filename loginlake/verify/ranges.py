@@ -55,11 +55,11 @@ def range_from_text(text: str) -> Range:
     """
     written = WRITTEN.fullmatch(text)
     if written is None:
-        raise UsageError(f"{text!r} names no range of offsets", mend="Write it like logs:0:17-42, as verify names it")
+        raise UsageError(f"{text!r} names no range of offsets", hint="Write it like logs:0:17-42, as verify names it")
     first = int(written["first"])
     last = int(written["last"] or first)
     if last < first:
-        raise UsageError(f"{text!r} ends before it begins", mend="Write it like logs:0:17-42, as verify names it")
+        raise UsageError(f"{text!r} ends before it begins", hint="Write it like logs:0:17-42, as verify names it")
     return Range(written["topic"], int(written["partition"]), first, last)
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lakehouse.errors import LakehouseError, LakeUnreadable, TableMissing
 from loginlake.verify.files import RESTORE_FILES
-from loginlake.verify.report import Check, judged
+from loginlake.verify.report import Check, check
 
 # What reading a damaged lake raises: our own errors, and what polars and Arrow say of garbled files.
 UNREADABLE = (LakeUnreadable, TableMissing, pl.exceptions.PolarsError, pa.ArrowException, OSError, UnicodeDecodeError)
@@ -25,7 +25,7 @@ def readable(claim: str, checks: Callable[[], Iterable[Check]]) -> Iterator[Chec
 
 def unreadable(claim: str, error: BaseException) -> Check:
     """The claim, which does not hold since something could not be read."""
-    return judged(claim, [said(error)], checked=0, mend=RESTORE_FILES)
+    return check(claim, [said(error)], checked=0, hint=RESTORE_FILES)
 
 
 def said(error: BaseException) -> str:

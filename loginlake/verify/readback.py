@@ -86,5 +86,5 @@ def _consumer(settings: Settings) -> Iterator[Consumer]:
 
 def _failed(settings: Settings, why: str) -> BrokerFailed:
     return BrokerFailed(
-        f"Kafka at {settings.kafka} could not be read again: {why}", mend="See whether the broker is alive, try again"
+        f"Kafka at {settings.kafka} could not be read again: {why}", hint="See whether the broker is alive, try again"
     )

@@ -13,7 +13,7 @@ from lakehouse.tables.silver import FAILURE_REASONS
 from loginlake.verify.brute_force import detections_of
 from loginlake.verify.engine import Engine, batches_of
 from loginlake.verify.readable import readable
-from loginlake.verify.report import Check, judged
+from loginlake.verify.report import Check, check
 from loginlake.verify.scope import Scope
 from loginlake.verify.sums import REBUILD
 
@@ -129,11 +129,11 @@ def detections_check(engine: Engine, scope: Scope, *, snapshot: Snapshot, thresh
 
 def _compared(engine: Engine, table: Table, *, live: str, expected: str, notes: Any = ()) -> Check:
     found = engine.differences(live, expected, key=table.key, columns=table.column_names)
-    return judged(
+    return check(
         CLAIM.format(table.full_name),
         found.named,
         checked=found.rows,
         count=found.differing,
-        mend=REBUILD,
+        hint=REBUILD,
         notes=notes,
     )

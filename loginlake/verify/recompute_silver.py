@@ -11,7 +11,7 @@ from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.engine import Engine, batches_of
 from loginlake.verify.positions import REBUILD
-from loginlake.verify.report import Check, judged
+from loginlake.verify.report import Check, check
 from silver.decode import ADDRESS_COLUMNS, AGENT_COLUMNS, RECORD_SCHEMA, DecodeRules, decode
 
 ENRICHED = (*ADDRESS_COLUMNS, *AGENT_COLUMNS)
@@ -90,12 +90,12 @@ def events_check(engine: Engine, *, same_enrichment: bool) -> Check:
     notes = [f"{older:,} rows decoded by an older release, taken as they are"] if older else []
     if not same_enrichment:
         notes.append(f"{', '.join(ENRICHED)} not compared: some rows were enriched with other data than is here")
-    return judged(
+    return check(
         "silver.events is what bronze gives when it is decoded again",
         found.named,
         checked=found.rows,
         count=found.differing,
-        mend=f"{REBUILD}; first see that the settings are those the lake was written with",
+        hint=f"{REBUILD}; first see that the settings are those the lake was written with",
         notes=notes,
     )
 

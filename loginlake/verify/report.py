@@ -22,7 +22,7 @@ class Check:
         faults: How many of them contradict it.
         named: The first faults by name; or why it could not be checked.
         notes: What is worth knowing and no fault.
-        mend: What to do about the faults, in one line; empty where there is none.
+        hint: What to do about the faults, in one line; empty where there is none.
     """
 
     claim: str
@@ -31,7 +31,7 @@ class Check:
     faults: int = 0
     named: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    mend: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ class Report:
         return {"ok": self.ok, **asdict(self)}
 
 
-def judged(  # noqa: PLR0913 (the parts of a claim)
+def check(  # noqa: PLR0913 (the parts of a claim)
     claim: str,
     faults: Iterable[str],
     *,
     checked: int,
-    mend: str,
+    hint: str,
     count: int | None = None,
     notes: Sequence[str] = (),
 ) -> Check:
@@ -78,16 +78,16 @@ def judged(  # noqa: PLR0913 (the parts of a claim)
         claim: What must hold.
         faults: Those found, each by name.
         checked: How many things were looked at.
-        mend: What to do about a fault.
+        hint: What to do about a fault.
         count: How many faults there are, where a name stands for several.
         notes: What is worth knowing and no fault.
     """
     remaining = iter(faults)
     named = list(islice(remaining, NAMED))
     found = len(named) + sum(1 for _ in remaining) if count is None else count
-    return Check(claim, found == 0, checked, found, named, list(notes), mend if found else "")
+    return Check(claim, found == 0, checked, found, named, list(notes), hint if found else "")
 
 
-def unchecked(claim: str, why: str, *, mend: str = "") -> Check:
+def skipped(claim: str, why: str, *, hint: str = "") -> Check:
     """The claim where it could not be checked."""
-    return Check(claim, None, named=[why], mend=mend)
+    return Check(claim, None, named=[why], hint=hint)

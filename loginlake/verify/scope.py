@@ -18,7 +18,7 @@ from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.ranges import POSITION
-from loginlake.verify.report import Check, judged
+from loginlake.verify.report import Check, check
 from serving.store import Store, below, collected
 
 RESTORE_TABLE = "Restore the table's log from a copy of the lake"
@@ -94,7 +94,7 @@ class Scope:
         if table.full_name in self.damaged:
             raise LakeUnreadable(
                 f"{table.full_name} has damaged files, so it is not read",
-                mend="Restore them",
+                hint="Restore them",
                 table=table.full_name,
             )
 
@@ -161,8 +161,8 @@ def columns_check(scope: Scope) -> Check:
         declared = set(TABLES[name].column_names)
         faults += [f"{name} lacks {column}" for column in sorted(declared - live)]
         faults += [f"{name} has {column}, which is not declared" for column in sorted(live - declared)]
-    return judged(
-        "every table has the columns it is declared with", faults, checked=len(scope.versions), mend=RESTORE_TABLE
+    return check(
+        "every table has the columns it is declared with", faults, checked=len(scope.versions), hint=RESTORE_TABLE
     )
 
 

@@ -12,7 +12,7 @@ from lakehouse.tables.gold import PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.readable import readable
-from loginlake.verify.report import Check, judged
+from loginlake.verify.report import Check, check
 from loginlake.verify.scope import Scope
 from serving.store import collected
 
@@ -51,9 +51,9 @@ def sum_check(table: Table, rows: pl.LazyFrame, *, expected: dict[str, int]) -> 
         0, named=True
     )
     differing = [name for name in SUMS if found[name] != expected[name]]
-    return judged(
+    return check(
         f"{', '.join(SUMS)} of {table.full_name} are silver's",
         (f"{found[name]} {name} in {table.full_name}, {expected[name]} in silver" for name in differing),
         checked=found["rows"],
-        mend=REBUILD,
+        hint=REBUILD,
     )

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from lakehouse.errors import TableMissing
 from lakehouse.tables.gold import DETECTIONS
-from serving.dependencies import READ, Answered, Asking, Now, Reading, takes
+from serving.deps import READ, Answered, Asking, Now, Reading, takes
 from serving.parameters import FROM, LIMIT, TO
 from serving.selection import filter_parameters, order_parameter, period, selection
 from serving.store import collected, snapshot_asked
@@ -50,7 +50,7 @@ def one_detection(detection_id: str, asking: Asking, *, store: Reading, answers:
     if found.is_empty():
         raise TableMissing(
             f"Snapshot {snapshot.id} has no detection {shortened(detection_id)}",
-            mend="See /v1/detections for those there are",
+            hint="See /v1/detections for those there are",
         )
     return answering.at(
         snapshot, repr(("detection", detection_id)), rows=lambda: found, meta={"table": DETECTIONS.full_name}

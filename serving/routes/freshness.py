@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from lakehouse.offsets import Offsets
-from serving.dependencies import Asking, Reading, Watching, takes
+from serving.deps import Asking, Reading, Watching, takes
 from serving.parameters import AS_OF, SNAPSHOT
 from serving.responses import json_response
 from serving.store import snapshot_asked

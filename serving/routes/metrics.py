@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from lakehouse.tables.gold import METRICS
 from lakehouse.tables.model import Metric
-from serving.dependencies import READ, Answered, Asking, Now, Reading, takes
+from serving.deps import READ, Answered, Asking, Now, Reading, takes
 from serving.metric_query import answer, default_window, metric_named, metric_parameters, metric_query
 from serving.responses import described_column, json_response
 from serving.store import snapshot_asked

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from lakehouse.errors import LakehouseError
-from serving.dependencies import Asking, Reading
+from serving.deps import Asking, Reading
 from serving.problems import NotReady
 from serving.responses import json_response
 
@@ -28,7 +28,7 @@ def readyz(asking: Asking, store: Reading) -> Response:
         damage = store.damage()
         snapshot = store.snapshot()
     except LakehouseError as error:
-        raise NotReady(error.what, mend=error.mend) from error
+        raise NotReady(error.what, hint=error.hint) from error
     if damage is None:
         return json_response({"status": "ready", "snapshot": snapshot.id})
-    return json_response({"status": "degraded", "snapshot": snapshot.id, "detail": damage.what, "mend": damage.mend})
+    return json_response({"status": "degraded", "snapshot": snapshot.id, "detail": damage.what, "hint": damage.hint})

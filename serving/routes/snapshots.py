@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from lakehouse.offsets import nested_offsets
 from lakehouse.snapshots import Snapshot
-from serving.dependencies import Asking, Reading, Watching, takes
+from serving.deps import Asking, Reading, Watching, takes
 from serving.parameters import DEFAULT_LIMIT, LIMIT
 from serving.responses import json_response
 from serving.values import natural

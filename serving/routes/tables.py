@@ -11,7 +11,7 @@ from starlette.responses import Response
 from lakehouse.errors import TableMissing
 from lakehouse.tables import TABLES
 from lakehouse.tables.model import Table
-from serving.dependencies import READ, Answered, Asking, Reading, takes
+from serving.deps import READ, Answered, Asking, Reading, takes
 from serving.parameters import DEFAULT_LIMIT, LIMIT, VERSION
 from serving.responses import described_column, json_response
 from serving.selection import Selection
@@ -74,7 +74,7 @@ def rows_of_table(table: str, asking: Asking, *, store: Reading, answers: Answer
 def _named(name: str) -> Table:
     """The table of that full name: a key of the declarations, never a path."""
     if name not in TABLES:
-        raise TableMissing(f"There is no table {shortened(name)}", mend=f"Name one of {', '.join(TABLES)}")
+        raise TableMissing(f"There is no table {shortened(name)}", hint=f"Name one of {', '.join(TABLES)}")
     return TABLES[name]
 
 

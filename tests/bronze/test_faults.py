@@ -15,10 +15,10 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 
 from bronze.stream import ingest_once, running_stream
 from lakehouse import kafka
+from lakehouse.error_translation import translated_errors
 from lakehouse.errors import BrokerFailed, DiskFull, LakeUnreadable, TopicChanged
-from lakehouse.faults import faults_as_errors
+from lakehouse.lake import Lake
 from lakehouse.settings import Settings
-from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
 from tests.bronze.test_stream import (
     PATIENCE_SECONDS,
@@ -82,7 +82,7 @@ def test_records_that_are_dropped_under_a_running_stream_stop_it_with_the_lost_r
         producer.commit_transaction(PATIENCE_SECONDS)
 
     with pytest.raises(TopicChanged, match=rf"dropped offsets 1 to 2 of {settings.topic}:0 that bronze lacks"):
-        run_until_it_stops(fed_lake.with_settings(bronze_every=1.0), rows=1, then=lose)
+        run_until_it_stops(fed_lake.with_settings(bronze_trigger_seconds=1.0), rows=1, then=lose)
 
     assert offsets(fed_lake) == [(0, 0)]
 
@@ -100,7 +100,7 @@ def test_a_topic_that_is_recreated_under_a_running_stream_stops_it_and_both_ids_
         send(settings, *[b"new"] * records)
 
     with pytest.raises(TopicChanged, match=re.escape(f"bronze was read from the one with id {noted}")):
-        run_until_it_stops(fed_lake.with_settings(bronze_every=1.0), rows=2, then=begin_anew)
+        run_until_it_stops(fed_lake.with_settings(bronze_trigger_seconds=1.0), rows=2, then=begin_anew)
 
     assert [row["value"] for row in rows(fed_lake)] == [b"1", b"2"]
 
@@ -109,7 +109,7 @@ def test_a_partition_that_is_added_under_a_running_stream_is_read_from_its_begin
     settings = a_topic(fed_lake)
     send(settings, b"1")
 
-    with running_stream(fed_lake.with_settings(bronze_every=0.5), once=False) as query:
+    with running_stream(fed_lake.with_settings(bronze_trigger_seconds=0.5), once=False) as query:
         await_rows(fed_lake, 1, query)
         add_partitions(settings, 3)
         send(settings, b"2", b"3", partition=2)
@@ -141,7 +141,7 @@ def test_what_bronze_s_last_commit_held_is_read_again_when_it_is_lost(fed_lake: 
     send(settings, b"3")
 
     if damage is COMMIT_DAMAGES["garbage"]:
-        with pytest.raises(LakeUnreadable, match=r"_delta_log/0+3\.json"), faults_as_errors():
+        with pytest.raises(LakeUnreadable, match=r"_delta_log/0+3\.json"), translated_errors():
             ingest_once(elsewhere)
     else:
         ingest_once(elsewhere)
@@ -163,7 +163,7 @@ def test_a_full_disk_stops_the_stream_and_with_room_it_goes_on_with_nothing_lost
         send(settings, b"2", b"3")
         filler = fill(disk)
 
-        with pytest.raises(DiskFull, match=r"no room left.*Free some and start again"), faults_as_errors():
+        with pytest.raises(DiskFull, match=r"no room left.*Free some and start again"), translated_errors():
             ingest_once(lake)
         filler.unlink()
         ingest_once(lake)

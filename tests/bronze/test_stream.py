@@ -15,8 +15,8 @@ from bronze.stream import ingest_once, running_stream
 from lakehouse import kafka
 from lakehouse.errors import ClockWentBack, LockHeld
 from lakehouse.extent import Extent
+from lakehouse.lake import Lake
 from lakehouse.settings import Settings
-from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
 from tests.waiting import wait_until
 
@@ -229,7 +229,7 @@ def test_a_running_stream_reads_what_comes_and_refuses_a_second_writer(fed_lake:
     settings = a_topic(fed_lake)
     send(settings, b"1")
 
-    with running_stream(fed_lake.with_settings(bronze_every=0.2), once=False) as query:
+    with running_stream(fed_lake.with_settings(bronze_trigger_seconds=0.2), once=False) as query:
         with pytest.raises(LockHeld, match="lock of bronze"):
             ingest_once(fed_lake)
         send(settings, b"2", partition=1)

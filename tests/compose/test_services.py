@@ -19,15 +19,15 @@ import pytest
 from pyspark.sql import SparkSession
 
 from bronze.stream import ingest_once
+from lakehouse.lake import Lake
 from lakehouse.settings import Settings
-from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
 from loginlake.broker import embedded_broker
 from loginlake.pipeline import refresh
 from loginlake.verify import verify
 from serving.store import Store
 from tests.conftest import a_free_port
-from tests.kills.oracle import positions_in
+from tests.crash.oracle import positions_in
 from tests.waiting import wait_until
 
 PUBLISHED_SECONDS = 600

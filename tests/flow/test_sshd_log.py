@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bronze.stream import ingest_once
-from lakehouse.spark import Lake
+from lakehouse.lake import Lake
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh

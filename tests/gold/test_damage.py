@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from lakehouse.error_translation import translated_errors
 from lakehouse.errors import LakeUnreadable
-from lakehouse.faults import faults_as_errors
-from lakehouse.spark import Lake
+from lakehouse.lake import Lake
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS
 from lakehouse.tables.model import Table
@@ -119,7 +119,7 @@ def test_what_can_not_be_made_again_stops_the_refresh_with_the_file_and_the_mend
     damage(Path(lake.uri(table)))
     append_batch(lake, LATER, number=2)
 
-    with pytest.raises(LakeUnreadable, match=rf"{named}.*Restore it from a copy") as stopped, faults_as_errors():
+    with pytest.raises(LakeUnreadable, match=rf"{named}.*Restore it from a copy") as stopped, translated_errors():
         refresh(lake)
 
     assert "\n" not in str(stopped.value)
@@ -150,5 +150,5 @@ def test_a_log_whose_checkpoint_and_older_commits_are_gone_stops_the_refresh(lak
     for commit in commits(events)[:2]:
         commit.unlink()
 
-    with pytest.raises(LakeUnreadable, match=r"silver.events.*Restore it"), faults_as_errors():
+    with pytest.raises(LakeUnreadable, match=r"silver.events.*Restore it"), translated_errors():
         refresh(lake)

@@ -12,15 +12,15 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 from gold.job import last_snapshot, publish
 from gold.recompute import stored_rows
 from lakehouse.errors import LockHeld
+from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
-from lakehouse.spark import Lake
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import DETECTIONS, IP_ACTIVITY, PAIR_ACTIVITY, SNAPSHOTS, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
-from loginlake.verify import Wish, verify
+from loginlake.verify import VerifyOptions, verify
 from serving.store import Store
 from silver.job import refine
 from tests.spark_lakes import a_raw, a_raw_login, append_batch, copied, rows_of
@@ -58,7 +58,7 @@ def versions(lake: Lake) -> dict[str, int]:
 
 def follows_from_bronze(lake: Lake) -> bool:
     """True where another engine makes the same silver and gold of bronze, cell by cell."""
-    return verify(lake.settings, Store(lake.settings), wish=Wish(is_deep=True)).ok
+    return verify(lake.settings, Store(lake.settings), wish=VerifyOptions(is_deep=True)).ok
 
 
 @pytest.fixture(scope="module")

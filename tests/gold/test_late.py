@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lakehouse.spark import Lake
+from lakehouse.lake import Lake
 from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
@@ -41,7 +41,7 @@ def test_5000_late_events_of_1000_days_land_in_their_windows(refreshed_lake: Lak
 
 def test_the_oldest_plausible_event_is_accepted_and_one_older_is_broken(lake: Lake) -> None:
     appended_at = a_raw(0)["appended_at"]
-    bound = appended_at - timedelta(days=lake.settings.past_days)
+    bound = appended_at - timedelta(days=lake.settings.max_event_age_days)
     ages = (bound, bound - timedelta(microseconds=1))
     records = [
         a_raw_login(offset, event_at=at.isoformat()) | {"appended_at": appended_at} for offset, at in enumerate(ages)

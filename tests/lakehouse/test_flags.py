@@ -18,9 +18,9 @@ def test_a_flag_that_is_a_setting_moves_to_the_environment(words: list[str]) -> 
 
 def test_dashes_of_a_flag_are_underscores_of_the_setting() -> None:
     environment: dict[str, str] = {}
-    take_settings_flags(["up", "--refresh-every", "15"], environment)
+    take_settings_flags(["up", "--refresh-interval-seconds", "15"], environment)
 
-    assert environment == {"LOGINLAKE_REFRESH_EVERY": "15"}
+    assert environment == {"LOGINLAKE_REFRESH_INTERVAL_SECONDS": "15"}
 
 
 def test_a_flag_is_stronger_than_the_environment() -> None:

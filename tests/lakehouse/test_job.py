@@ -12,7 +12,7 @@ import pytest
 
 JOB = """
 import typer
-from lakehouse.door import run
+from lakehouse.entrypoint import run
 from lakehouse.job import spark_job
 
 app = typer.Typer()

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from lakehouse.errors import LockHeld
+from lakehouse.lake import Lake
 from lakehouse.locks import lock_path, no_readers, reader_lock, refuse_in_use, writer_lock
 from lakehouse.settings import Settings
-from lakehouse.spark import Lake
 
 pytestmark = pytest.mark.spark
 

@@ -54,9 +54,9 @@ def test_the_version_is_that_of_the_package(loginlake: Loginlake) -> None:
 def test_all_verbs_are_there() -> None:
     read = {"tables", "history", "query", "sql", "verify", "doctor"}
     run = {"demo", "up", "broker", "produce", "bronze", "silver", "gold", "refresh", "serve", "jars"}
-    mend = {"maintain", "rebuild", "redrive"}
+    repair = {"maintain", "rebuild", "redrive"}
 
-    assert set(VERBS) == read | run | mend
+    assert set(VERBS) == read | run | repair
 
 
 @pytest.mark.parametrize("verb", sorted(set(VERBS) - {"produce"}))

@@ -14,7 +14,7 @@ from lakehouse.errors import BrokerFailed, PortTaken
 from lakehouse.settings import Settings
 from loginlake.broker import broker_folder, embedded_broker
 from loginlake.demo import demo, move_aside, preflight
-from loginlake.panel import print_next
+from loginlake.demo_report import print_next
 from tests.conftest import a_free_port
 from tests.serving.lakes import SmallLake, a_login, settings_of
 

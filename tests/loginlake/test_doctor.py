@@ -55,7 +55,7 @@ def test_a_missing_java_fails_with_its_mend(monkeypatch: pytest.MonkeyPatch, tmp
 
     finding = check_java()
     assert (finding.state, finding.what) == (State.FAIL, "There is no Java")
-    assert "Install Java 17 or 21" in finding.mend
+    assert "Install Java 17 or 21" in finding.hint
 
 
 @pytest.mark.parametrize("name", ["pyspark", "delta-spark"])
@@ -85,7 +85,7 @@ def test_jars_that_are_not_as_locked_will_be_fetched(tmp_path: Path, conf: Path)
     assert finding.state is State.WARN
     assert finding.what.startswith(f"1 of {len(locked['spark'])} are missing or differ")
     assert coordinate in finding.what
-    assert "loginlake jars" in finding.mend
+    assert "loginlake jars" in finding.hint
 
 
 def test_a_free_broker_port_is_fine(tmp_path: Path, free_port: int) -> None:
@@ -99,7 +99,7 @@ def test_a_broker_port_that_something_else_has_taken_fails(tmp_path: Path, liste
 
     assert finding.state is State.FAIL
     assert "does not answer as a broker" in finding.what
-    assert "LOGINLAKE_KAFKA" in finding.mend
+    assert "LOGINLAKE_KAFKA" in finding.hint
 
 
 def test_a_broker_elsewhere_that_does_not_answer_fails(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_an_api_port_that_does_not_speak_http_fails(tmp_path: Path, listener: so
     finding = check_api(settings_with(tmp_path, port=port_of(listener)))
 
     assert finding.state is State.FAIL
-    assert "LOGINLAKE_PORT" in finding.mend
+    assert "LOGINLAKE_PORT" in finding.hint
 
 
 class OtherSite(BaseHTTPRequestHandler):
@@ -248,4 +248,4 @@ def test_a_topic_whose_records_have_their_senders_time_is_a_warning(tmp_path: Pa
     assert ours.state is State.OK
     assert others.state is State.WARN
     assert "CreateTime" in others.what
-    assert "LogAppendTime" in others.mend
+    assert "LogAppendTime" in others.hint

@@ -5,10 +5,10 @@ import threading
 import pytest
 
 from lakehouse import kafka
+from lakehouse.lake import Lake
 from lakehouse.snapshots import Snapshot
-from lakehouse.spark import Lake
 from loginlake.pipeline import run_until
-from loginlake.sandbox import produce
+from notebooks.sandbox import produce
 
 pytestmark = pytest.mark.spark
 

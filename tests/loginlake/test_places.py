@@ -13,7 +13,7 @@ import pytest
 from tests.loginlake.processes import Loginlake
 from tests.mounts import fill, make_read_only, mounted
 
-MEND = "Make it a folder that this user may write, or name others with LOGINLAKE_ROOT and LOGINLAKE_STATE"
+HINT = "Make it a folder that this user may write, or name others with LOGINLAKE_ROOT and LOGINLAKE_STATE"
 # They write STATE before they need anything else.
 STATE_WRITERS = [["broker"], ["up"]]
 
@@ -35,7 +35,7 @@ def test_a_state_that_is_a_file_is_one_line(
     line = said(loginlake(*words, "--state", str(state), "--kafka", f"127.0.0.1:{free_port}", "--port", str(free_port)))
 
     assert line.startswith(str(state))
-    assert line.endswith(MEND)
+    assert line.endswith(HINT)
 
 
 @pytest.mark.parametrize("words", STATE_WRITERS, ids=" ".join)
@@ -49,7 +49,7 @@ def test_a_state_on_a_read_only_file_system_is_one_line(
 
     assert line.startswith(f"{disk}/state")
     assert "(Read-only file system)" in line
-    assert line.endswith(MEND)
+    assert line.endswith(HINT)
 
 
 def test_a_state_on_a_full_disk_is_one_line(loginlake: Loginlake, free_port: int, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_root_that_is_a_file_is_one_line(loginlake: Loginlake, tmp_path: Path)
 
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith(f"{root}/")
-    assert ended.stderr.splitlines()[-1].endswith(MEND)
+    assert ended.stderr.splitlines()[-1].endswith(HINT)
     assert "Traceback" not in ended.stderr
 
 

@@ -10,10 +10,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse.errors import LockHeld
+from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
 from lakehouse.progress import extent_of, progress_from_json
 from lakehouse.snapshots import Snapshot
-from lakehouse.spark import Lake
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import PAIR_ACTIVITY, RESTATEMENTS
 from lakehouse.tables.silver import EVENTS

@@ -14,8 +14,8 @@ import pytest
 
 from lakehouse.conf import CLONED
 from producer.generate import batch
-from producer.places import ATTACKER_BLOCKS, COUNTRIES, Country, an_address
-from producer.truth import DIRT
+from producer.ground_truth import DIRT
+from producer.ip_blocks import ATTACKER_BLOCKS, COUNTRIES, Country, an_address
 from tests.producer.test_generate import END, a_batch, a_plan
 
 SCENARIOS = {

@@ -106,7 +106,7 @@ def test_a_second_signal_ends_the_wait_for_a_broker_that_is_gone_and_says_what_w
 
 
 SMALL_QUEUE = """
-from lakehouse.door import run
+from lakehouse.entrypoint import run
 from producer import publish
 from producer.cli import app
 publish.BATCHING["queue.buffering.max.messages"] = 100

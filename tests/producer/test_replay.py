@@ -13,7 +13,7 @@ from threading import Event, Thread
 import pytest
 
 from lakehouse.errors import UsageError
-from producer.lines import lines, opened
+from producer.line_reader import lines, opened
 from producer.records import Record
 from producer.replay import records_of
 

@@ -13,7 +13,7 @@ from confluent_kafka import Producer
 from lakehouse.offsets import Offsets
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
-from serving.freshness import BrokerWatch
+from serving.freshness import BrokerLag
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -28,13 +28,13 @@ def broker() -> Producer:
 
 
 @pytest.fixture
-def watching(broker: Producer) -> Iterator[Callable[[], BrokerWatch]]:
+def watching(broker: Producer) -> Iterator[Callable[[], BrokerLag]]:
     address = next(iter(broker.list_topics(timeout=10).brokers.values()))
-    watches: list[BrokerWatch] = []
+    watches: list[BrokerLag] = []
 
-    def watch() -> BrokerWatch:
+    def watch() -> BrokerLag:
         settings = Settings(kafka=f"{address.host}:{address.port}", _env_file=None)
-        watches.append(BrokerWatch(settings, lambda: NOW))
+        watches.append(BrokerLag(settings, lambda: NOW))
         watches[-1].start()
         return watches[-1]
 
@@ -82,7 +82,7 @@ def test_behind_is_unknown_where_the_lake_has_read_further_than_the_broker_goes(
 
 
 def test_behind_is_unknown_without_a_broker() -> None:
-    watch = BrokerWatch(Settings(kafka="127.0.0.1:9", _env_file=None), lambda: NOW)
+    watch = BrokerLag(Settings(kafka="127.0.0.1:9", _env_file=None), lambda: NOW)
     watch.start()
     try:
         assert watch.freshness(a_snapshot({("logs", 0): 5})).behind_seconds is None
@@ -93,7 +93,7 @@ def test_behind_is_unknown_without_a_broker() -> None:
 
 def test_behind_is_unknown_with_options_that_make_no_client_and_the_watch_goes_on() -> None:
     options = {"security.protocol": "nope"}
-    watch = BrokerWatch(Settings(kafka="127.0.0.1:9", kafka_options=options, _env_file=None), lambda: NOW)
+    watch = BrokerLag(Settings(kafka="127.0.0.1:9", kafka_options=options, _env_file=None), lambda: NOW)
     watch.start()
     try:
         assert watch.freshness(a_snapshot({("logs", 0): 5})).behind_seconds is None

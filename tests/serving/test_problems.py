@@ -75,7 +75,7 @@ def test_bad_input_gets_a_problem_that_names_the_mend(api: httpx.Client, url: st
     problem = answer.json()
     assert (answer.status_code, problem["status"]) == (status, status)
     assert problem["type"] == f"/docs/problems#{kind}"
-    assert set(problem) - {"oldest"} == {"type", "title", "status", "detail", "mend"}
+    assert set(problem) - {"oldest"} == {"type", "title", "status", "detail", "hint"}
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["X-Request-ID"]
     assert len(answer.content) < 2_500

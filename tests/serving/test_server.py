@@ -32,7 +32,7 @@ class Blocked:
             raise ImportError(f"{name} is not in the serving extra")
 
 sys.meta_path.insert(0, Blocked())
-import serving.app, serving.server, serving.sql, loginlake.read
+import serving.app, serving.server, serving.sql, loginlake.commands.query
 assert not {"pyspark", "delta", "py4j"} & set(sys.modules)
 """
 
@@ -44,9 +44,9 @@ def test_loopback_needs_no_guard(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["::", "192.0.2.1", "lake.example"])
 def test_another_address_is_refused_unless_something_guards_the_door(host: str) -> None:
-    with pytest.raises(UsageError, match="LOGINLAKE_OPEN=true"):
+    with pytest.raises(UsageError, match="LOGINLAKE_ALLOW_UNAUTHENTICATED=true"):
         refuse_open_door(Settings(host=host, _env_file=None))
-    refuse_open_door(Settings(host=host, open=True, _env_file=None))
+    refuse_open_door(Settings(host=host, allow_unauthenticated=True, _env_file=None))
 
 
 def test_a_taken_port_is_one_line_that_names_the_mend() -> None:

@@ -25,7 +25,7 @@ import sys
 from pathlib import Path
 from deltalake import DeltaTable
 from lakehouse.tables.gold import SNAPSHOTS
-from serving.files import checked_rows
+from serving.integrity import checked_rows
 
 def threads():
     names = [task.read_text() for task in Path("/proc/self/task").glob("*/comm")]

@@ -145,7 +145,7 @@ def test_an_event_is_plausible_up_to_its_bounds_and_not_beyond(event_at: datetim
 
 
 def test_the_bounds_are_settings() -> None:
-    rules = DecodeRules.from_settings(load_settings(past_days=1, future_hours=1))
+    rules = DecodeRules.from_settings(load_settings(max_event_age_days=1, max_clock_skew_hours=1))
     instants = [APPENDED_AT - timedelta(days=1), APPENDED_AT + timedelta(hours=1)]
     beyond = [instants[0] - MICROSECOND, instants[1] + MICROSECOND]
     records = [a_record(a_login(event_at=at.isoformat())) for at in (*instants, *beyond)]

@@ -9,9 +9,9 @@ from delta.tables import DeltaTable
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from lakehouse.errors import LockHeld, SchemaDiffers
+from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
 from lakehouse.progress import Progress, extent_of, progress_from_json, read_progress
-from lakehouse.spark import Lake
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
 from silver.job import refine

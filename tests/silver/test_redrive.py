@@ -10,9 +10,9 @@ from pyspark.sql import SparkSession
 
 from gold.job import last_snapshot
 from lakehouse.errors import LockHeld
+from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
 from lakehouse.progress import read_progress
-from lakehouse.spark import Lake
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY
 from lakehouse.tables.silver import EVENTS
@@ -23,13 +23,13 @@ from tests.spark_lakes import a_raw, a_raw_login, append_batch, copied, rows_of
 
 pytestmark = [pytest.mark.spark, pytest.mark.guarantees]
 
-# More than a day before the append time of every batch: implausible as long as past_days is 1.
+# More than a day before the append time of every batch: implausible as long as max_event_age_days is 1.
 OLD = "2026-01-20T10:00:00Z"
 
 
 def strict(lake: Lake) -> Lake:
     """The same lake under rules that take an event of the day before yesterday for implausible."""
-    return lake.with_settings(past_days=1)
+    return lake.with_settings(max_event_age_days=1)
 
 
 def an_old_login(offset: int, partition: int = 0, **fields: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lakehouse.settings import Settings
-from loginlake.verify import Report, Wish, verify
+from loginlake.verify import Report, VerifyOptions, verify
 from serving.store import Store
 from tests.loginlake.verify.lakes import a_healthy_lake
 from tests.serving.lakes import settings_of
@@ -36,6 +36,6 @@ def verified(settings: Settings) -> Verified:
     """What verify says of the lake."""
 
     def verified(**wishes: Any) -> Report:
-        return verify(settings, Store(settings), wish=Wish(**wishes))
+        return verify(settings, Store(settings), wish=VerifyOptions(**wishes))
 
     return verified

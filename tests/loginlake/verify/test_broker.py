@@ -13,7 +13,7 @@ from confluent_kafka import Producer, TopicPartition
 from lakehouse import kafka
 from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS, TOPIC_ID
-from loginlake.verify import Check, Report, Wish, verify
+from loginlake.verify import Check, Report, VerifyOptions, verify
 from loginlake.verify.ledger import acked_positions
 from loginlake.verify.ranges import Range
 from serving.store import Store
@@ -74,7 +74,7 @@ def ingest(lake: HandmadeLake, offsets: Iterable[int]) -> None:
 
 
 def verified(settings: Settings, **wishes: object) -> Report:
-    return verify(settings, Store(settings), wish=Wish(**wishes))
+    return verify(settings, Store(settings), wish=VerifyOptions(**wishes))
 
 
 def records_check(report: Report) -> Check:
@@ -101,7 +101,7 @@ def test_a_record_that_bronze_lacks_is_named_with_its_range(lake: HandmadeLake, 
     topic = settings.topic
     assert check.named == [f"{topic}:0:0 missing", f"{topic}:0:3-4 missing", f"{topic}:0:7-8 missing"]
     assert check.faults == 5
-    assert "restore bronze" in check.mend
+    assert "restore bronze" in check.hint
 
 
 def test_what_lies_past_the_end_of_kafka_is_named_also_beside_a_gap_there(

@@ -14,10 +14,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse.errors import LakeUnreadable
+from lakehouse.lake import Lake
 from lakehouse.settings import Settings
-from lakehouse.spark import Lake
 from loginlake.pipeline import refresh
-from loginlake.verify import Check, Report, Wish, verify
+from loginlake.verify import Check, Report, VerifyOptions, verify
 from loginlake.verify.checksums import agrees, damaged
 from serving.store import Store
 from tests.loginlake.verify.lakes import faults_of
@@ -54,7 +54,7 @@ def settings(by_spark: Path, tmp_path: Path) -> Settings:
 
 
 def verified(settings: Settings) -> Report:
-    return verify(settings, Store(settings), wish=Wish(is_deep=True))
+    return verify(settings, Store(settings), wish=VerifyOptions(is_deep=True))
 
 
 def bytes_check(report: Report) -> Check:

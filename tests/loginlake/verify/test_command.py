@@ -32,7 +32,7 @@ def test_a_fault_exits_3_with_its_name_and_the_mend(loginlake: Loginlake, settin
 
     assert ended.returncode == 3
     assert "every bronze row that silver has read is in silver: logs:0:2-3 missing" in ended.stdout.splitlines()
-    assert "  mend: Run `loginlake rebuild silver`" in ended.stdout
+    assert "  hint: Run `loginlake rebuild silver`" in ended.stdout
     assert "claims do not hold" in ended.stdout.splitlines()[-1]
     assert not report["ok"]
     assert next(check["faults"] for check in report["checks"] if check["holds"] is False) == 2

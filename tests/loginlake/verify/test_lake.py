@@ -20,7 +20,7 @@ from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, USER_ACTIVITY
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
-from loginlake.verify import Wish, verify
+from loginlake.verify import VerifyOptions, verify
 from serving.store import Store
 from tests.loginlake.verify.conftest import Verified
 from tests.loginlake.verify.lakes import NOON, OFFSETS, RAW_SCHEMA, HandmadeLake, faults_of, faulty
@@ -274,7 +274,7 @@ def test_a_fault_is_named_and_said_how_to_mend(
 
     assert not report.ok
     assert [fault for fault in faults_of(report) if named in fault], faults_of(report)
-    assert all(check.mend for check in faulty(report))
+    assert all(check.hint for check in faulty(report))
     assert all(check.faults >= len(check.named) > 0 for check in faulty(report))
 
 
@@ -333,7 +333,7 @@ def test_a_lake_without_silver_and_gold_is_young_and_no_fault(tmp_path: Path, se
     young = settings.model_copy(update={"root": str(tmp_path / "young")})
     HandmadeLake(young).take([b"{}"], partition=0)
 
-    report = verify(young, Store(young), wish=Wish())
+    report = verify(young, Store(young), wish=VerifyOptions())
 
     assert report.ok
     assert report.layers == {"kafka": None, "bronze": 1, "silver": 0}

@@ -1,0 +1,156 @@
+"""Restatements: what a snapshot changed in windows that were closed, from what to what, and why."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
+
+from gold.job import last_snapshot, publish
+from lakehouse.lake import Lake
+from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.silver import EVENTS
+from loginlake.pipeline import rebuild_silver, redrive, refresh
+from tests.spark_lakes import FIRST_LOGIN, a_raw_login, append_batch, copied, rows_of
+
+pytestmark = [pytest.mark.spark, pytest.mark.guarantees]
+
+BASE = PAIR_ACTIVITY.full_name
+# Of a lake with FIRST_LOGIN, the day of that and the hour from noon are open.
+LONG_AGO = "2026-01-12T05:06:07Z"
+
+
+def restated(lake: Lake, table: str) -> list[tuple[int, datetime, Any, Any, str, list[str]]]:
+    """Snapshot, window, old and new attempts, cause and offsets of the restatements of a table."""
+    return [
+        (
+            row["snapshot_id"],
+            row["window_at"],
+            row["old_values"] and json.loads(row["old_values"]).get("attempts"),
+            row["new_values"] and json.loads(row["new_values"]).get("attempts"),
+            row["cause"],
+            json.loads(row["offsets"]),
+        )
+        for row in rows_of(lake, RESTATEMENTS)
+        if row["table_name"] == table
+    ]
+
+
+def at(day: int, hour: int = 0, month: int = 2) -> datetime:
+    return datetime(2026, month, day, hour, tzinfo=UTC)
+
+
+def test_only_figures_of_closed_windows_are_restated(lake: Lake) -> None:
+    append_batch(lake, [FIRST_LOGIN, a_raw_login(1, event_at="2026-02-01T10:10:00Z", username="ada")])
+    first = refresh(lake)
+    append_batch(lake, [a_raw_login(2, event_at="2026-02-01T12:00:01Z")], number=1)
+    second = refresh(lake)
+    assert first is not None
+    assert second is not None
+    assert second.versions[RESTATEMENTS.full_name] == first.versions[RESTATEMENTS.full_name]
+
+    late = [
+        a_raw_login(3, event_at="2026-02-01T10:50:00.000007Z", username="ada"),
+        a_raw_login(4, event_at=LONG_AGO, username="ada", src_ip="192.0.2.1"),
+        a_raw_login(5, event_at=LONG_AGO, username="ada", src_ip="192.0.2.1"),
+    ]
+    append_batch(lake, late, number=2)
+    third = refresh(lake)
+
+    assert third is not None
+    assert third.versions[RESTATEMENTS.full_name] == lake.version(RESTATEMENTS)
+    assert restated(lake, BASE) == [
+        (3, at(12, 5, month=1), None, 2, "late", ["logs:0:4-5"]),
+        (3, at(1, 10), 1, 2, "late", ["logs:0:3-3"]),
+    ]
+    for metric in STORED_METRICS:
+        assert restated(lake, metric.table.full_name) == [
+            (3, at(12, month=1), None, 2, "late", ["logs:0:4-5"]),
+        ]
+    (hour_of_ada,) = (row for row in rows_of(lake, RESTATEMENTS) if row["window_at"] == at(1, 10))
+    assert json.loads(hour_of_ada["key"]) == {"app": None, "username": "ada", "src_ip": None}
+    assert json.loads(hour_of_ada["old_values"]) == {
+        "attempts": 1,
+        "successes": 1,
+        "last_at": "2026-02-01T10:10:00.000000Z",
+        "last_success_at": "2026-02-01T10:10:00.000000Z",
+    }
+    assert json.loads(hour_of_ada["new_values"])["last_at"] == "2026-02-01T10:50:00.000007Z"
+
+
+@pytest.fixture(scope="module")
+def refused(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a lake whose second login of two was taken for implausible."""
+    lake = copied(spark, created, tmp_path_factory.mktemp("refused"), max_event_age_days=1)
+    append_batch(lake, [FIRST_LOGIN, a_raw_login(1, event_at=LONG_AGO)])
+    refresh(lake)
+    return Path(lake.settings.root)
+
+
+@pytest.fixture
+def refused_lake(spark: SparkSession, refused: Path, tmp_path: Path) -> Lake:
+    """A copy of it, which takes such a login for plausible from now on."""
+    return copied(spark, refused, tmp_path)
+
+
+def test_mended_and_erased_events_are_told_apart(refused_lake: Lake) -> None:
+    lake = refused_lake
+
+    redrive(lake)
+    lake.spark.sql(f"DELETE FROM delta.`{lake.uri(EVENTS)}` WHERE offset = 1")
+    publish(lake)
+
+    assert restated(lake, IP_ACTIVITY.table.full_name) == [
+        (2, at(12, month=1), None, 1, "mended", ["logs:0:1-1"]),
+        (3, at(12, month=1), 1, None, "erased", ["logs:0:1-1"]),
+    ]
+
+
+def test_what_a_killed_refresh_left_is_replaced(refreshed_lake: Lake) -> None:
+    lake = refreshed_lake
+    append_batch(lake, [a_raw_login(1, event_at=LONG_AGO)], number=1)
+    refresh(lake)
+    published = rows_of(lake, RESTATEMENTS)
+    left = lake.read(RESTATEMENTS).withColumn("snapshot_id", F.col("snapshot_id") + 1)
+    lake.append(RESTATEMENTS, left)
+
+    append_batch(lake, [a_raw_login(2, event_at="2026-01-13T00:00:00Z")], number=2)
+    refresh(lake)
+    newer = [row for row in rows_of(lake, RESTATEMENTS) if row not in published]
+    assert {row["snapshot_id"] for row in newer} == {3}
+    assert {row["window_at"].date() for row in newer} == {at(13, month=1).date()}
+
+    lake.append(RESTATEMENTS, left.withColumn("snapshot_id", F.col("snapshot_id") + 1))
+    assert publish(lake) is not None
+    assert rows_of(lake, RESTATEMENTS) == published + newer
+
+
+def test_a_rebuild_tells_what_it_changed(refused_lake: Lake) -> None:
+    lake = refused_lake
+    append_batch(lake, [a_raw_login(2, event_at="2026-02-01T10:00:00Z")], number=1)
+
+    rebuild_silver(lake)
+
+    assert restated(lake, BASE) == [
+        (2, at(12, 5, month=1), None, 1, "mended", []),
+        (2, at(1, 10), None, 1, "late", ["logs:0:2-2"]),
+    ]
+    assert last_snapshot(lake).versions[RESTATEMENTS.full_name] == lake.version(RESTATEMENTS)
+
+
+def test_a_lake_of_before_there_were_restatements_goes_on(refreshed_lake: Lake) -> None:
+    lake, snapshot = refreshed_lake, last_snapshot(refreshed_lake)
+    assert snapshot is not None
+    lake.spark.sql(
+        f"UPDATE delta.`{lake.uri(SNAPSHOTS)}` SET versions = "
+        f"'{json.dumps({name: v for name, v in snapshot.versions.items() if name != RESTATEMENTS.full_name})}'"
+    )
+
+    append_batch(lake, [a_raw_login(1, event_at=LONG_AGO)], number=1)
+    assert refresh(lake) is not None
+    assert [row[:2] for row in restated(lake, BASE)] == [(2, at(12, 5, month=1))]

@@ -1,0 +1,127 @@
+"""The door: how commands end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from lakehouse.entrypoint import stop_on_signals
+
+COMMAND = """
+import signal, sys
+import typer
+from lakehouse.entrypoint import run, stop_on_signals
+from lakehouse.errors import JavaMissing, UsageError
+
+app = typer.Typer()
+
+@app.command()
+def fail(): raise JavaMissing("There is no Java", hint="Install it")
+
+@app.command()
+def misuse(): raise UsageError("That is no year", hint="Write four digits")
+
+@app.command()
+def crash(): raise RuntimeError("a fault of ours")
+
+@app.command()
+def lacking(): import polars_of_another_name
+
+@app.command()
+def wait(): print("waiting", flush=True); signal.pause()
+
+@app.command()
+def root():
+    from lakehouse.settings import load_settings
+    print(load_settings().root)
+
+@app.command()
+def until_asked():
+    with stop_on_signals() as stop:
+        print("waiting", flush=True)
+        stop.wait()
+        print("asked", flush=True)
+        signal.pause()
+
+run(app)
+"""
+
+
+def ended(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", COMMAND, *words], capture_output=True, text=True, check=False)
+
+
+def started(*words: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "waiting\n"
+    return process
+
+
+def test_an_error_of_ours_is_one_line_and_its_exit_code() -> None:
+    failed, misused = ended("fail"), ended("misuse")
+
+    assert (failed.returncode, failed.stderr) == (1, "There is no Java. Install it\n")
+    assert (misused.returncode, misused.stderr) == (2, "That is no year. Write four digits\n")
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["fail", "--nonsense"], ["root", "--root"]])
+def test_wrong_usage_exits_2(words: list[str]) -> None:
+    assert ended(*words).returncode == 2
+
+
+@pytest.mark.parametrize("word", ["crash", "lacking"])
+def test_a_fault_in_our_code_is_not_hidden(word: str) -> None:
+    assert ended(word).returncode == 1
+    assert "Error" in ended(word).stderr
+
+
+def test_a_setting_is_a_flag_of_every_command() -> None:
+    assert ended("root", "--root", "s3://lake").stdout == "s3://lake\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_command_with_130_and_no_traceback(number: signal.Signals) -> None:
+    process = started("wait")
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+
+    assert (process.returncode, errors) == (130, "")
+
+
+def test_sigint_ends_a_command_also_where_a_script_started_it_with_that_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = started("wait")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+
+    assert (process.returncode, errors) == (130, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_and_the_second_ends_at_once(number: signal.Signals) -> None:
+    process = started("until-asked")
+    process.send_signal(number)
+    assert process.stdout.readline() == "asked\n"
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+
+    assert (process.returncode, errors) == (130, "")
+
+
+def test_after_the_block_signals_mean_what_they_did_before() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_on_signals() as stop:
+        assert not stop.is_set()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(30)
+
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,0 +1,84 @@
+"""Processes that we start: they end with us, in whatever way we end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lakehouse.errors import ProcessFailed
+from loginlake import die_with_parent
+from loginlake.subprocesses import child, run_child
+from tests.waiting import wait_until
+
+# Says what ends it.
+CHILD = """
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: (print("asked to end", flush=True), sys.exit(0)))
+print("running", flush=True)
+signal.pause()
+"""
+PARENT = """
+import signal, sys
+from pathlib import Path
+from loginlake.subprocesses import child
+
+with child([sys.executable, "-c", {child!r}], output=Path({output!r})) as process:
+    print(process.pid, flush=True)
+    signal.pause()
+"""
+
+
+def lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+
+
+def test_a_child_is_asked_to_end_with_the_block(tmp_path: Path) -> None:
+    output = tmp_path / "said"
+    with child([sys.executable, "-c", CHILD], output=output) as process:
+        wait_until(lambda: output.read_text() == "running\n")
+
+    assert process.returncode == 0
+    assert output.read_text() == "running\nasked to end\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has ended")
+def test_a_child_is_asked_to_end_when_its_parent_is_killed(tmp_path: Path) -> None:
+    output = tmp_path / "said"
+    script = PARENT.format(child=CHILD, output=str(output))
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    with parent:
+        pid = int(parent.stdout.readline())
+        wait_until(lambda: output.read_text() == "running\n")
+        parent.send_signal(signal.SIGKILL)
+        wait_until(lambda: not lives(pid))
+
+    assert output.read_text() == "running\nasked to end\n"
+
+
+def test_a_child_that_fails_is_named_by_its_own_words(tmp_path: Path) -> None:
+    output = tmp_path / "said"
+    with pytest.raises(ProcessFailed, match=r"`-c 1/0` ended with exit code 1. See why in .*said"):
+        run_child([sys.executable, "-c", "1/0"], output=output)
+
+    assert "ZeroDivisionError" in output.read_text()
+
+
+def test_a_child_whose_parent_is_gone_before_it_begins_does_not_begin(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+
+    subprocess.run(
+        [sys.executable, str(die_with_parent.__file__), str(gone.pid), "/usr/bin/touch", str(mark)], check=True
+    )
+
+    assert not mark.exists()
