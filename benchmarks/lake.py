@@ -1,10 +1,10 @@
-"""Bronze, silver and refresh, each against what Spark alone does with the same records in the same session.
+"""Bronze, silver and refresh, each compared with plain Spark on the same records in the same session.
 
     python benchmarks/lake.py --events 1000000
 
-Bronze catches up with a topic: the peer is Spark's own Kafka source, with its defaults, into the noop sink. Silver
-reads all of bronze: the peer is Spark's from_json, dropDuplicates and a Delta write. Refresh takes 5,000 new events on
-top of that, and the same 5,000 on top of a tenth of it: its cost must follow the change, not the lake.
+Bronze catches up with a topic; the peer is Spark's Kafka source with its default options, written to the noop sink.
+Silver decodes all of bronze; the peer is Spark's from_json, dropDuplicates and a Delta write. Refresh adds 5,000 events
+to this lake and the same 5,000 to a lake of a tenth of its size: its cost must follow the change, not the lake.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from statistics import median
 from uuid import uuid4
 
 import msgspec
+from harness import empty_lake, print_table, seconds_of
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
-from stand import own_broker, print_table, seconds_of
 
 from bronze.stream import ingest_once
 from lakehouse import kafka
@@ -38,67 +38,67 @@ START = 1_772_323_200 * SECOND  # 1 March 2026
 DAYS = 30
 END = START + DAYS * DAY_SECONDS * SECOND
 NEW_EVENTS = 5_000
-# As long as the lake takes for so many events, so that they come at its own pace.
+# The time in which the lake receives this many events: new events arrive at the same rate.
 NEW_SPAN = DAYS * DAY_SECONDS * SECOND * NEW_EVENTS // 1_000_000
 
 
 def main() -> None:
-    """Prints a table for each part."""
-    wanted = _arguments()
-    with own_broker() as settings:
+    """Print one table for bronze, one for silver, one for refresh."""
+    arguments = _arguments()
+    with empty_lake() as settings:
         spark = spark_session(settings, job="benchmark")
         lake = Lake(spark, settings)
-        bronze_against_noop(lake, wanted)
-        silver_against_from_json(lake, wanted)
-        refresh_at_two_sizes(lake, wanted)
+        bronze_against_noop(lake, arguments)
+        silver_against_from_json(lake, arguments)
+        refresh_at_two_sizes(lake, arguments)
         spark.stop()
 
 
-def bronze_against_noop(lake: Lake, wanted: argparse.Namespace) -> None:
-    """Catching up: lakes that have a first record fall behind by all the others."""
+def bronze_against_noop(lake: Lake, arguments: argparse.Namespace) -> None:
+    """Time how long bronze takes to read all events but the first, and the noop sink to read all of them."""
     produce(lake.settings, events=1)
-    behind = [lake, *(_lake_beside(lake) for _ in range(1, wanted.rounds))]
+    behind = [lake, *(_empty_copy(lake) for _ in range(1, arguments.rounds))]
     for each in behind:
         ingest_once(each)
-    produce(lake.settings, events=wanted.events)
+    produce(lake.settings, events=arguments.events)
     noop, ours = [], []
     for each in behind:
         noop.append(seconds_of(lambda: _to_noop(lake)))
         ours.append(seconds_of(partial(ingest_once, each)))
-    rows = [("Kafka → noop", wanted.events, min(noop), wanted.events / min(noop), "", "")]
-    rows.append(("bronze", wanted.events, min(ours), wanted.events / min(ours), min(noop) / min(ours), "≥ 0.60"))
+    rows = [("Kafka → noop", arguments.events, min(noop), arguments.events / min(noop), "", "")]
+    rows.append(("bronze", arguments.events, min(ours), arguments.events / min(ours), min(noop) / min(ours), "≥ 0.60"))
     print_table(("bronze", "records", "seconds", "records/s", "ratio", "goal"), rows)
 
 
-def silver_against_from_json(lake: Lake, wanted: argparse.Namespace) -> None:
-    """Refining all of bronze."""
+def silver_against_from_json(lake: Lake, arguments: argparse.Namespace) -> None:
+    """Time how long silver takes to decode all of bronze."""
     peer, ours = [], []
-    for each in [*(_lake_beside(lake) for _ in range(1, wanted.rounds)), lake]:
+    for each in [*(_empty_copy(lake) for _ in range(1, arguments.rounds)), lake]:
         if each is not lake:
             shutil.copytree(Path(lake.settings.root) / "bronze", Path(each.settings.root) / "bronze")
         peer.append(seconds_of(partial(_from_json, each)))
         ours.append(seconds_of(partial(refine, each)))
-    rows = [("from_json → dropDuplicates → Delta", wanted.events, min(peer), wanted.events / min(peer), "", "")]
-    rows.append(("silver", wanted.events, min(ours), wanted.events / min(ours), min(ours) / min(peer), "≤ 1.50"))
+    rows = [("from_json → dropDuplicates → Delta", arguments.events, min(peer), arguments.events / min(peer), "", "")]
+    rows.append(("silver", arguments.events, min(ours), arguments.events / min(ours), min(ours) / min(peer), "≤ 1.50"))
     print_table(("silver", "records", "seconds", "records/s", "ratio", "goal"), rows)
 
 
-def refresh_at_two_sizes(large: Lake, wanted: argparse.Namespace) -> None:
-    """The same 5,000 new events on top of a large lake and of a tenth of it."""
+def refresh_at_two_sizes(large: Lake, arguments: argparse.Namespace) -> None:
+    """Time a refresh of 5,000 new events on a large lake and on a lake of a tenth of its size."""
     topic = f"small-{uuid4().hex[:8]}"
     small = Lake(
         large.spark, large.settings.model_copy(update={"root": f"{large.settings.root}-small", "topic": topic})
     )
-    produce(small.settings, events=wanted.events // 10)
+    produce(small.settings, events=arguments.events // 10)
     first, later = {}, {}
     for name, lake in (("small", small), ("large", large)):
         ingest_once(lake)
         first[name] = seconds_of(partial(refresh, lake))
         later[name] = []
-    for number in range(wanted.rounds):
+    for number in range(arguments.rounds):
         for name, lake in (("small", small), ("large", large)):
             later[name].append(_refresh_of_new(lake, number))
-    sizes = {"small": wanted.events // 10, "large": wanted.events}
+    sizes = {"small": arguments.events // 10, "large": arguments.events}
     ratio = median(later["large"]) / median(later["small"])
     print_table(
         ("refresh of 5,000 new rows", "lake", "first refresh", "seconds", "ratio", "goal"),
@@ -110,7 +110,7 @@ def refresh_at_two_sizes(large: Lake, wanted: argparse.Namespace) -> None:
 
 
 def produce(settings: Settings, *, events: int) -> None:
-    """Events of 30 days into the topic."""
+    """Send events of 30 days to the topic."""
     kafka.ensure_topic(settings)
     publish(batch(Plan(seed=7, start=START), events=events, end=END), settings)
 
@@ -141,9 +141,9 @@ def _to_noop(lake: Lake) -> None:
 def _from_json(lake: Lake) -> None:
     columns = [field.name for field in msgspec.structs.fields(Login)]
     schema = struct_type(EVENTS)
-    wanted = ", ".join(f"{name} {schema[name].dataType.simpleString()}" for name in columns)
+    login_columns = ", ".join(f"{name} {schema[name].dataType.simpleString()}" for name in columns)
     parsed = lake.read(RAW_LOGS).select(
-        F.from_json(F.col("value").cast("string"), wanted).alias("login"), "topic", "partition", "offset"
+        F.from_json(F.col("value").cast("string"), login_columns).alias("login"), "topic", "partition", "offset"
     )
     events = parsed.select("login.*", "topic", "partition", "offset").withColumn("event_on", F.to_date("event_at"))
     target = f"{lake.settings.root}-peer"
@@ -151,7 +151,7 @@ def _from_json(lake: Lake) -> None:
     unique.write.format("delta").partitionBy("event_on").mode("overwrite").save(target)
 
 
-def _lake_beside(lake: Lake) -> Lake:
+def _empty_copy(lake: Lake) -> Lake:
     return lake.with_settings(root=f"{lake.settings.root}-{uuid4().hex[:8]}")
 
 

@@ -1,10 +1,10 @@
-"""`produce generate` against a bare confluent-kafka loop that sends the same bytes, in one run, on fresh topics.
+"""`produce generate` compared with a plain confluent-kafka loop that sends the same bytes, in one run, on new topics.
 
     python benchmarks/produce.py --events 200000
 
-The bare loop has its records built before its clock starts; ours generates, encodes and counts them while sending.
-Both use the same client options, on an embedded broker of their own unless `--kafka` names one. Each runs several
-times in turn, and the best of each counts.
+The plain loop builds its records before its clock starts; `produce generate` generates, encodes and counts them while it
+sends. Both use the same client options, on an embedded broker unless `--kafka` names one. They run several times in
+turn; the fastest run of each counts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable
 
 from confluent_kafka import Producer
-from stand import own_broker, print_table, seconds_of
+from harness import empty_lake, print_table, seconds_of
 
 from lakehouse.kafka import client_options, ensure_topic
 from lakehouse.settings import Settings
@@ -29,20 +29,20 @@ GOAL = 0.5
 
 
 def main() -> None:
-    """Prints the table."""
-    wanted = _arguments()
-    records = list(_stream(wanted.events))
-    bare, ours = [], []
-    with own_broker(wanted.kafka) as settings:
-        for _ in range(wanted.rounds):
-            bare.append(_seconds(settings, lambda fresh: _bare_loop(records, fresh)))
-            ours.append(_seconds(settings, lambda fresh: publish(_stream(wanted.events), fresh)))
-    _print(records, bare=min(bare), ours=min(ours))
+    """Print the table."""
+    arguments = _arguments()
+    records = list(_stream(arguments.events))
+    plain, ours = [], []
+    with empty_lake(arguments.kafka) as settings:
+        for _ in range(arguments.rounds):
+            plain.append(_seconds(settings, lambda fresh: _plain_loop(records, fresh)))
+            ours.append(_seconds(settings, lambda fresh: publish(_stream(arguments.events), fresh)))
+    _print(records, plain=min(plain), ours=min(ours))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--kafka", help="a broker that runs, instead of one of our own")
+    parser.add_argument("--kafka", help="use this running broker instead of an embedded one")
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
     return parser.parse_args()
@@ -58,7 +58,7 @@ def _seconds(settings: Settings, send: Callable[[Settings], object]) -> float:
     return seconds_of(lambda: send(fresh))
 
 
-def _bare_loop(records: list[Record], settings: Settings) -> None:
+def _plain_loop(records: list[Record], settings: Settings) -> None:
     producer = Producer(client_options(settings, **BATCHING))
     for record in records:
         while True:
@@ -69,13 +69,13 @@ def _bare_loop(records: list[Record], settings: Settings) -> None:
                 producer.poll(0.1)
         producer.poll(0)
     if producer.flush():
-        raise SystemExit("the bare loop left records undelivered")
+        raise SystemExit("the plain loop left records undelivered")
 
 
-def _print(records: list[Record], *, bare: float, ours: float) -> None:
+def _print(records: list[Record], *, plain: float, ours: float) -> None:
     count, megabytes = len(records), sum(len(record.value or b"") for record in records) / 1e6
-    rows = [("bare loop", count, megabytes, bare, count / bare, "", "")]
-    rows.append(("generate", count, megabytes, ours, count / ours, bare / ours, f"≥ {GOAL:.2f}"))
+    rows = [("plain loop", count, megabytes, plain, count / plain, "", "")]
+    rows.append(("generate", count, megabytes, ours, count / ours, plain / ours, f"≥ {GOAL:.2f}"))
     print_table(("produce", "records", "MB", "seconds", "records/s", "ratio", "goal"), rows)
 
 

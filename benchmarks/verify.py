@@ -1,9 +1,9 @@
-"""Verify of a large lake, plain and deep, against merely reading the files that it checks.
+"""`verify` and `verify --deep` of a large lake, compared with only reading the files that they check.
 
     python benchmarks/verify.py --events 1000000
 
-The lake is made by the jobs, a tenth of it at a time, and is copied away from its broker: so no part of the time is
-Kafka's. `--lake FOLDER` keeps it there, and takes it as it is when it is there already.
+The jobs write the lake in ten rounds. No broker runs while it is verified, so the figures contain no time of Kafka.
+`--lake FOLDER` keeps the lake in that folder and uses the lake that the folder already holds.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow.parquet as pq
+from harness import empty_lake, print_table, seconds_of
 from lake import DAYS, START
-from stand import own_broker, print_table, seconds_of
 
 from bronze.stream import ingest_once
 from lakehouse import kafka
@@ -32,20 +32,20 @@ from serving.store import Store
 
 ROUNDS = 10
 SPAN = DAYS * DAY_SECONDS * SECOND // ROUNDS
-NOWHERE = "127.0.0.1:9"
+NO_BROKER = "127.0.0.1:9"
 
 
 def main() -> None:
-    """Prints the table."""
-    wanted = _arguments()
-    with _folder(wanted.lake) as folder:
+    """Print the table."""
+    arguments = _arguments()
+    with _folder(arguments.lake) as folder:
         root = folder / "lake"
         if not root.exists():
-            make_lake(root, events=wanted.events)
-        settings = Settings(root=str(root), state=folder / "state", kafka=NOWHERE, _env_file=None)
+            make_lake(root, events=arguments.events)
+        settings = Settings(root=str(root), state=folder / "state", kafka=NO_BROKER, _env_file=None)
         plain, deep = [], []
         reading = seconds_of(lambda: read_all(root))
-        for _ in range(wanted.rounds):
+        for _ in range(arguments.rounds):
             plain.append(seconds_of(lambda: verified(settings, VerifyOptions())))
             deep.append(seconds_of(lambda: verified(settings, VerifyOptions(is_deep=True))))
         rows = verified(settings, VerifyOptions()).layers["silver"]
@@ -60,9 +60,9 @@ def main() -> None:
 
 
 def make_lake(root: Path, *, events: int) -> None:
-    """A lake with so many events of 30 days, in ten snapshots."""
-    with own_broker() as stand:
-        settings = stand.model_copy(update={"root": str(root)})
+    """Write a lake with this number of events of 30 days, in ten snapshots."""
+    with empty_lake() as prepared:
+        settings = prepared.model_copy(update={"root": str(root)})
         spark = spark_session(settings, job="benchmark")
         lake = Lake(spark, settings)
         kafka.ensure_topic(settings)
@@ -75,7 +75,7 @@ def make_lake(root: Path, *, events: int) -> None:
 
 
 def verified(settings: Settings, wish: VerifyOptions) -> Report:
-    """The report, which must be good: the time of a failure says nothing."""
+    """Verify the lake and return the report; a fault raises, since its time means nothing."""
     report = verify(settings, Store(settings), wish=wish)
     if not report.ok:
         raise AssertionError([check for check in report.checks if check.holds is False])
@@ -83,7 +83,7 @@ def verified(settings: Settings, wish: VerifyOptions) -> Report:
 
 
 def read_all(root: Path) -> None:
-    """The floor: every Parquet file is read, and nothing done with it."""
+    """Read every Parquet file and do nothing with it: the floor."""
     for file in root.rglob("*.parquet"):
         pq.ParquetFile(file).read()
 
@@ -101,7 +101,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--lake", type=Path, help="Keep the lake in this folder, and take it from there.")
+    parser.add_argument("--lake", type=Path, help="keep the lake in this folder and use it again")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a broker of their own, generated events, and tables that are printed."""
+"""Shared parts of the benchmarks: an embedded broker with an empty lake, timing, and printed tables."""
 
 from __future__ import annotations
 
@@ -14,28 +14,32 @@ from loginlake.broker import embedded_broker
 
 
 @contextmanager
-def own_broker(kafka: str | None = None) -> Iterator[Settings]:
-    """Settings of an empty lake, with a broker on a free port unless one is named; all of it goes with the block."""
+def empty_lake(kafka: str | None = None) -> Iterator[Settings]:
+    """Yield settings of an empty lake and its broker; both are removed at the end of the block.
+
+    Args:
+        kafka: Servers of a running broker; without them an embedded broker starts on a free port.
+    """
     with TemporaryDirectory(prefix="loginlake-bench-") as folder:
-        place = {"root": str(Path(folder) / "lake"), "state": Path(folder) / "state", "_env_file": None}
+        folders = {"root": str(Path(folder) / "lake"), "state": Path(folder) / "state", "_env_file": None}
         if kafka is not None:
-            yield Settings(kafka=kafka, **place)
+            yield Settings(kafka=kafka, **folders)
             return
-        settings = Settings(kafka=f"127.0.0.1:{_free_port()}", **place)
+        settings = Settings(kafka=f"127.0.0.1:{_free_port()}", **folders)
         with embedded_broker(settings):
             yield settings
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    """How long the work takes."""
-    began = time.perf_counter()
+    """Return how long the work takes, in seconds."""
+    started = time.perf_counter()
     work()
-    return time.perf_counter() - began
+    return time.perf_counter() - started
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Prints rows under their columns; figures stand right."""
-    cells = [list(columns), *([_shown(value) for value in row] for row in rows)]
+    """Print rows under their column names; all columns but the first are right-aligned."""
+    cells = [list(columns), *([_formatted(value) for value in row] for row in rows)]
     widths = [max(len(row[at]) for row in cells) for at in range(len(columns))]
     for row in cells:
         first, *others = (
@@ -46,7 +50,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     print(flush=True)
 
 
-def _shown(value: object) -> str:
+def _formatted(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.2f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
