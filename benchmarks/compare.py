@@ -33,7 +33,7 @@ def main() -> None:
             (before, arguments.before, arguments.before_script or arguments.script),
             (after, AFTER, arguments.script),
         ):
-            for row, seconds in figures_in(_run(checkout, script, passed_on)).items():
+            for row, seconds in figures_in(_run(checkout, script, arguments=passed_on)).items():
                 figures[row].append(seconds)
     rows = [
         (f"{title}: {label}", min(before[title, label]), min(seconds), min(seconds) / min(before[title, label]))
@@ -58,7 +58,7 @@ def figures_in(output: str) -> dict[tuple[str, str], float]:
     return found
 
 
-def _run(checkout: Path, script: str, arguments: list[str]) -> str:
+def _run(checkout: Path, script: str, *, arguments: list[str]) -> str:
     python = checkout.absolute() / ".venv" / "bin" / "python"
     command = [str(python), f"benchmarks/{script}", *arguments]
     return subprocess.run(command, cwd=checkout, check=True, capture_output=True, text=True).stdout

@@ -2,8 +2,8 @@
 
     python benchmarks/produce.py --events 200000
 
-The plain loop builds its records before its clock starts; `produce generate` generates, encodes and counts them while it
-sends. Both use the same client options, on an embedded broker unless `--kafka` names one. They run several times in
+The plain loop builds its records before its clock starts; `produce generate` generates, encodes and counts them while
+it sends. Both use the same client options, on an embedded broker unless `--kafka` names one. They run several times in
 turn; the fastest run of each counts.
 """
 
