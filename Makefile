@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JARS := $(VENV)/.jars
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 DOCS_CHECK := $(BIN)/python -m loginlake.docgen --check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench soak notebooks docs lock clean machine
+.PHONY: help demo up test test-slow check bench soak notebooks docs lock clean machine
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) $(JARS)  ## Set up and show the whole flow, live until Ctrl-C (ONCE=1: end after the panel; FRESH=1: a new lake)
 	@$(BIN)/loginlake demo $(if $(filter 1,$(ONCE)),--once) $(if $(filter 1,$(FRESH)),--fresh)
@@ -19,8 +20,11 @@ demo: $(READY) $(JARS)  ## Set up and show the whole flow, live until Ctrl-C (ON
 up: $(READY) $(JARS)  ## Run broker, bronze, refresh and the API until Ctrl-C
 	@$(BIN)/loginlake up
 
-test: $(READY) $(JARS)  ## Set up and run all tests
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+test: $(READY) $(JARS)  ## Set up and run the tests that are not slow
+	$(PYTEST) -m "not slow"
+
+test-slow: $(READY) $(JARS)  ## Run the slow tests: kills, full disks, the demo, the notebooks and a minute of the soak
+	$(PYTEST) -m slow
 
 check: $(READY)  ## Format, lint, types, import rules, generated docs and locks
 	$(BIN)/ruff format --check .

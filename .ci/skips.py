@@ -1,15 +1,16 @@
-"""Lists the skipped tests of a pytest report; exits 1 where a reason is not among the allowed ones."""
+"""List the skipped tests of pytest reports; exit 1 if the reason of one is not allowed."""
 
 import sys
 from pathlib import Path
 from xml.etree.ElementTree import parse
 
 
-def main(report: str, allowed_reasons: str) -> int:
-    """Prints one line per skipped test; returns the exit code."""
+def main(allowed_reasons: str, *reports: str) -> int:
+    """Print one line per skipped test and return the exit code."""
     allowed = set(Path(allowed_reasons).read_text().splitlines())
     skips = [
         (f"{case.get('classname')}::{case.get('name')}", skip.get("message", ""))
+        for report in reports
         for case in parse(report).iter("testcase")  # noqa: S314
         for skip in case.iter("skipped")
     ]

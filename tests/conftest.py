@@ -33,14 +33,23 @@ FEW_ROWS = {
 NO_CALL_SITES = "--conf spark.python.sql.dataFrameDebugging.enabled=false pyspark-shell"
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook, too
+# Fixtures that start something expensive; a test that requests one of them, directly or not, gets a mark of that name.
+MARKED_FIXTURES = ("spark", "kafka")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest evaluates -m and pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two lanes for the two workers of `make test`; then each takes file after file of what needs no Spark."""
-    lanes = ("flow", "spark")
-    lane_of = {item: next(filter(item.get_closest_marker, lanes), None) for item in items}
-    for item, lane in lane_of.items():
-        item.add_marker(pytest.mark.xdist_group(lane or item.nodeid.partition("::")[0]))
-    items.sort(key=lambda item: lane_of[item] is None)
+    """Mark the tests by the fixtures that they request, and order them for the two workers of `make test`.
+
+    A worker takes file after file. Those that need Spark or a broker come first, since they take longest.
+    """
+    for item in items:
+        for name in MARKED_FIXTURES:
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(name)
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: not any(map(item.get_closest_marker, MARKED_FIXTURES)))
 
 
 def a_free_port() -> int:

@@ -104,7 +104,7 @@ class Machine:
         return checked.returncode == 0
 
 
-@pytest.mark.flow
+@pytest.mark.slow
 def test_the_services_answer_together_and_end_at_sigterm_with_nothing_in_flight_lost(
     services, spark: SparkSession, tmp_path: Path
 ) -> None:

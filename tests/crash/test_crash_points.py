@@ -25,7 +25,7 @@ from tests.crash.oracle import tally
 from tests.crash.processes import is_free, kill_at
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
-pytestmark = [pytest.mark.flow, pytest.mark.guarantees]
+pytestmark = pytest.mark.slow
 
 # What gives a job something to do, done in a Spark that is warm.
 BEFORE: dict[str, tuple[Callable[[Lake], object], ...]] = {

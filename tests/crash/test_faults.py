@@ -22,7 +22,7 @@ from tests.crash.oracle import acknowledged, tally
 from tests.crash.processes import kill, running, started
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
-pytestmark = [pytest.mark.flow, pytest.mark.guarantees]
+pytestmark = pytest.mark.slow
 
 RATE = "500"
 BATCH = 50_000

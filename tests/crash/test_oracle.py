@@ -14,8 +14,6 @@ from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
 from tests.crash.oracle import TYPES, Tally, acknowledged, tally
 
-pytestmark = pytest.mark.guarantees
-
 WHOLE = Tally(acked=3, unread=0, doubled=0, gaps=0, unrefined=0, invented=0)
 
 

@@ -25,7 +25,7 @@ from tests.crash.processes import running, started, stop
 from tests.spark_lakes import a_raw_login, append_batch
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
-pytestmark = pytest.mark.guarantees
+pytestmark = pytest.mark.slow
 
 ROWS = 100
 
@@ -46,7 +46,6 @@ def ended(settings: Settings, verb: str) -> tuple[int, str]:
     return started(settings, verb, output=output).wait(PATIENCE_SECONDS), output.read_text()
 
 
-@pytest.mark.spark
 def test_of_two_silver_processes_one_works_and_the_other_names_it_until_its_jvm_has_ended(lake: Lake) -> None:
     settings = lake.settings
     append_batch(lake, [a_raw_login(offset) for offset in range(ROWS)])
@@ -71,7 +70,6 @@ def test_of_two_silver_processes_one_works_and_the_other_names_it_until_its_jvm_
     assert lake.read(EVENTS).count() == ROWS
 
 
-@pytest.mark.flow
 def test_a_second_bronze_process_is_refused_until_the_first_is_killed(fed_lake: Lake) -> None:
     with (
         holding(fed_lake.settings, "bronze", lock="bronze") as first,

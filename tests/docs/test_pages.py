@@ -23,7 +23,7 @@ from tests.silver.records import a_record, decoded
 
 README = ROOT / "README.md"
 COMMANDS: Any = get_command(app)
-TARGETS = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
 SENT = re.compile(r"^(echo '\{.*\}') \|", re.MULTILINE)
 SETTING = re.compile(r"LOGINLAKE_[A-Z_]+")
 URL = re.compile(r"http://127\.0\.0\.1:8000[^\s'>|`]*")

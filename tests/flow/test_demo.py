@@ -19,7 +19,7 @@ from deltalake import DeltaTable
 from tests.conftest import a_free_port
 from tests.loginlake.processes import Loginlake
 
-pytestmark = pytest.mark.flow
+pytestmark = pytest.mark.slow
 
 REPORT = ("query", "ip_activity", "--every", "day", "--format", "csv", "--limit", "5")
 READY_SECONDS = 60

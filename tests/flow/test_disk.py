@@ -18,7 +18,7 @@ from tests.conftest import a_free_port
 from tests.mounts import fill, mounted
 from tests.producer.conftest import read
 
-pytestmark = [pytest.mark.flow, pytest.mark.guarantees]
+pytestmark = pytest.mark.slow
 
 MEGABYTES = 64
 LEFT = 6 << 20

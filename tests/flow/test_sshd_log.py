@@ -20,8 +20,6 @@ from loginlake.verify import verify
 from serving.store import Store
 from tests.spark_lakes import rows_of
 
-pytestmark = pytest.mark.flow
-
 SSHD_LOG = os.environ.get("LOGINLAKE_SSHD_LOG")
 LINES = 7_121
 

@@ -87,7 +87,7 @@ def test_a_notebook_names_no_absolute_path(name: str) -> None:
     assert not ABSOLUTE_PATH.search(source(name))
 
 
-@pytest.mark.flow
+@pytest.mark.slow
 @each_notebook
 def test_a_notebook_holds_what_it_asserts_and_leaves_nothing_behind(name: str, tmp_path: Path) -> None:
     done = run(NOTEBOOKS / f"{name}.py", tmp_path)
@@ -99,7 +99,7 @@ def test_a_notebook_holds_what_it_asserts_and_leaves_nothing_behind(name: str, t
     assert list(tmp_path.glob("loginlake-*")) == []
 
 
-@pytest.mark.flow
+@pytest.mark.slow
 def test_a_notebook_that_fails_halfway_leaves_nothing_behind(tmp_path: Path) -> None:
     start, _, _ = source("streaming").partition("## Something to read")
     script = tmp_path / "half.py"

@@ -44,7 +44,7 @@ def read(settings: Settings, count: int) -> list[Message]:
 
 
 @pytest.fixture
-def kafka() -> Iterator[MockKafka]:
+def mock_kafka() -> Iterator[MockKafka]:
     mock = MockKafka()
     yield mock
     mock.close()

@@ -19,29 +19,29 @@ from tests.producer.test_replay import a_line
 COMMAND = [sys.executable, "-W", "error", "-m", "producer"]
 
 
-def environment(kafka: MockKafka) -> dict[str, str]:
-    return {**os.environ, "LOGINLAKE_KAFKA": kafka.settings.kafka, "LOGINLAKE_TOPIC": "logs"}
+def environment(mock_kafka: MockKafka) -> dict[str, str]:
+    return {**os.environ, "LOGINLAKE_KAFKA": mock_kafka.settings.kafka, "LOGINLAKE_TOPIC": "logs"}
 
 
 @pytest.fixture
-def produce(kafka: MockKafka):
+def produce(mock_kafka: MockKafka):
     def run(*words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            [*COMMAND, *words], input=stdin, env=environment(kafka), capture_output=True, timeout=30, check=False
+            [*COMMAND, *words], input=stdin, env=environment(mock_kafka), capture_output=True, timeout=30, check=False
         )
 
     return run
 
 
-def test_generate_sends_and_its_last_line_says_where_and_what_was_planted(produce, kafka: MockKafka) -> None:
+def test_generate_sends_and_its_last_line_says_where_and_what_was_planted(produce, mock_kafka: MockKafka) -> None:
     ended = produce("generate", "--events", "2000", "--users", "50", "--start", "2026-03-01")
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert re.fullmatch(
-        rf"2,000 records delivered to topic logs at {kafka.settings.kafka}: "
+        rf"2,000 records delivered to topic logs at {mock_kafka.settings.kafka}: "
         r"\d attacks planted \(.*\), \d+ dirty \(.*\)\n",
         ended.stdout.decode(),
     )
-    assert len(kafka.messages(2_000)) == 2_000
+    assert len(mock_kafka.messages(2_000)) == 2_000
 
 
 def test_generate_with_the_same_seed_and_start_writes_the_same_truth(produce, tmp_path: Path) -> None:
@@ -52,10 +52,10 @@ def test_generate_with_the_same_seed_and_start_writes_the_same_truth(produce, tm
     assert msgspec.json.decode(truths[0].read_bytes())["seed"] == 3
 
 
-def test_generate_with_a_rate_sends_the_same_bytes_from_a_start_on(produce, kafka: MockKafka) -> None:
+def test_generate_with_a_rate_sends_the_same_bytes_from_a_start_on(produce, mock_kafka: MockKafka) -> None:
     for _ in range(2):
         assert produce("generate", "--rate", "500", "--events", "200", "--start", "2026-03-01").returncode == 0
-    values = sorted(message.value() or b"" for message in kafka.messages(400))
+    values = sorted(message.value() or b"" for message in mock_kafka.messages(400))
     assert values[::2] == values[1::2]
 
 
@@ -71,14 +71,14 @@ def test_every_event_of_the_truth_file_is_in_the_ledger(produce, tmp_path: Path)
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_live_stream_which_delivers_and_names_all_it_took(
-    kafka: MockKafka, tmp_path: Path, number: signal.Signals
+    mock_kafka: MockKafka, tmp_path: Path, number: signal.Signals
 ) -> None:
     truth, ledger = tmp_path / "truth.json", tmp_path / "ledger.ndjson"
     words = ["generate", "--rate", "300", "--attacks", "0.5", "--truth", str(truth), "--ledger", str(ledger)]
     process = subprocess.Popen(
-        [*COMMAND, *words], env=environment(kafka), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*COMMAND, *words], env=environment(mock_kafka), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    kafka.messages(150)
+    mock_kafka.messages(150)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=30)
     noted = msgspec.json.decode(truth.read_bytes())
@@ -89,12 +89,15 @@ def test_a_signal_ends_a_live_stream_which_delivers_and_names_all_it_took(
     assert set(acknowledged).issuperset(event_id for attack in noted["attacks"] for event_id in attack["event_ids"])
 
 
-def test_a_second_signal_ends_the_wait_for_a_broker_that_is_gone_and_says_what_was_lost(kafka: MockKafka) -> None:
+def test_a_second_signal_ends_the_wait_for_a_broker_that_is_gone_and_says_what_was_lost(mock_kafka: MockKafka) -> None:
     process = subprocess.Popen(
-        [*COMMAND, "generate", "--rate", "200"], env=environment(kafka), stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        [*COMMAND, "generate", "--rate", "200"],
+        env=environment(mock_kafka),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
-    kafka.messages(50)
-    kafka.close()
+    mock_kafka.messages(50)
+    mock_kafka.close()
     time.sleep(0.5)  # a hundred records that nobody takes
     process.send_signal(signal.SIGINT)
     with pytest.raises(subprocess.TimeoutExpired):
@@ -114,15 +117,15 @@ run(app)
 """
 
 
-def test_a_second_signal_ends_the_wait_for_room_in_a_full_queue_and_says_what_was_lost(kafka: MockKafka) -> None:
+def test_a_second_signal_ends_the_wait_for_room_in_a_full_queue_and_says_what_was_lost(mock_kafka: MockKafka) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", SMALL_QUEUE, "generate", "--events", "9000"],
-        env=environment(kafka),
+        env=environment(mock_kafka),
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    kafka.messages(50)
-    kafka.close()
+    mock_kafka.messages(50)
+    mock_kafka.close()
     time.sleep(1)  # in which the queue fills
     process.send_signal(signal.SIGTERM)
     with pytest.raises(subprocess.TimeoutExpired):
@@ -134,36 +137,36 @@ def test_a_second_signal_ends_the_wait_for_room_in_a_full_queue_and_says_what_wa
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_wait_for_a_line_that_does_not_come(kafka: MockKafka, number: signal.Signals) -> None:
+def test_a_signal_ends_the_wait_for_a_line_that_does_not_come(mock_kafka: MockKafka, number: signal.Signals) -> None:
     process = subprocess.Popen(
-        [*COMMAND, "replay", "-"], env=environment(kafka), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [*COMMAND, "replay", "-"], env=environment(mock_kafka), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert process.stdin is not None
     process.stdin.write(b"one\n")
     process.stdin.flush()
-    kafka.messages(1)
+    mock_kafka.messages(1)
     process.send_signal(number)
     assert process.wait(timeout=30) == 0
-    assert process.communicate()[0] == f"1 record delivered to topic logs at {kafka.settings.kafka}\n".encode()
+    assert process.communicate()[0] == f"1 record delivered to topic logs at {mock_kafka.settings.kafka}\n".encode()
 
 
-def test_replay_sends_standard_input(produce, kafka: MockKafka) -> None:
+def test_replay_sends_standard_input(produce, mock_kafka: MockKafka) -> None:
     ended = produce("replay", "-", "--format", "login", stdin=b'{"event_id":"e1","username":"ann"}\n{}\n')
     assert (ended.returncode, ended.stdout) == (
         0,
-        f"2 records delivered to topic logs at {kafka.settings.kafka}\n".encode(),
+        f"2 records delivered to topic logs at {mock_kafka.settings.kafka}\n".encode(),
     )
-    assert sorted((m.key() or b"", m.headers()) for m in kafka.messages(2)) == [
+    assert sorted((m.key() or b"", m.headers()) for m in mock_kafka.messages(2)) == [
         (b"", [("format", b"login")]),
         (b"ann", [("format", b"login")]),
     ]
 
 
-def test_replay_sends_a_file_of_sshd_with_its_years(produce, kafka: MockKafka, tmp_path: Path) -> None:
+def test_replay_sends_a_file_of_sshd_with_its_years(produce, mock_kafka: MockKafka, tmp_path: Path) -> None:
     log = tmp_path / "auth.log"
     log.write_text("\n".join(a_line(stamp) for stamp in ("Dec 31 10:00:00", "Jan  1 10:00:00", "Jan  1 10:00:00")))
     assert produce("replay", str(log), "--format", "sshd", "--year", "2023").returncode == 0
-    assert sorted(tuple(message.headers()) for message in kafka.messages(3)) == [
+    assert sorted(tuple(message.headers()) for message in mock_kafka.messages(3)) == [
         (("format", b"sshd"), ("year", b"2023"), ("occurrence", b"0")),
         (("format", b"sshd"), ("year", b"2024"), ("occurrence", b"0")),
         (("format", b"sshd"), ("year", b"2024"), ("occurrence", b"1")),

@@ -21,17 +21,17 @@ def a_record(number: int = 0, value: bytes | None = b"{}") -> Record:
     return Record(b"ann", value, [("format", b"login"), ("year", b"2026")], b"e%d" % number)
 
 
-def test_records_arrive_once_with_key_value_and_headers(kafka: MockKafka) -> None:
+def test_records_arrive_once_with_key_value_and_headers(mock_kafka: MockKafka) -> None:
     _, records = a_batch(3_000)
-    assert publish(records, kafka.settings) == 3_000
-    arrived = sorted((m.key(), m.value() or b"", m.headers()) for m in kafka.messages(3_000))
+    assert publish(records, mock_kafka.settings) == 3_000
+    arrived = sorted((m.key(), m.value() or b"", m.headers()) for m in mock_kafka.messages(3_000))
     # The client hands out an empty value as none.
     assert arrived == sorted((made.key, made.value or b"", made.headers) for made in records)
 
 
-def test_records_of_one_key_keep_their_order(kafka: MockKafka) -> None:
-    publish([a_record(value=b"%d" % number) for number in range(500)], kafka.settings)
-    messages = kafka.messages(500)
+def test_records_of_one_key_keep_their_order(mock_kafka: MockKafka) -> None:
+    publish([a_record(value=b"%d" % number) for number in range(500)], mock_kafka.settings)
+    messages = mock_kafka.messages(500)
     assert {message.partition() for message in messages} == {messages[0].partition()}
     assert [message.value() for message in messages] == [b"%d" % number for number in range(500)]
 
@@ -40,12 +40,14 @@ def test_the_producer_is_idempotent() -> None:
     assert BATCHING["enable.idempotence"] is True
 
 
-def test_the_ledger_names_every_record_where_the_broker_has_it(kafka: MockKafka) -> None:
+def test_the_ledger_names_every_record_where_the_broker_has_it(mock_kafka: MockKafka) -> None:
     ledger = BytesIO()
     anonymous = Record(b"b\xf6b", b"x", [])
-    publish([*(a_record(number, b"%d" % number) for number in range(100)), anonymous], kafka.settings, ledger=ledger)
+    publish(
+        [*(a_record(number, b"%d" % number) for number in range(100)), anonymous], mock_kafka.settings, ledger=ledger
+    )
     entries = [msgspec.json.decode(line, type=Entry) for line in ledger.getvalue().splitlines()]
-    values = {(m.partition(), m.offset()): m.value() for m in kafka.messages(101)}
+    values = {(m.partition(), m.offset()): m.value() for m in mock_kafka.messages(101)}
     assert len(entries) == 101
     assert {entry.topic for entry in entries} == {"logs"}
     assert {entry.event_id: values[entry.partition, entry.offset] for entry in entries} == {
@@ -55,45 +57,45 @@ def test_the_ledger_names_every_record_where_the_broker_has_it(kafka: MockKafka)
     assert {entry.key for entry in entries} == {"ann", "b\N{REPLACEMENT CHARACTER}b"}
 
 
-def test_progress_ends_with_the_number_sent(kafka: MockKafka) -> None:
+def test_progress_ends_with_the_number_sent(mock_kafka: MockKafka) -> None:
     told: list[int] = []
-    publish((a_record(number) for number in range(2_500)), kafka.settings, progress=told.append)
+    publish((a_record(number) for number in range(2_500)), mock_kafka.settings, progress=told.append)
     assert told == sorted(told)
     assert told[-1] == 2_500
 
 
-def test_a_record_that_is_too_large_is_counted_and_the_others_are_delivered(kafka: MockKafka) -> None:
+def test_a_record_that_is_too_large_is_counted_and_the_others_are_delivered(mock_kafka: MockKafka) -> None:
     records = [a_record(0), a_record(1, b"x" * 2_000_000), a_record(2)]
     with pytest.raises(Undelivered, match="1 of 3 records were not delivered to 'logs'") as caught:
-        publish(records, kafka.settings)
+        publish(records, mock_kafka.settings)
     assert caught.value.parts == {"lost": 1, "sent": 3}
-    assert len(kafka.messages(2)) == 2
+    assert len(mock_kafka.messages(2)) == 2
 
 
-def test_what_a_broker_that_went_away_did_not_take_is_counted(kafka: MockKafka) -> None:
+def test_what_a_broker_that_went_away_did_not_take_is_counted(mock_kafka: MockKafka) -> None:
     def records() -> Iterator[Record]:
-        kafka.close()
+        mock_kafka.close()
         yield from map(a_record, range(25))
 
     with pytest.raises(Undelivered, match="25 of 25 records were not delivered") as caught:
-        publish(records(), kafka.settings, timeout_seconds=1.0)
+        publish(records(), mock_kafka.settings, timeout_seconds=1.0)
     assert "not tried" not in str(caught.value)
     assert caught.value.exit_code == 1
 
 
-def test_what_was_not_even_tried_is_said(kafka: MockKafka) -> None:
+def test_what_was_not_even_tried_is_said(mock_kafka: MockKafka) -> None:
     def records() -> Iterator[Record]:
-        kafka.close()
+        mock_kafka.close()
         yield from map(a_record, count())
 
     with pytest.raises(Undelivered, match=r"were not delivered.*what comes after them was not tried"):
-        publish(records(), kafka.settings, timeout_seconds=1.0)
+        publish(records(), mock_kafka.settings, timeout_seconds=1.0)
 
 
-def test_a_full_queue_is_waited_for(kafka: MockKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_queue_is_waited_for(mock_kafka: MockKafka, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BATCHING, "queue.buffering.max.messages", 7)
-    assert publish(map(a_record, range(1_000)), kafka.settings) == 1_000
-    assert len(kafka.messages(1_000)) == 1_000
+    assert publish(map(a_record, range(1_000)), mock_kafka.settings) == 1_000
+    assert len(mock_kafka.messages(1_000)) == 1_000
 
 
 def test_a_broker_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
