@@ -33,7 +33,6 @@ def configure_logs(output: TextIO | None = None) -> None:
             renderer,
         ],
         logger_factory=structlog.PrintLoggerFactory(output),
-        cache_logger_on_first_use=True,
     )
 
 

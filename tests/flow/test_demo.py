@@ -17,7 +17,7 @@ import pytest
 from deltalake import DeltaTable
 
 from tests.conftest import a_free_port
-from tests.loginlake.processes import Loginlake
+from tests.loginlake.command_line import LoginlakeProcess
 
 pytestmark = pytest.mark.slow
 
@@ -26,14 +26,14 @@ READY_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
-def demoed(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Loginlake:
+def demoed(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> LoginlakeProcess:
     """The command in a folder that holds what the demo left."""
     environment = {
         "LOGINLAKE_KAFKA": kafka,
         "LOGINLAKE_TOPIC": f"demo-{uuid4().hex[:8]}",
         "LOGINLAKE_PORT": str(a_free_port()),
     }
-    loginlake = Loginlake(tmp_path_factory.mktemp("demo"), environment)
+    loginlake = LoginlakeProcess(tmp_path_factory.mktemp("demo"), environment)
     done = loginlake("demo", "--once", timeout=600)
     assert done.returncode == 0, done.stderr
     (loginlake.folder / "said.txt").write_text(done.stdout)
@@ -41,7 +41,7 @@ def demoed(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Loginlake:
 
 
 @contextmanager
-def served(loginlake: Loginlake) -> Iterator[httpx.Client]:
+def served(loginlake: LoginlakeProcess) -> Iterator[httpx.Client]:
     """A client of `loginlake serve`."""
     process = loginlake.start("serve")
     with httpx.Client(base_url=f"http://127.0.0.1:{loginlake.environment['LOGINLAKE_PORT']}") as client:
@@ -69,7 +69,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_the_demo_proves_the_lake_and_shows_what_it_found(demoed: Loginlake) -> None:
+def test_the_demo_proves_the_lake_and_shows_what_it_found(demoed: LoginlakeProcess) -> None:
     said = (demoed.folder / "said.txt").read_text()
 
     assert "verify: ok" in said.splitlines()
@@ -81,8 +81,8 @@ def test_the_demo_proves_the_lake_and_shows_what_it_found(demoed: Loginlake) -> 
     assert min(counts[verdict] for verdict in ("accepted", "broken", "duplicate", "ignored")) > 0
 
 
-def test_attempts_per_address_are_one_command_away(demoed: Loginlake) -> None:
-    reported = demoed(*REPORT)
+def test_attempts_per_address_are_one_command_away(demoed: LoginlakeProcess) -> None:
+    reported = demoed.in_this_process()(*REPORT)
 
     assert reported.returncode == 0, reported.stderr
     rows = rows_of(reported.stdout)
@@ -90,10 +90,11 @@ def test_attempts_per_address_are_one_command_away(demoed: Loginlake) -> None:
     assert all(int(row["attempts"]) > 0 for row in rows)
 
 
-def test_an_earlier_snapshot_gives_earlier_figures_and_rest_the_same(demoed: Loginlake) -> None:
-    snapshots = json.loads(demoed("query", "snapshots", "--json").stdout)
+def test_an_earlier_snapshot_gives_earlier_figures_and_rest_the_same(demoed: LoginlakeProcess) -> None:
+    loginlake = demoed.in_this_process()
+    snapshots = json.loads(loginlake("query", "snapshots", "--json").stdout)
     first = next(row for row in snapshots if row["id"] == 1)
-    now, then = (rows_of(demoed(*REPORT, *more).stdout) for more in ((), ("--snapshot", "1")))
+    now, then = (rows_of(loginlake(*REPORT, *more).stdout) for more in ((), ("--snapshot", "1")))
     assert then != now
 
     with served(demoed) as api:
@@ -104,7 +105,7 @@ def test_an_earlier_snapshot_gives_earlier_figures_and_rest_the_same(demoed: Log
     assert rows_of(answer.text) == then
 
 
-def test_the_api_answers_where_spark_is_not_installed(demoed: Loginlake) -> None:
+def test_the_api_answers_where_spark_is_not_installed(demoed: LoginlakeProcess) -> None:
     with served(demoed.without("pyspark", "delta", "py4j")) as api:
         answer = api.get("/v1/metrics/ip_activity?every=day&order_by=-attempts&limit=5")
         refused = [
@@ -119,7 +120,7 @@ def test_the_api_answers_where_spark_is_not_installed(demoed: Loginlake) -> None
     assert {problem.headers["content-type"] for problem in refused} == {"application/problem+json"}
 
 
-def test_verify_works_where_spark_is_not_installed(demoed: Loginlake) -> None:
+def test_verify_works_where_spark_is_not_installed(demoed: LoginlakeProcess) -> None:
     verified = demoed.without("pyspark", "delta", "py4j")("verify", "--json")
 
     report = json.loads(verified.stdout)
@@ -128,19 +129,20 @@ def test_verify_works_where_spark_is_not_installed(demoed: Loginlake) -> None:
     assert all(check["holds"] for check in report["checks"])
 
 
-def test_a_refresh_without_news_publishes_nothing(demoed: Loginlake) -> None:
-    before = demoed("query", "snapshots", "--json").stdout
+def test_a_refresh_without_news_publishes_nothing(demoed: LoginlakeProcess) -> None:
+    loginlake = demoed.in_this_process()
+    before = loginlake("query", "snapshots", "--json").stdout
 
     assert demoed("refresh").stdout == "Nothing new: the last snapshot covers all\n"
-    assert demoed("query", "snapshots", "--json").stdout == before
+    assert loginlake("query", "snapshots", "--json").stdout == before
 
 
-def test_a_deleted_silver_row_is_found_and_its_position_named(demoed: Loginlake) -> None:
+def test_a_deleted_silver_row_is_found_and_its_position_named(demoed: LoginlakeProcess) -> None:
     events = DeltaTable(Path(demoed.folder) / "data" / "lake" / "silver" / "events")
     topic = demoed.environment["LOGINLAKE_TOPIC"]
     events.delete('"partition" = 1 AND "offset" = 17')
 
-    verified = demoed("verify")
+    verified = demoed.in_this_process()("verify")
 
     assert verified.returncode == 3
     assert f"{topic}:1:17 missing" in verified.stdout

@@ -7,14 +7,26 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import a_free_port
-from tests.loginlake.processes import Loginlake
+from tests.loginlake.command_line import Loginlake, LoginlakeProcess
 
 
 @pytest.fixture
-def loginlake(tmp_path: Path) -> Loginlake:
+def empty_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "here"
     folder.mkdir()
-    return Loginlake(folder)
+    return folder
+
+
+@pytest.fixture
+def loginlake(empty_folder: Path) -> Loginlake:
+    """The command line, run in this process."""
+    return Loginlake(empty_folder)
+
+
+@pytest.fixture
+def loginlake_process(empty_folder: Path) -> LoginlakeProcess:
+    """The command line, run as a process."""
+    return LoginlakeProcess(empty_folder)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from typer.main import get_command
 from lakehouse.errors import LakehouseError, PortTaken, UsageError
 from lakehouse.settings import Settings
 from loginlake.cli import app, seconds
-from tests.loginlake.processes import Loginlake
+from tests.loginlake.command_line import Loginlake, LoginlakeProcess
 from tests.serving.lakes import publish_twice, settings_of
 
 HEAVY = ("pydantic_settings", "polars", "deltalake", "confluent_kafka", "pyspark", "pandas", "fastapi")
@@ -95,8 +95,8 @@ def test_no_lake_is_one_line(loginlake: Loginlake, tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_a_reader_that_goes_away_is_not_complained_about(loginlake: Loginlake, root: str) -> None:
-    writer = loginlake.start(
+def test_a_reader_that_goes_away_is_not_complained_about(loginlake_process: LoginlakeProcess, root: str) -> None:
+    writer = loginlake_process.start(
         "sql", "select * from events", "--root", root, "--format", "ndjson", stdout=subprocess.PIPE
     )
     writer.stdout.close()
@@ -150,14 +150,14 @@ def test_a_taken_port_of_the_broker_is_one_line_that_names_the_mend(
 @pytest.mark.flow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_broker_runs_until_a_signal_and_doctor_sees_it(
-    loginlake: Loginlake, free_port: int, tmp_path: Path, number: signal.Signals
+    loginlake_process: LoginlakeProcess, free_port: int, tmp_path: Path, number: signal.Signals
 ) -> None:
     where = ["--kafka", f"127.0.0.1:{free_port}", "--state", str(tmp_path)]
-    broker = loginlake.start("broker", *where, stderr=subprocess.PIPE)
+    broker = loginlake_process.start("broker", *where, stderr=subprocess.PIPE)
     try:
         while b"Kafka listens on" not in (line := broker.stderr.readline()):
             assert line, "the broker ended"
-        findings = json.loads(loginlake("doctor", *where, "--json").stdout)
+        findings = json.loads(loginlake_process("doctor", *where, "--json").stdout)
     finally:
         broker.send_signal(number)
         _, errors = broker.communicate(timeout=60)
@@ -204,9 +204,9 @@ def test_with_a_wrong_java_a_job_is_one_line_that_names_both(
 @pytest.mark.spark
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_spark_starts_ends_the_job_and_its_jvm(
-    loginlake: Loginlake, tmp_path: Path, number: signal.Signals
+    loginlake_process: LoginlakeProcess, tmp_path: Path, number: signal.Signals
 ) -> None:
-    job = loginlake.start("gold", "--root", str(tmp_path / "lake"), "--state", str(tmp_path))
+    job = loginlake_process.start("gold", "--root", str(tmp_path / "lake"), "--state", str(tmp_path))
     first_words_of_the_jvm = job.stderr.readline()
     job.send_signal(number)
     # Ends only when the JVM, which writes there too, has ended.
@@ -217,23 +217,25 @@ def test_a_signal_while_spark_starts_ends_the_job_and_its_jvm(
 
 
 @pytest.mark.parametrize("words", JOBS[:-1], ids=" ".join)
-def test_without_pyspark_a_job_is_one_line_that_names_the_extra(loginlake: Loginlake, words: list[str]) -> None:
-    ended = loginlake.without("pyspark", "delta", "py4j")(*words)
+def test_without_pyspark_a_job_is_one_line_that_names_the_extra(
+    loginlake_process: LoginlakeProcess, words: list[str]
+) -> None:
+    ended = loginlake_process.without("pyspark", "delta", "py4j")(*words)
 
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
     assert "pip install 'loginlake[spark]'" in ended.stderr
 
 
-def test_without_polars_verify_is_one_line_that_names_the_extra(loginlake: Loginlake) -> None:
-    ended = loginlake.without("polars")("verify")
+def test_without_polars_verify_is_one_line_that_names_the_extra(loginlake_process: LoginlakeProcess) -> None:
+    ended = loginlake_process.without("polars")("verify")
 
     assert ended.returncode == 1
     assert ended.stderr == "This install has no polars. Install it with `pip install 'loginlake[serving]'`\n"
 
 
-def test_verify_works_without_pyspark(loginlake: Loginlake, root: str) -> None:
-    verify = loginlake.without("pyspark", "delta", "py4j")
+def test_verify_works_without_pyspark(loginlake_process: LoginlakeProcess, root: str) -> None:
+    verify = loginlake_process.without("pyspark", "delta", "py4j")
     report = json.loads(verify("verify", "--root", root, "--kafka", "127.0.0.1:1", "--json").stdout)
 
     assert report["ok"] is True

@@ -29,7 +29,7 @@ from loginlake.doctor import (
     check_package,
     diagnose,
 )
-from tests.loginlake.processes import Loginlake
+from tests.loginlake.command_line import Loginlake, LoginlakeProcess
 from tests.waiting import wait_until
 
 
@@ -223,8 +223,10 @@ def test_doctor_exits_1_where_something_fails(loginlake: Loginlake, listener: so
     assert "LOGINLAKE_KAFKA" in ended.stdout
 
 
-def test_doctor_works_without_any_extra(loginlake: Loginlake, free_port: int) -> None:
-    bare = loginlake.without("pyspark", "delta", "jgo", "confluent_kafka", "polars", "deltalake", "fastapi", "uvicorn")
+def test_doctor_works_without_any_extra(loginlake_process: LoginlakeProcess, free_port: int) -> None:
+    bare = loginlake_process.without(
+        "pyspark", "delta", "jgo", "confluent_kafka", "polars", "deltalake", "fastapi", "uvicorn"
+    )
 
     findings = json.loads(bare("doctor", "--port", str(free_port), "--json").stdout)
     states = {finding["check"]: finding["state"] for finding in findings}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loginlake.processes import Loginlake
+from tests.loginlake.command_line import Loginlake, LoginlakeProcess
 from tests.mounts import fill, make_read_only, mounted
 
 HINT = "Make it a folder that this user may write, or name others with LOGINLAKE_ROOT and LOGINLAKE_STATE"
@@ -89,9 +89,9 @@ def test_a_root_that_is_a_file_is_one_line(loginlake: Loginlake, tmp_path: Path)
 @pytest.mark.flow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_the_broker_starts_ends_it_and_its_jvm(
-    loginlake: Loginlake, free_port: int, tmp_path: Path, number: signal.Signals
+    loginlake_process: LoginlakeProcess, free_port: int, tmp_path: Path, number: signal.Signals
 ) -> None:
-    broker = loginlake.start("broker", "--kafka", f"127.0.0.1:{free_port}", "--state", str(tmp_path))
+    broker = loginlake_process.start("broker", "--kafka", f"127.0.0.1:{free_port}", "--state", str(tmp_path))
     deadline = time.monotonic() + 60
     while not (tmp_path / "broker" / "broker.out").exists():  # its JVM has been started, and does not listen yet
         assert time.monotonic() < deadline
@@ -105,15 +105,17 @@ def test_a_signal_while_the_broker_starts_ends_it_and_its_jvm(
 
 
 @pytest.mark.flow
-def test_a_second_broker_on_the_same_data_is_refused(loginlake: Loginlake, free_port: int, tmp_path: Path) -> None:
+def test_a_second_broker_on_the_same_data_is_refused(
+    loginlake_process: LoginlakeProcess, free_port: int, tmp_path: Path
+) -> None:
     state = ("--state", str(tmp_path))
-    first = loginlake.start("broker", *state, "--kafka", f"127.0.0.1:{free_port}")
+    first = loginlake_process.start("broker", *state, "--kafka", f"127.0.0.1:{free_port}")
     try:
         while b"Kafka listens on" not in (line := first.stderr.readline()):
             assert line, "the broker ended"
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = other.getsockname()[1]
-        line = said(loginlake("broker", *state, "--kafka", f"127.0.0.1:{port}"))
+        line = said(loginlake_process("broker", *state, "--kafka", f"127.0.0.1:{port}"))
     finally:
         first.terminate()
         _, then_said = first.communicate(timeout=60)

@@ -13,7 +13,7 @@ from lakehouse.lake import Lake
 from loginlake.commands import repair
 from loginlake.commands.repair import told
 from silver.redrive import Redriven
-from tests.loginlake.processes import Loginlake
+from tests.loginlake.command_line import Loginlake
 
 pytestmark = pytest.mark.guarantees
 

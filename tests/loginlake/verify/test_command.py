@@ -9,7 +9,7 @@ import pytest
 
 from lakehouse.settings import Settings
 from lakehouse.tables.silver import EVENTS
-from tests.loginlake.processes import Loginlake
+from tests.loginlake.command_line import Loginlake, LoginlakeProcess
 from tests.loginlake.verify.lakes import HandmadeLake
 
 NO_BROKER = ("--kafka", "127.0.0.1:1")
@@ -64,8 +64,10 @@ def test_what_can_not_be_asked_is_one_line(
     assert ended.stderr.count("\n") == 1
 
 
-def test_without_duckdb_deep_is_one_line_that_names_the_extra(loginlake: Loginlake, settings: Settings) -> None:
-    ended = loginlake.without("duckdb")("verify", "--root", settings.root, *NO_BROKER, "--deep")
+def test_without_duckdb_deep_is_one_line_that_names_the_extra(
+    loginlake_process: LoginlakeProcess, settings: Settings
+) -> None:
+    ended = loginlake_process.without("duckdb")("verify", "--root", settings.root, *NO_BROKER, "--deep")
 
     assert ended.returncode == 1
     assert ended.stderr == "This install has no duckdb. Install it with `pip install 'loginlake[verify]'`\n"
@@ -82,8 +84,10 @@ def test_without_a_broker_a_ledger_still_tells(loginlake: Loginlake, settings: S
     assert "logs:1:6-7 acknowledged, not in bronze" in ended.stdout
 
 
-def test_deep_without_spark(loginlake: Loginlake, settings: Settings) -> None:
-    ended = loginlake.without("pyspark", "delta", "py4j")("verify", "--root", settings.root, *NO_BROKER, "--deep")
+def test_deep_without_spark(loginlake_process: LoginlakeProcess, settings: Settings) -> None:
+    ended = loginlake_process.without("pyspark", "delta", "py4j")(
+        "verify", "--root", settings.root, *NO_BROKER, "--deep"
+    )
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "files have no .crc beside them: only their pages were checked" in ended.stdout
