@@ -9,6 +9,7 @@ import typer
 
 from lakehouse.entrypoint import stop_on_signals
 from lakehouse.job import spark_job
+from lakehouse.options import SettingsCommand
 
 if TYPE_CHECKING:
     from lakehouse.lake import Lake
@@ -18,7 +19,7 @@ POLL_SECONDS = 0.5
 app = typer.Typer(add_completion=False)
 
 
-@app.command(epilog="For example: loginlake bronze --once")
+@app.command(cls=SettingsCommand, epilog="For example: loginlake bronze --once")
 def bronze(
     *, once: Annotated[bool, typer.Option("--once", help="End when all that Kafka holds now is read.")] = False
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lakehouse.job import spark_job
+from lakehouse.options import SettingsCommand
 
 if TYPE_CHECKING:
     from lakehouse.snapshots import Snapshot
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 
-@app.command(epilog="For example: loginlake gold")
+@app.command(cls=SettingsCommand, epilog="For example: loginlake gold")
 def gold() -> None:
     """Compute anew what the new silver rows touch, then publish all tables as one snapshot."""
     with spark_job("gold") as lake:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -13,7 +12,6 @@ import typer
 
 from lakehouse.error_translation import translated_errors
 from lakehouse.errors import LakehouseError, MissingExtra
-from lakehouse.flags import take_settings_flags
 
 INTERRUPTED = 130
 
@@ -47,7 +45,7 @@ def run(app: typer.Typer) -> None:
 
 def _run(app: typer.Typer) -> None:
     try:
-        app(args=take_settings_flags(sys.argv[1:], os.environ))
+        app()
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
         if module not in EXTRAS:

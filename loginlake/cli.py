@@ -13,6 +13,7 @@ from lakehouse import entrypoint
 from lakehouse.entrypoint import stop_on_signals
 from lakehouse.errors import BrokerFailed
 from lakehouse.job import spark_job
+from lakehouse.options import SettingsCommand
 from loginlake.commands.maintain import app as maintaining
 from loginlake.commands.output import print_table
 from loginlake.commands.query import app as read
@@ -59,7 +60,7 @@ def loginlake(
     """Takes what stands before the verb."""
 
 
-@app.command(epilog="For example: loginlake demo --once")
+@app.command(cls=SettingsCommand, epilog="For example: loginlake demo --once")
 def demo(
     *,
     once: Annotated[bool, typer.Option("--once", help="End after the panel, without the live part.")] = False,
@@ -75,7 +76,7 @@ def demo(
     demo.demo(load_settings(), once=once, fresh=fresh)
 
 
-@app.command(epilog="For example: loginlake up --refresh-interval-seconds 15")
+@app.command(cls=SettingsCommand, epilog="For example: loginlake up --refresh-interval-seconds 15")
 def up() -> None:
     """Run everything until Ctrl-C: broker (unless --kafka names one), bronze, refresh and the API."""
     from lakehouse.settings import load_settings
@@ -84,7 +85,7 @@ def up() -> None:
     demo.up(load_settings())
 
 
-@app.command(epilog="For example: loginlake broker --kafka 127.0.0.1:9192")
+@app.command(cls=SettingsCommand, epilog="For example: loginlake broker --kafka 127.0.0.1:9192")
 def broker() -> None:
     """Run a Kafka broker on this machine until Ctrl-C; its data lies in STATE/broker."""
     from lakehouse.logs import configure_logs
@@ -107,7 +108,7 @@ app.add_typer(silver)
 app.add_typer(gold)
 
 
-@app.command(epilog="For example: loginlake refresh --every 60s")
+@app.command(cls=SettingsCommand, epilog="For example: loginlake refresh --every 60s")
 def refresh(
     *, every: Annotated[str | None, typer.Option(metavar="60s", help="Go on until Ctrl-C, at most this often.")] = None
 ) -> None:
@@ -130,7 +131,7 @@ app.add_typer(verify)
 app.add_typer(read)
 
 
-@app.command(epilog="For example: loginlake doctor --json")
+@app.command(cls=SettingsCommand, epilog="For example: loginlake doctor --json")
 def doctor(*, json: Json = False) -> None:
     """Check Python, Java, Spark, Delta, jars, ports, disk and settings, and say how to mend what is wrong."""
     from loginlake.doctor import Finding, State, diagnose
@@ -144,7 +145,7 @@ def doctor(*, json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command(epilog="For example: loginlake jars")
+@app.command(cls=SettingsCommand, epilog="For example: loginlake jars")
 def jars() -> None:
     """Fetch the jars that are missing from the user's cache, checked against the lock."""
     from lakehouse.jars import jar_paths

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from lakehouse.errors import UsageError
+from lakehouse.options import SettingsCommand
 
 if TYPE_CHECKING:
     from threading import Event
@@ -64,7 +65,7 @@ Those of a server:  [cyan]tail -F /var/log/auth.log | loginlake produce replay -
 """
 
 
-@app.command(epilog=GENERATE_EXAMPLES)
+@app.command(cls=SettingsCommand, epilog=GENERATE_EXAMPLES)
 def generate(  # noqa: PLR0913 (each is a flag)
     *,
     events: Annotated[
@@ -116,7 +117,7 @@ def generate(  # noqa: PLR0913 (each is a flag)
     typer.echo(f"{delivered}: {stream.truth}")
 
 
-@app.command(epilog=REPLAY_EXAMPLES)
+@app.command(cls=SettingsCommand, epilog=REPLAY_EXAMPLES)
 def replay(
     file: Annotated[str, typer.Argument(help="A log file, or - for standard input.")],
     *,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import typer
 
 from lakehouse.job import spark_job
+from lakehouse.options import SettingsCommand
 
 app = typer.Typer(add_completion=False)
 
 
-@app.command(epilog="For example: loginlake silver")
+@app.command(cls=SettingsCommand, epilog="For example: loginlake silver")
 def silver() -> None:
     """Append one silver row for every bronze row that silver lacks, in one commit."""
     with spark_job("silver") as lake:

@@ -12,6 +12,7 @@ import typer
 from lakehouse.entrypoint import stop_on_signals
 from lakehouse.errors import UsageError
 from lakehouse.job import spark_job
+from lakehouse.options import SettingsCommand
 from loginlake.commands.output import print_table
 from loginlake.durations import seconds
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 
-@app.command(epilog="For example: loginlake maintain --dry-run")
+@app.command(cls=SettingsCommand, epilog="For example: loginlake maintain --dry-run")
 def maintain(
     *,
     every: Annotated[str | None, typer.Option(metavar="1h", help="Go on until Ctrl-C, at most this often.")] = None,

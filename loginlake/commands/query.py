@@ -9,6 +9,7 @@ import typer
 
 from lakehouse.clock import utc_now
 from lakehouse.errors import BadQuery
+from lakehouse.options import SettingsCommand
 from loginlake.commands.output import FORMS, write_rows
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")
 app = typer.Typer(add_completion=False)
 
 
-@app.command(epilog="For example: loginlake tables --json")
+@app.command(cls=SettingsCommand, epilog="For example: loginlake tables --json")
 def tables(*, form: Format = "table", json: Json = False) -> None:
     """List the tables of the lake: the version that the last snapshot names, and what one row is."""
     form = _form(form, json=json)
@@ -49,7 +50,7 @@ def tables(*, form: Format = "table", json: Json = False) -> None:
     write_rows(pl.DataFrame(listed, schema_overrides={"version": pl.Int64}), form)
 
 
-@app.command(epilog="For example: loginlake history silver.events --limit 5")
+@app.command(cls=SettingsCommand, epilog="For example: loginlake history silver.events --limit 5")
 def history(
     table: Annotated[str, typer.Argument(help="Its name, with or without its layer.")],
     *,
@@ -73,7 +74,10 @@ def history(
     write_rows(pl.DataFrame(commits), form)
 
 
-@app.command(epilog="For example: loginlake query ip_activity --every day --order-by=-attempts --limit 5 --snapshot 1")
+@app.command(
+    cls=SettingsCommand,
+    epilog="For example: loginlake query ip_activity --every day --order-by=-attempts --limit 5 --snapshot 1",
+)
 def query(  # noqa: PLR0913 - each parameter is an option of the command
     name: Annotated[str, typer.Argument(metavar="TABLE|METRIC", help="A metric, or a table such as silver.events.")],
     *,
@@ -126,7 +130,8 @@ def query(  # noqa: PLR0913 - each parameter is an option of the command
 
 
 @app.command(
-    epilog="For example: loginlake sql 'select src_ip, sum(times) as n from logins group by src_ip' --snapshot 1"
+    cls=SettingsCommand,
+    epilog="For example: loginlake sql 'select src_ip, sum(times) as n from logins group by src_ip' --snapshot 1",
 )
 def sql(
     statement: Annotated[str, typer.Argument(metavar="SELECT", help="SQL as polars speaks it.")],

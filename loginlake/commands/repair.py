@@ -9,6 +9,7 @@ import typer
 from gold.cli import outcome
 from lakehouse.errors import UsageError
 from lakehouse.job import spark_job
+from lakehouse.options import SettingsCommand
 
 if TYPE_CHECKING:
     from lakehouse.snapshots import Snapshot
@@ -19,7 +20,7 @@ Layer = Annotated[Literal["silver", "gold"], typer.Argument(help="silver takes g
 app = typer.Typer(add_completion=False)
 
 
-@app.command(epilog="For example: loginlake rebuild gold")
+@app.command(cls=SettingsCommand, epilog="For example: loginlake rebuild gold")
 def rebuild(layer: Layer) -> None:
     """Write silver anew from bronze, or gold anew from silver, and publish it as one snapshot.
 
@@ -32,7 +33,7 @@ def rebuild(layer: Layer) -> None:
         typer.echo(outcome(rebuilt(lake)))
 
 
-@app.command(epilog="For example: loginlake redrive --reason implausible_time --dry-run")
+@app.command(cls=SettingsCommand, epilog="For example: loginlake redrive --reason implausible_time --dry-run")
 def redrive(
     *,
     reason: Annotated[

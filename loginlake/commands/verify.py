@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lakehouse.errors import VerifyFailed
+from lakehouse.options import SettingsCommand
 from loginlake.commands.output import print_table
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ STATES = {True: "ok", False: "FAULT", None: "not checked"}
 app = typer.Typer(add_completion=False)
 
 
-@app.command(epilog="For example: loginlake verify --snapshot 1 --deep")
+@app.command(cls=SettingsCommand, epilog="For example: loginlake verify --snapshot 1 --deep")
 def verify(
     *,
     snapshot: Annotated[

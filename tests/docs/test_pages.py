@@ -14,7 +14,6 @@ import pytest
 from starlette.routing import Match
 from typer.main import get_command
 
-from lakehouse.flags import take_settings_flags
 from lakehouse.settings import Settings
 from loginlake.cli import app
 from serving.app import create_app
@@ -33,7 +32,7 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
 
 def leaf(arguments: list[str]) -> tuple[Any, list[str]]:
     """The command that the arguments name, and what is left of them."""
-    command, rest = COMMANDS, take_settings_flags(arguments, {})
+    command, rest = COMMANDS, arguments
     while rest and not rest[0].startswith("-") and (verbs := getattr(command, "commands", None)):
         assert rest[0] in verbs, f"no verb {rest[0]}"
         command, rest = verbs[rest[0]], rest[1:]
@@ -41,7 +40,8 @@ def leaf(arguments: list[str]) -> tuple[Any, list[str]]:
 
 
 def options(command: Any) -> set[str]:
-    return {"--help", *(option for parameter in command.params for option in parameter.opts)}
+    parameters = command.get_params(command.context_class(command))
+    return {option for parameter in parameters for option in parameter.opts}
 
 
 @every_page

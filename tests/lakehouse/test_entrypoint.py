@@ -15,6 +15,7 @@ COMMAND = """
 import signal, sys
 import typer
 from lakehouse.entrypoint import run, stop_on_signals
+from lakehouse.options import SettingsCommand
 from lakehouse.errors import JavaMissing, UsageError
 
 app = typer.Typer()
@@ -34,7 +35,7 @@ def lacking(): import polars_of_another_name
 @app.command()
 def wait(): print("waiting", flush=True); signal.pause()
 
-@app.command()
+@app.command(cls=SettingsCommand)
 def root():
     from lakehouse.settings import load_settings
     print(load_settings().root)

@@ -1,0 +1,82 @@
+"""Command-line options for settings: every command takes `--root VALUE` for `LOGINLAKE_ROOT=VALUE`, and so on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from lakehouse.errors import UsageError
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+PANEL = "Settings (also as LOGINLAKE_<NAME> in the environment or in .env)"
+# At 80 columns there is room for the longest name only where no type stands beside it.
+NO_METAVAR = " "
+
+
+class SettingsCommand(TyperCommand):
+    """A command that has an option for every setting, listed by --help in a panel of its own."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the command's own parameters, then one option for each setting."""
+        return [*super().get_params(ctx), *settings_options()]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command after putting the given settings into the environment, where child processes see them too.
+
+        Raises:
+            UsageError: A setting has no value: another option follows it.
+        """
+        for option in settings_options():
+            value = ctx.params.pop(option.name, None)
+            if value is not None:
+                os.environ[f"LOGINLAKE_{option.name.upper()}"] = _text(value, option=option.opts[0])
+        return super().invoke(ctx)
+
+
+@cache
+def settings_options() -> Sequence[Any]:
+    """Return an option for each field of `Settings`; the settings are loaded only when a command is parsed."""
+    from lakehouse.settings import Settings
+
+    def settings(**_values: object) -> None: ...
+
+    parameters = [_parameter(name, field) for name, field in Settings.model_fields.items()]
+    settings.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    settings.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    app = typer.Typer(add_completion=False)
+    app.command()(settings)
+    return tuple(typer.main.get_command(app).params)
+
+
+def option_name(setting: str) -> str:
+    """Return the command-line option of a setting: `--topic-partitions` of `topic_partitions`."""
+    return f"--{setting.replace('_', '-')}"
+
+
+def _parameter(name: str, field: FieldInfo) -> Parameter:
+    is_flag = field.annotation is bool
+    default = field.get_default(call_default_factory=True)
+    option = typer.Option(
+        option_name(name),
+        help=f"{field.description} Default: {default}" if default else field.description,
+        metavar=NO_METAVAR,
+        rich_help_panel=PANEL,
+    )
+    annotation = Annotated[bool | None if is_flag else str | None, option]
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _text(value: str | bool, *, option: str) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value.startswith("--"):
+        raise UsageError(f"{option} has no value", hint=f"Write {option} VALUE")
+    return value
