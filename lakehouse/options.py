@@ -62,7 +62,6 @@ def option_name(setting: str) -> str:
 
 
 def _parameter(name: str, field: FieldInfo) -> Parameter:
-    is_flag = field.annotation is bool
     default = field.get_default(call_default_factory=True)
     option = typer.Option(
         option_name(name),
@@ -70,8 +69,8 @@ def _parameter(name: str, field: FieldInfo) -> Parameter:
         metavar=NO_METAVAR,
         rich_help_panel=PANEL,
     )
-    annotation = Annotated[bool | None if is_flag else str | None, option]
-    return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+    kind: Any = bool if field.annotation is bool else str
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option])
 
 
 def _text(value: str | bool, *, option: str) -> str:

@@ -80,7 +80,7 @@ def test_the_help_lists_every_setting_with_its_meaning_and_default() -> None:
 
     assert [name for name in Settings.model_fields if option_name(name) not in output] == []
     assert [name for name, field in Settings.model_fields.items() if field.description not in helps[name]] == []
-    assert "Default: ./data/lake" in output
+    assert "Default: logs" in output
 
 
 def test_the_help_shows_no_secret() -> None:
