@@ -80,6 +80,15 @@ def admin_client(settings: Settings) -> AdminClient:
     return client(AdminClient, settings, log_level=0)
 
 
+def require_broker(settings: Settings) -> None:
+    """Raise if no broker answers at LOGINLAKE_KAFKA; nothing is created.
+
+    Raises:
+        BrokerFailed: The broker does not answer or refuses.
+    """
+    _topics(admin_client(settings), settings)
+
+
 def ensure_topic(settings: Settings) -> None:
     """Creates the topic where it is missing; its timestamps are set by the broker.
 

@@ -22,7 +22,7 @@ from lakehouse.entrypoint import stop_on_signals
 from lakehouse.errors import ProcessFailed, UsageError, VerifyFailed
 from lakehouse.java import java_path
 from lakehouse.job import running_spark
-from lakehouse.kafka import ensure_topic
+from lakehouse.kafka import require_broker
 from lakehouse.locks import refuse_in_use
 from lakehouse.logs import configure_logs
 from lakehouse.settings import Settings
@@ -110,7 +110,7 @@ def preflight(settings: Settings) -> None:
     java_path()
     log_folder(settings).mkdir(parents=True, exist_ok=True)
     if settings.kafka_is_given:
-        ensure_topic(settings)
+        require_broker(settings)
 
 
 @contextmanager

@@ -182,13 +182,19 @@ def _generated(
 
 def _delivered(records: Iterable[Record], *, count: int | None, ledger: BinaryIO | None, timeout: float) -> str:
     """Sends the records, shows how far it is, and gives the sentence that says where they are."""
+    from lakehouse.progress_bar import progress_bar
     from lakehouse.settings import load_settings
-    from producer.progress import shown
     from producer.publish import publish
 
     settings = load_settings()
-    with shown(count) as progress:
-        sent = publish(records, settings, ledger=ledger, progress=progress, timeout_seconds=timeout)
+    with progress_bar() as show:
+        sent = publish(
+            records,
+            settings,
+            ledger=ledger,
+            progress=lambda done: show("Sending records", done, count),
+            timeout_seconds=timeout,
+        )
     return f"{sent:,} record{'' if sent == 1 else 's'} delivered to topic {settings.topic} at {settings.kafka}"
 
 

@@ -9,6 +9,7 @@ import typer
 
 from lakehouse.errors import VerifyFailed
 from lakehouse.options import SettingsCommand
+from lakehouse.progress_bar import progress_bar
 from loginlake.commands.output import print_table
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ def verify(
     from loginlake.verify.lake import VerifyOptions, verify
     from loginlake.verify.ledger import acked_positions
     from loginlake.verify.ranges import range_from_text
-    from loginlake.verify.shown import shown
     from serving.store import Store
 
     if deep:
@@ -56,7 +56,7 @@ def verify(
     settings = load_settings()
     accepted = [range_from_text(text) for text in accept or []]
     acked = acked_positions(ledger) if ledger else None
-    with shown() as progress:
+    with progress_bar() as progress:
         wish = VerifyOptions(snapshot=snapshot, is_deep=deep, accepted=accepted, acked=acked, progress=progress)
         report = verify(settings, Store(settings), wish=wish)
     if json:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from threading import Event
 
 from producer.pacing import paced, until_set
-from producer.progress import every
 from producer.records import Record
 
 
@@ -62,12 +61,3 @@ def test_a_stream_whose_end_was_asked_for_before_it_began_is_empty() -> None:
     stop = Event()
     stop.set()
     assert list(until_set(stop, records_at(1))) == []
-
-
-def test_a_number_is_said_only_so_often() -> None:
-    clock, said = Clock(), []
-    tell = every(10.0, say=said.append, clock=clock.read)
-    for sent in range(0, 36, 3):
-        tell(sent)
-        clock.wait(3.0)
-    assert said == [12, 24]
