@@ -230,7 +230,7 @@ class Lake:
             "delta.checkpointInterval": "20",
             # Statistics of all columns are the larger part of planning small queries.
             "delta.dataSkippingStatsColumns": ",".join(table.key),
-            # Commits go when no promised snapshot needs them (lakehouse/maintenance.py), not when they are a month old.
+            # Commits go when no retained snapshot needs them (lakehouse/maintenance.py), not when they are a month old.
             "delta.enableExpiredLogCleanup": "false",
         }
         for name, value in (defaults | table.properties).items():

@@ -15,7 +15,7 @@ from lakehouse.offsets import Partition, offsets_from_json, offsets_to_json
 from lakehouse.tables.gold import SNAPSHOTS
 
 # A property of gold.snapshots: the oldest snapshot that may still be asked for.
-PROMISED_FROM = "loginlake.promisedFrom"
+RETAINED_FROM = "loginlake.promisedFrom"
 NO_SNAPSHOT = "Run `loginlake refresh` to publish one"
 
 
@@ -148,7 +148,7 @@ def oldest_needed(snapshots: Sequence[Snapshot], *, since: datetime) -> Snapshot
 def resolve_snapshot(
     snapshots: Sequence[Snapshot],
     *,
-    promised_from: int,
+    retained_from: int,
     snapshot_id: int | None = None,
     as_of: datetime | None = None,
     clock: datetime,
@@ -157,20 +157,20 @@ def resolve_snapshot(
 
     Args:
         snapshots: All published snapshots, oldest first.
-        promised_from: The id of the oldest one whose files are still promised.
+        retained_from: The id of the oldest one whose files are still retained.
         snapshot_id: The id asked for.
         as_of: An instant, UTC: the last snapshot published at or before it.
         clock: Now.
 
     Raises:
         SnapshotMissing: None is published yet, the id is unknown, or `as_of` lies before the first.
-        SnapshotExpired: It is older than what is promised.
+        SnapshotExpired: It is older than the oldest retained one.
         InFuture: `as_of` is later than now.
     """
     if not snapshots:
         raise SnapshotMissing("No snapshot is published yet", hint=NO_SNAPSHOT)
     last = snapshots[-1]
-    oldest = next((snapshot for snapshot in snapshots if snapshot.id >= promised_from), last)
+    oldest = next((snapshot for snapshot in snapshots if snapshot.id >= retained_from), last)
     if snapshot_id is not None:
         found = next((snapshot for snapshot in snapshots if snapshot.id == snapshot_id), None)
         missing = f"There is no snapshot {snapshot_id}"

@@ -16,7 +16,7 @@ from lakehouse.lake import Lake
 from lakehouse.locks import no_readers, writer_lock
 from lakehouse.maintenance import compacted, fragmented, remove_unneeded, size_of, trim_log, vacuum
 from lakehouse.settings import Settings
-from lakehouse.snapshots import PROMISED_FROM, Snapshot, oldest_needed, snapshot_from_row
+from lakehouse.snapshots import RETAINED_FROM, Snapshot, oldest_needed, snapshot_from_row
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
@@ -120,14 +120,14 @@ def _maintain_published(lake: Lake, clock: Clock) -> list[TableMaintenance]:
 
 
 def _expire(lake: Lake, snapshots: Sequence[Snapshot], *, tables: Sequence[Table], now: datetime) -> None:
-    """Says which snapshots are no longer promised, and only then removes what those alone need."""
+    """Says which snapshots are no longer retained, and only then removes what those alone need."""
     held = horizon(snapshots, lake.settings, now=now)
     # What has gone does not come back where the promise is made longer.
     kept_from = int(lake.table_property(SNAPSHOTS, KEPT_FROM) or snapshots[0].id)
-    promised_from = str(max(kept_from, held.promised.id))
-    if lake.table_property(SNAPSHOTS, PROMISED_FROM) != promised_from:
-        lake.set_property(SNAPSHOTS, name=PROMISED_FROM, value=promised_from)
-        log.info("snapshots_expired", promised_from=promised_from)
+    retained_from = str(max(kept_from, held.promised.id))
+    if lake.table_property(SNAPSHOTS, RETAINED_FROM) != retained_from:
+        lake.set_property(SNAPSHOTS, name=RETAINED_FROM, value=retained_from)
+        log.info("snapshots_expired", retained_from=retained_from)
     oldest = next((snapshot for snapshot in snapshots if snapshot.id >= kept_from), snapshots[-1])
     kept_for = timedelta(days=lake.settings.retention_days + lake.settings.retention_grace_days)
     is_due = held.kept.at - oldest.at >= min(STEP, kept_for)

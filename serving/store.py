@@ -19,7 +19,7 @@ from lakehouse.clock import Clock, utc_now
 from lakehouse.errors import BadQuery, LakeUnreadable, TableMissing
 from lakehouse.offsets import Offsets
 from lakehouse.settings import Settings
-from lakehouse.snapshots import PROMISED_FROM, Snapshot, resolve_snapshot, snapshot_from_row
+from lakehouse.snapshots import RETAINED_FROM, Snapshot, resolve_snapshot, snapshot_from_row
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.model import Table
@@ -60,7 +60,7 @@ class Store:
         self._publications: DeltaTable | None = None
         self._publication: dict[str, Any] = {}
         self._published: tuple[Snapshot, ...] = ()
-        self._promised_from = 1
+        self._retained_from = 1
 
     def snapshots(self) -> tuple[Snapshot, ...]:
         """All published snapshots, oldest first; none where nothing is published yet.
@@ -95,15 +95,15 @@ class Store:
             # A commit that was lost and written anew may have other rows under versions that are pinned.
             with self._lock:
                 self._pinned.clear()
-        promised_from = handle.metadata().configuration.get(PROMISED_FROM) or "1"
-        if not promised_from.isdecimal():
+        retained_from = handle.metadata().configuration.get(RETAINED_FROM) or "1"
+        if not retained_from.isdecimal():
             raise LakeUnreadable(
-                f"{SNAPSHOTS.full_name} names {promised_from!r} as the oldest snapshot that is promised",
-                hint=f"Set its property {PROMISED_FROM} to the id of one",
+                f"{SNAPSHOTS.full_name} names {retained_from!r} as the oldest retained snapshot",
+                hint=f"Set its property {RETAINED_FROM} to the id of one",
                 table=SNAPSHOTS.full_name,
             )
         self._publications, self._publication = handle, commit
-        self._promised_from = int(promised_from)
+        self._retained_from = int(retained_from)
 
     def snapshot(self, *, snapshot_id: int | None = None, as_of: datetime | None = None) -> Snapshot:
         """The snapshot asked for; without an id or an instant, the last one.
@@ -116,15 +116,15 @@ class Store:
         published = self.snapshots()
         return resolve_snapshot(
             published,
-            promised_from=self._promised_from,
+            retained_from=self._retained_from,
             snapshot_id=snapshot_id,
             as_of=as_of,
             clock=self._clock(),
         )
 
-    def promised(self, published: Sequence[Snapshot]) -> Sequence[Snapshot]:
+    def retained(self, published: Sequence[Snapshot]) -> Sequence[Snapshot]:
         """Of all published snapshots, those that may be asked for: `loginlake maintain` says which no longer."""
-        return published[bisect_left(published, self._promised_from, key=attrgetter("id")) :]
+        return published[bisect_left(published, self._retained_from, key=attrgetter("id")) :]
 
     def rows(self, table: Table, snapshot: Snapshot) -> pl.LazyFrame:
         """The rows of a table at a snapshot, in no order.
@@ -162,9 +162,9 @@ class Store:
         return scan(table, self._at(table, version))
 
     def is_kept(self, table: Table, version: int) -> bool:
-        """True for the newest version and those that promised snapshots name: the files of others may be gone."""
-        promised = self.promised(self.snapshots())
-        named = {snapshot.versions.get(table.full_name) for snapshot in promised}
+        """True for the newest version and those that retained snapshots name: the files of others may be gone."""
+        retained = self.retained(self.snapshots())
+        named = {snapshot.versions.get(table.full_name) for snapshot in retained}
         return version in named or version == self.newest_version(table)
 
     def newest_version(self, table: Table) -> int:

@@ -1,4 +1,4 @@
-"""The files of the lake: each log whole, each version that a promised snapshot names there, each data file in place."""
+"""The files of the lake: each log whole, each version that a retained snapshot names there, each data file in place."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def log_check(logs: Sequence[Log]) -> Check:
 
 
 def versions_check(logs: Sequence[Log], snapshots: Sequence[Snapshot]) -> Check:
-    """Every version that a promised snapshot names is there."""
+    """Every version that a retained snapshot names is there."""
     faults = [fault for log in logs for fault in _lost_versions(log, snapshots)]
     checked = sum(len(snapshot.versions) for snapshot in snapshots)
     return check(
-        "every version that a promised snapshot names is there",
+        "every version that a retained snapshot names is there",
         faults,
         checked=checked,
         hint=RESTORE_LOG,
-        notes=[f"{len(snapshots):,} promised snapshot{'' if len(snapshots) == 1 else 's'}"],
+        notes=[f"{len(snapshots):,} retained snapshot{'' if len(snapshots) == 1 else 's'}"],
     )
 
 

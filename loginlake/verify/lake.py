@@ -104,7 +104,7 @@ class Files:
 def _files(settings: Settings, scope: Scope, *, wish: VerifyOptions) -> Files:
     wish.progress("Looking for the files", 0, 0)
     try:
-        snapshots = _promised(scope, wish)
+        snapshots = _retained(scope, wish)
         logs = logs_of(settings, scope, snapshots=snapshots)
         checks = [log_check(logs), versions_check(logs, snapshots), presence_check(logs)]
         if not wish.is_deep:
@@ -206,11 +206,11 @@ def _newest_first(table: Table, scope: Scope, *, logs: Sequence[Log]) -> Iterato
             yield from (log.commit_infos.get(version, CommitInfo()) for version in range(newest, -1, -1))
 
 
-def _promised(scope: Scope, wish: VerifyOptions) -> Sequence[Snapshot]:
+def _retained(scope: Scope, wish: VerifyOptions) -> Sequence[Snapshot]:
     """The snapshots whose files must be there: the one asked for, or all that may be asked for."""
     if wish.snapshot is not None:
         return [scope.snapshot] if scope.snapshot else []
-    return scope.store.promised(scope.published)
+    return scope.store.retained(scope.published)
 
 
 def _or_none(value: Callable[[], T]) -> T | None:

@@ -37,9 +37,9 @@ def a_snapshot(snapshot_id: int = 1, **values: Any) -> Snapshot:
     return Snapshot(**given | values)
 
 
-def resolved(*, promised_from: int = 1, **asked: Any) -> int:
+def resolved(*, retained_from: int = 1, **asked: Any) -> int:
     published = [a_snapshot(3), a_snapshot(4), a_snapshot(5)]
-    return resolve_snapshot(published, promised_from=promised_from, clock=NOON + 9 * HOUR, **asked).id
+    return resolve_snapshot(published, retained_from=retained_from, clock=NOON + 9 * HOUR, **asked).id
 
 
 @pytest.mark.parametrize("values", [{}, {"last_event_at": None, "last_append_at": None, "offsets": {}}])
@@ -139,13 +139,13 @@ def test_an_instant_to_come_is_refused() -> None:
 
 def test_before_the_first_snapshot_the_mend_is_to_refresh() -> None:
     with pytest.raises(SnapshotMissing, match="loginlake refresh"):
-        resolve_snapshot([], promised_from=1, clock=NOON)
+        resolve_snapshot([], retained_from=1, clock=NOON)
 
 
 @pytest.mark.parametrize("asked", [{"snapshot_id": 3}, {"as_of": NOON + 3 * HOUR}])
-def test_a_snapshot_that_is_no_longer_promised_has_expired(asked: dict[str, Any]) -> None:
+def test_a_snapshot_that_is_no_longer_retained_has_expired(asked: dict[str, Any]) -> None:
     with pytest.raises(SnapshotExpired, match=r"Snapshot 3, .* Ask for one from 4 to 5") as expired:
-        resolved(promised_from=4, **asked)
+        resolved(retained_from=4, **asked)
 
     assert expired.value.parts["oldest"] == 4
 
@@ -153,7 +153,7 @@ def test_a_snapshot_that_is_no_longer_promised_has_expired(asked: dict[str, Any]
 @pytest.mark.parametrize("asked", [{"snapshot_id": 99}, {"as_of": NOON}])
 def test_the_oldest_that_is_named_is_one_that_may_be_asked_for(asked: dict[str, Any]) -> None:
     with pytest.raises(SnapshotMissing) as missing:
-        resolved(promised_from=4, **asked)
+        resolved(retained_from=4, **asked)
 
     assert missing.value.parts["oldest"] == 4
 

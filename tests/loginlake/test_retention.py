@@ -15,7 +15,7 @@ from lakehouse.errors import LockHeld
 from lakehouse.lake import Lake
 from lakehouse.locks import reader_lock
 from lakehouse.maintenance import FRAGMENTS
-from lakehouse.snapshots import PROMISED_FROM
+from lakehouse.snapshots import RETAINED_FROM
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import IP_ACTIVITY, SNAPSHOTS
@@ -99,7 +99,7 @@ def test_compacted_tables_are_published_and_the_next_refresh_computes_only_what_
     assert len(rows_of(lake, EVENTS)) == FRAGMENTS + 1
 
 
-def test_what_a_promised_snapshot_needs_stays(fragmented_lake: Lake) -> None:
+def test_what_a_retained_snapshot_needs_stays(fragmented_lake: Lake) -> None:
     answers = {snapshot.id: store_rows(fragmented_lake, snapshot.id) for snapshot in published(fragmented_lake)}
 
     lake = maintained(fragmented_lake, after=timedelta(0), retention_days=2)
@@ -107,7 +107,7 @@ def test_what_a_promised_snapshot_needs_stays(fragmented_lake: Lake) -> None:
     assert {number: store_rows(lake, number) for number in answers} == answers
 
 
-def test_what_a_promised_snapshot_needs_stays_also_just_after_it_was_superseded(refreshed_lake: Lake) -> None:
+def test_what_a_retained_snapshot_needs_stays_also_just_after_it_was_superseded(refreshed_lake: Lake) -> None:
     lake = refreshed_lake
     before = store_rows(lake, 1)
     append_batch(lake, [a_raw_login(1)], number=1)
@@ -118,14 +118,14 @@ def test_what_a_promised_snapshot_needs_stays_also_just_after_it_was_superseded(
     assert store_rows(lake, 1) == before != store_rows(lake, 2)
 
 
-def test_what_a_promised_snapshot_needs_stays_however_old_its_files_are(fragmented_lake: Lake) -> None:
+def test_what_a_retained_snapshot_needs_stays_however_old_its_files_are(fragmented_lake: Lake) -> None:
     answers = {snapshot.id: store_rows(fragmented_lake, snapshot.id) for snapshot in published(fragmented_lake)[1:]}
     for file in Path(fragmented_lake.uri(IP_ACTIVITY.table)).rglob("*.parquet"):
         os.utime(file, (0, 0))
 
     lake = maintained(fragmented_lake, after=timedelta(0), retention_days=1)
 
-    assert min(int(lake.table_property(SNAPSHOTS, name)) for name in (PROMISED_FROM, KEPT_FROM)) == 2
+    assert min(int(lake.table_property(SNAPSHOTS, name)) for name in (RETAINED_FROM, KEPT_FROM)) == 2
     assert {number: store_rows(lake, number) for number in answers} == answers
 
 
@@ -144,7 +144,7 @@ def test_a_longer_promise_does_not_promise_what_has_gone(fragmented_lake: Lake) 
 
     lake = maintained(lake, after=timedelta(0), retention_days=30, retention_grace_days=30)
 
-    assert lake.table_property(SNAPSHOTS, PROMISED_FROM) == lake.table_property(SNAPSHOTS, KEPT_FROM) == kept
+    assert lake.table_property(SNAPSHOTS, RETAINED_FROM) == lake.table_property(SNAPSHOTS, KEPT_FROM) == kept
 
 
 def test_a_snapshot_older_than_the_promise_is_refused_and_its_files_go(fragmented_lake: Lake) -> None:
@@ -155,7 +155,7 @@ def test_a_snapshot_older_than_the_promise_is_refused_and_its_files_go(fragmente
 
     named = {Path(uri).name for uri in lake.read(IP_ACTIVITY.table).inputFiles()}
     assert file_names(lake, IP_ACTIVITY.table) == named < before
-    assert json.loads(lake.table_property(SNAPSHOTS, PROMISED_FROM)) == published(lake)[-1].id
+    assert json.loads(lake.table_property(SNAPSHOTS, RETAINED_FROM)) == published(lake)[-1].id
     assert verify(lake.settings, Store(lake.settings)).ok
 
 
@@ -165,7 +165,7 @@ def test_files_of_an_expired_snapshot_stay_for_the_grace(fragmented_lake: Lake) 
     lake = maintained(fragmented_lake, after=DAY, retention_grace_days=30)
 
     assert before <= files(lake, IP_ACTIVITY.table)
-    assert lake.table_property(SNAPSHOTS, PROMISED_FROM) == str(published(lake)[-1].id)
+    assert lake.table_property(SNAPSHOTS, RETAINED_FROM) == str(published(lake)[-1].id)
 
 
 def test_commits_that_no_kept_version_is_made_of_go(maintained_lake: Lake) -> None:

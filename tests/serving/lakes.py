@@ -12,7 +12,7 @@ from deltalake import DeltaTable, Schema, write_deltalake
 
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
 from lakehouse.settings import Settings
-from lakehouse.snapshots import PROMISED_FROM, Snapshot
+from lakehouse.snapshots import RETAINED_FROM, Snapshot
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
 from lakehouse.tables.model import Table
@@ -145,7 +145,7 @@ class SmallLake:
 def promise(settings: Settings, snapshot_id: object) -> None:
     """Notes the oldest snapshot that may still be asked for."""
     publications = DeltaTable(settings.table_uri(SNAPSHOTS.layer, SNAPSHOTS.name))
-    publications.alter.set_table_properties({PROMISED_FROM: str(snapshot_id)}, raise_if_not_exists=False)
+    publications.alter.set_table_properties({RETAINED_FROM: str(snapshot_id)}, raise_if_not_exists=False)
 
 
 def _raw(event: dict[str, Any]) -> dict[str, Any]:

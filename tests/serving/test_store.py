@@ -55,7 +55,7 @@ def test_reading_publications_starts_no_thread_that_could_outlive_python(publish
     assert said == f"{len(Store(published).snapshots())} 0\n"
 
 
-def test_a_snapshot_that_is_no_longer_promised_is_refused_also_by_a_store_that_is_open(
+def test_a_snapshot_that_is_no_longer_retained_is_refused_also_by_a_store_that_is_open(
     settings: Settings, lake: SmallLake
 ) -> None:
     store = Store(settings)

@@ -284,7 +284,7 @@ def test_a_log_that_was_cleaned_behind_a_checkpoint_is_whole(lake: HandmadeLake,
     assert faults_of(verified()) == []
 
 
-def test_a_version_that_a_promised_snapshot_names_must_be_there(lake: HandmadeLake, verified: Verified) -> None:
+def test_a_version_that_a_retained_snapshot_names_must_be_there(lake: HandmadeLake, verified: Verified) -> None:
     without_earlier_commits(lake)
     promise(lake.settings, 1)
 
@@ -293,7 +293,7 @@ def test_a_version_that_a_promised_snapshot_names_must_be_there(lake: HandmadeLa
     assert "gold.ip_activity begins at version 3, snapshot 1 names 1" in faults_of(report)
 
 
-def test_files_of_promised_snapshots_must_be_there_and_older_ones_need_not(
+def test_files_of_retained_snapshots_must_be_there_and_older_ones_need_not(
     lake: HandmadeLake, verified: Verified
 ) -> None:
     former = sorted(set(DeltaTable(lake.uri(EVENTS), version=2).file_uris()) - set(lake.table(EVENTS).file_uris()))
