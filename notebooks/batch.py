@@ -35,7 +35,7 @@ lake = parts.enter_context(running_lake(settings))
 # %% [markdown]
 # ## Bronze: raw records
 #
-# We send 2,000 records, a tenth of them dirt, and read them into bronze; the notebook `streaming` shows how that works.
+# We send 2,000 records, a tenth of them noise, and read them into bronze; the notebook `streaming` shows how it works.
 
 # %%
 from bronze.stream import ingest_once

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Enough for every verdict and every metric to have rows, and few enough to read.
 USERS = 100
-DIRT = 0.1
+NOISE = 0.1
 SEED = 1
 
 
@@ -61,7 +61,7 @@ def running_lake(settings: Settings) -> Iterator[Lake]:
 
 
 def produce(settings: Settings, *, events: int) -> int:
-    """Sends so many generated records of the last day, some of them dirt, and gives how many Kafka has acknowledged.
+    """Sends so many generated records of the last day, some of them noise, and gives how many Kafka has acknowledged.
 
     The users are the same each time; the events are others, since they hang on the instant of the call.
     """
@@ -69,7 +69,7 @@ def produce(settings: Settings, *, events: int) -> int:
     from producer.publish import publish
 
     now = datetime.now(UTC)
-    plan = Plan(SEED, millis_of(now - timedelta(days=1)), users=USERS, dirt=DIRT)
+    plan = Plan(SEED, millis_of(now - timedelta(days=1)), users=USERS, noise=NOISE)
     return publish(batch(plan, events=events, end=millis_of(now)), settings)
 
 

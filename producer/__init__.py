@@ -1,1 +1,1 @@
-"""The producer: generated and replayed login events into Kafka."""
+"""Send generated or replayed login events to Kafka."""

@@ -1,4 +1,4 @@
-"""`python -m producer` is `loginlake produce`."""
+"""Run `loginlake produce` as `python -m producer`."""
 
 from lakehouse.entrypoint import run
 from producer.cli import app

@@ -1,7 +1,7 @@
-"""Planted attacks: each is unmistakable for the rule it is made for (thresholds: the detections' defaults).
+"""Planted attacks, each well above the thresholds of the rule that it is made for (defaults in detections.toml).
 
-A scenario takes randomness, the population and its first instant, and gives an attack. Rates keep clear
-of the rules that it is *not* made for, so that what was found can be held against what was planted.
+A scenario is a function from a random generator, the population and the first instant to an attack. Its rates stay
+below the thresholds of all rules that it does not list, so that detections can be compared with planted attacks.
 """
 
 from __future__ import annotations
@@ -13,8 +13,17 @@ from typing import TypeAlias
 
 import msgspec
 
-from producer.events import GUESS, LOCKOUT, SECOND, SUCCESS, UNKNOWN_USER, Act, Client, Event
-from producer.ip_blocks import ATTACKER_BLOCKS, COUNTRIES, an_address, an_attacker_address, kilometres_between
+from producer.events import (
+    ACCOUNT_LOCKED,
+    LOGIN_SUCCEEDED,
+    SECOND,
+    UNKNOWN_USER,
+    WRONG_PASSWORD,
+    Client,
+    Event,
+    EventKind,
+)
+from producer.ip_blocks import ATTACKER_BLOCKS, COUNTRIES, distance_km, random_address, random_attacker_address
 from producer.population import Population, User
 
 MINUTE = 60.0
@@ -22,8 +31,8 @@ FAR_KM = 3_000.0
 SCRIPT_AGENT = "python-requests/2.32.5"
 
 
-class Hit(msgspec.Struct, frozen=True):
-    """A rule that an attack triggers, and on whom."""
+class ExpectedDetection(msgspec.Struct, frozen=True):
+    """A rule that must fire because of an attack, and the entity that it must name."""
 
     rule: str
     entity_type: str
@@ -34,112 +43,119 @@ class Attack(msgspec.Struct, frozen=True):
     """A planted attack.
 
     Attributes:
-        scenario: How it was made.
-        hit: The rule that it is made for.
-        also: Rules that its shape triggers as well.
-        events: In order of time, at least one.
+        scenario: Name of the function that made it.
+        expected: The detection that the attack is made for.
+        also: Detections that the attack triggers as well.
+        events: At least one event, in order of time.
     """
 
     scenario: str
-    hit: Hit
-    also: tuple[Hit, ...]
+    expected: ExpectedDetection
+    also: tuple[ExpectedDetection, ...]
     events: tuple[Event, ...]
 
-    def moved(self, millis: int) -> Attack:
-        """The same attack so much later."""
+    def delayed(self, millis: int) -> Attack:
+        """Return the same attack, later by some milliseconds."""
         later = tuple(msgspec.structs.replace(event, at=event.at + millis) for event in self.events)
         return msgspec.structs.replace(self, events=later)
 
 
 Scenario: TypeAlias = Callable[[Random, Population, int], Attack]
-Deed: TypeAlias = tuple[Act, Client]
-Moment: TypeAlias = tuple[float, Deed]
+Step: TypeAlias = tuple[EventKind, Client]
+# A step and its seconds after the first step.
+TimedStep: TypeAlias = tuple[float, Step]
 
 
 def brute_force(rng: Random, population: Population, at: int) -> Attack:
-    """One address guesses one user's password, a guess every second or two, until the account locks."""
-    src_ip, victim = an_attacker_address(rng), _a_client(rng, population)
-    guesses = repeat((GUESS, _posing_as(victim, src_ip)), rng.randint(30, 60))
-    moments = [*_spaced(rng, guesses, seconds=(0.8, 1.8))]
-    moments.append((moments[-1][0] + 0.5, (LOCKOUT, _posing_as(victim, src_ip))))
+    """Return an attack in which one address guesses a user's password every second or two until the account locks."""
+    src_ip, victim = random_attacker_address(rng), _random_client(rng, population)
+    guesses = repeat((WRONG_PASSWORD, _impersonating(victim, src_ip)), rng.randint(30, 60))
+    steps = [*_spaced(rng, guesses, seconds=(0.8, 1.8))]
+    steps.append((steps[-1][0] + 0.5, (ACCOUNT_LOCKED, _impersonating(victim, src_ip))))
     return Attack(
         "brute_force",
         _on_ip("brute_force_ip", src_ip),
         _each_on_ip(("brute_force_slow",), src_ip),
-        _events(rng, moments, at=at),
+        _events(rng, steps, at=at),
     )
 
 
 def slow_brute_force(rng: Random, population: Population, at: int) -> Attack:
-    """Guesses too slow for the quick bucket, and too few for the hourly count, but steady."""
-    src_ip, victim = an_attacker_address(rng), _a_client(rng, population)
-    guesses = repeat((GUESS, _posing_as(victim, src_ip)), 18)
-    moments = _spaced(rng, guesses, seconds=(12, 18))
-    return Attack("slow_brute_force", _on_ip("brute_force_slow", src_ip), (), _events(rng, moments, at=at))
+    """Return a steady attack that is too slow for the quick bucket and too small for the hourly count."""
+    src_ip, victim = random_attacker_address(rng), _random_client(rng, population)
+    guesses = repeat((WRONG_PASSWORD, _impersonating(victim, src_ip)), 18)
+    steps = _spaced(rng, guesses, seconds=(12, 18))
+    return Attack("slow_brute_force", _on_ip("brute_force_slow", src_ip), (), _events(rng, steps, at=at))
 
 
 def password_spray(rng: Random, population: Population, at: int) -> Attack:
-    """One address tries a few passwords on a few users, minutes apart."""
-    src_ip = an_attacker_address(rng)
-    victims = [rng.choice(user.clients) for user in _some_users(rng, population, count=6)]
-    guesses = [(GUESS, _posing_as(victim, src_ip)) for _ in range(3) for victim in victims]
-    moments = _spaced(rng, guesses, seconds=(2.0 * MINUTE, 2.8 * MINUTE))
-    return Attack("password_spray", _on_ip("password_spray", src_ip), (), _events(rng, moments, at=at))
+    """Return an attack in which one address tries a few passwords on a few users, minutes apart."""
+    src_ip = random_attacker_address(rng)
+    victims = [rng.choice(user.clients) for user in _random_users(rng, population, count=6)]
+    guesses = [(WRONG_PASSWORD, _impersonating(victim, src_ip)) for _ in range(3) for victim in victims]
+    steps = _spaced(rng, guesses, seconds=(2.0 * MINUTE, 2.8 * MINUTE))
+    return Attack("password_spray", _on_ip("password_spray", src_ip), (), _events(rng, steps, at=at))
 
 
 def credential_stuffing(rng: Random, _population: Population, at: int) -> Attack:
-    """One address tries leaked pairs, most of users that this place never had, twice each at most."""
-    src_ip = an_attacker_address(rng)
-    guesses = [guess for guess in _names(rng, src_ip, count=20) for _ in range(2)]
-    moments = _spaced(rng, guesses, seconds=(8, 12))
+    """Return an attack in which one address tries leaked pairs, mostly of unknown users, at most twice each."""
+    src_ip = random_attacker_address(rng)
+    guesses = [guess for guess in _unknown_users(rng, src_ip, count=20) for _ in range(2)]
+    steps = _spaced(rng, guesses, seconds=(8, 12))
     also = _each_on_ip(("brute_force_ip", "brute_force_slow", "user_enumeration", "password_spray"), src_ip)
-    return Attack("credential_stuffing", _on_ip("credential_stuffing", src_ip), also, _events(rng, moments, at=at))
+    return Attack("credential_stuffing", _on_ip("credential_stuffing", src_ip), also, _events(rng, steps, at=at))
 
 
 def enumeration(rng: Random, _population: Population, at: int) -> Attack:
-    """One address asks for name after name to learn which exist."""
-    src_ip = an_attacker_address(rng)
-    moments = _spaced(rng, _names(rng, src_ip, count=rng.randint(25, 40)), seconds=(0.8, 1.8))
+    """Return an attack in which one address tries many names to learn which users exist."""
+    src_ip = random_attacker_address(rng)
+    steps = _spaced(rng, _unknown_users(rng, src_ip, count=rng.randint(25, 40)), seconds=(0.8, 1.8))
     also = _each_on_ip(("brute_force_ip", "brute_force_slow", "password_spray", "credential_stuffing"), src_ip)
-    return Attack("enumeration", _on_ip("user_enumeration", src_ip), also, _events(rng, moments, at=at))
+    return Attack("enumeration", _on_ip("user_enumeration", src_ip), also, _events(rng, steps, at=at))
 
 
 def success_after_attack(rng: Random, population: Population, at: int) -> Attack:
-    """A brute force whose last guess is right."""
-    src_ip, victim = an_attacker_address(rng), _a_client(rng, population)
-    guesses = [*repeat((GUESS, _posing_as(victim, src_ip)), rng.randint(28, 45)), (SUCCESS, _posing_as(victim, src_ip))]
-    moments = _spaced(rng, guesses, seconds=(0.8, 1.8))
+    """Return a brute force attack whose last guess is right."""
+    src_ip, victim = random_attacker_address(rng), _random_client(rng, population)
+    guesses = [
+        *repeat((WRONG_PASSWORD, _impersonating(victim, src_ip)), rng.randint(28, 45)),
+        (LOGIN_SUCCEEDED, _impersonating(victim, src_ip)),
+    ]
+    steps = _spaced(rng, guesses, seconds=(0.8, 1.8))
     return Attack(
         "success_after_attack",
         _on_user("success_after_attack", victim.username),
         _each_on_ip(("brute_force_ip", "brute_force_slow"), src_ip),
-        _events(rng, moments, at=at),
+        _events(rng, steps, at=at),
     )
 
 
 def impossible_travel(rng: Random, population: Population, at: int) -> Attack:
-    """A user logs in at home and, minutes later, from a country that no aeroplane reaches by then."""
+    """Return two logins of a user, minutes apart, from countries too far apart to travel between in that time."""
     user = rng.choice(population.users)
-    far = [country for country in COUNTRIES if kilometres_between(user.country, country) > FAR_KM]
-    abroad = an_address(rng, rng.choice(rng.choice(far).blocks))
+    far = [country for country in COUNTRIES if distance_km(user.country, country) > FAR_KM]
+    abroad = random_address(rng, rng.choice(rng.choice(far).blocks))
     home = user.clients[0]
-    moments = [(0.0, (SUCCESS, home)), (rng.uniform(10, 25) * MINUTE, (SUCCESS, _posing_as(home, abroad)))]
+    steps = [
+        (0.0, (LOGIN_SUCCEEDED, home)),
+        (rng.uniform(10, 25) * MINUTE, (LOGIN_SUCCEEDED, _impersonating(home, abroad))),
+    ]
     return Attack(
         "impossible_travel",
         _on_user("impossible_travel", user.username),
         (_on_user("several_countries", user.username),),
-        _events(rng, moments, at=at),
+        _events(rng, steps, at=at),
     )
 
 
 def distributed_brute_force(rng: Random, population: Population, at: int) -> Attack:
-    """Addresses of many countries share the guessing, so that none of them stands out."""
-    victim = _a_client(rng, population)
-    sources = [an_address(rng, rng.choice(blocks)) for blocks in ATTACKER_BLOCKS.values()]
-    guesses = [(GUESS, _posing_as(victim, src_ip)) for _ in range(3) for src_ip in sources]
-    moments = _spaced(rng, guesses, seconds=(30, 60))
-    hit = _on_user("distributed_brute_force_user", victim.username)
-    return Attack("distributed_brute_force", hit, (), _events(rng, moments, at=at))
+    """Return an attack in which addresses of many countries share the guesses, so that none of them stands out."""
+    victim = _random_client(rng, population)
+    sources = [random_address(rng, rng.choice(blocks)) for blocks in ATTACKER_BLOCKS.values()]
+    guesses = [(WRONG_PASSWORD, _impersonating(victim, src_ip)) for _ in range(3) for src_ip in sources]
+    steps = _spaced(rng, guesses, seconds=(30, 60))
+    expected = _on_user("distributed_brute_force_user", victim.username)
+    return Attack("distributed_brute_force", expected, (), _events(rng, steps, at=at))
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -157,43 +173,43 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
-def endless(rng: Random) -> Iterator[Scenario]:
-    """Every scenario once, in any order, and again."""
+def shuffled_scenarios(rng: Random) -> Iterator[Scenario]:
+    """Yield all scenarios in random order, then again in another order, without end."""
     while True:
         yield from rng.sample(list(SCENARIOS.values()), len(SCENARIOS))
 
 
-def _spaced(rng: Random, deeds: Iterable[Deed], *, seconds: tuple[float, float]) -> list[Moment]:
-    """The deeds, the first at 0, each the next so many seconds after the last."""
-    each = list(deeds)
-    gaps = (rng.uniform(*seconds) for _ in each[1:])
-    return list(zip(accumulate(gaps, initial=0.0), each, strict=True))
+def _spaced(rng: Random, steps: Iterable[Step], *, seconds: tuple[float, float]) -> list[TimedStep]:
+    """Return the steps with their times: the first at 0, each next one a random number of seconds later."""
+    ordered = list(steps)
+    gaps = (rng.uniform(*seconds) for _ in ordered[1:])
+    return list(zip(accumulate(gaps, initial=0.0), ordered, strict=True))
 
 
-def _events(rng: Random, moments: Iterable[Moment], *, at: int) -> tuple[Event, ...]:
-    return tuple(_event(rng, at + int(seconds * SECOND), deed=deed) for seconds, deed in moments)
+def _events(rng: Random, steps: Iterable[TimedStep], *, at: int) -> tuple[Event, ...]:
+    return tuple(_event(rng, at + int(seconds * SECOND), step=step) for seconds, step in steps)
 
 
-def _event(rng: Random, at: int, *, deed: Deed) -> Event:
-    act, client = deed
+def _event(rng: Random, at: int, *, step: Step) -> Event:
+    kind, client = step
     event_id = rng.randbytes(16).hex().encode()
-    return Event(event_id, at, event_id[:16] if act == SUCCESS else None, act, client)
+    return Event(event_id, at, event_id[:16] if kind == LOGIN_SUCCEEDED else None, kind, client)
 
 
-def _posing_as(victim: Client, src_ip: str) -> Client:
-    """A script that uses the victim's name at the app the victim uses."""
-    return _a_script(victim.username, src_ip, app=victim.app)
+def _impersonating(victim: Client, src_ip: str) -> Client:
+    """Return a script that uses the victim's name and application."""
+    return _script_client(victim.username, src_ip, app=victim.app)
 
 
-def _names(rng: Random, src_ip: str, *, count: int) -> list[Deed]:
-    """So many different names that nobody has, each tried once."""
+def _unknown_users(rng: Random, src_ip: str, *, count: int) -> list[Step]:
+    """Return one failed login for each of `count` different names that no user has."""
     return [
-        (UNKNOWN_USER, _a_script(f"nobody{number:04d}", src_ip, app=rng.choice(("mail", "vpn"))))
+        (UNKNOWN_USER, _script_client(f"nobody{number:04d}", src_ip, app=rng.choice(("mail", "vpn"))))
         for number in rng.sample(range(10_000), count)
     ]
 
 
-def _a_script(username: str, src_ip: str, *, app: str) -> Client:
+def _script_client(username: str, src_ip: str, *, app: str) -> Client:
     return Client(
         username=username,
         src_ip=src_ip,
@@ -205,22 +221,22 @@ def _a_script(username: str, src_ip: str, *, app: str) -> Client:
     )
 
 
-def _a_client(rng: Random, population: Population) -> Client:
+def _random_client(rng: Random, population: Population) -> Client:
     return rng.choice(rng.choice(population.users).clients)
 
 
-def _some_users(rng: Random, population: Population, *, count: int) -> list[User]:
-    """Different users, as far as there are so many."""
+def _random_users(rng: Random, population: Population, *, count: int) -> list[User]:
+    """Return `count` different users, or all users where the population is smaller."""
     return rng.sample(population.users, min(count, len(population.users)))
 
 
-def _on_ip(rule: str, src_ip: str) -> Hit:
-    return Hit(rule, "src_ip", src_ip)
+def _on_ip(rule: str, src_ip: str) -> ExpectedDetection:
+    return ExpectedDetection(rule, "src_ip", src_ip)
 
 
-def _each_on_ip(rules: tuple[str, ...], src_ip: str) -> tuple[Hit, ...]:
+def _each_on_ip(rules: tuple[str, ...], src_ip: str) -> tuple[ExpectedDetection, ...]:
     return tuple(_on_ip(rule, src_ip) for rule in rules)
 
 
-def _on_user(rule: str, username: str) -> Hit:
-    return Hit(rule, "username", username)
+def _on_user(rule: str, username: str) -> ExpectedDetection:
+    return ExpectedDetection(rule, "username", username)

@@ -1,4 +1,4 @@
-"""What happened, and the two ways it is written down: a `login` JSON object or an sshd line."""
+"""Events, and the two formats they are written in: a `login` JSON object or an sshd line."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ FIRST_PORT = 40_960
 PORTS = 1_024
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-# Writing numbers is what an event costs most: those that come back are written once.
+# Formatting numbers is the most expensive part of an event, so repeated numbers are formatted once.
 _CLOCK = tuple(b"%02d:%02d." % divmod(second, 60) for second in range(3600))
 _MILLIS = tuple(b"%03dZ" % millis for millis in range(1_000))
 _PORTS = tuple(b"%d," % (FIRST_PORT + number) for number in range(PORTS))
 
 
 def _json_fields(part: msgspec.Struct) -> bytes:
-    """The fields that are given, as JSON without braces."""
-    given = {name: value for name, value in msgspec.structs.asdict(part).items() if value not in (None, b"")}
-    return msgspec.json.encode(given)[1:-1]
+    """Return the fields that have a value as JSON without braces."""
+    fields = {name: value for name, value in msgspec.structs.asdict(part).items() if value not in (None, b"")}
+    return msgspec.json.encode(fields)[1:-1]
 
 
-class Act(msgspec.Struct, frozen=True, gc=False):
-    """What was done, and how it went.
+class EventKind(msgspec.Struct, frozen=True, gc=False):
+    """An action and its result.
 
     Attributes:
-        json: Its fields as JSON, with a closing comma.
+        json: The fields above as JSON, with a trailing comma.
     """
 
     action: str
@@ -39,24 +39,24 @@ class Act(msgspec.Struct, frozen=True, gc=False):
     json: bytes = b""
 
     def __post_init__(self) -> None:
-        """Writes its fields once for all events."""
+        """Encode the fields once for all events."""
         msgspec.structs.force_setattr(self, "json", _json_fields(self) + b",")
 
 
-SUCCESS = Act("login", "success")
-GUESS = Act("login", "failure", "invalid_credentials")
-UNKNOWN_USER = Act("login", "failure", "unknown_user")
-MFA_FAILED = Act("login", "failure", "mfa_failed")
-PASSWORD_EXPIRED = Act("login", "failure", "password_expired")
-LOGOUT = Act("logout")
-LOCKOUT = Act("lockout", None, "account_locked")
+LOGIN_SUCCEEDED = EventKind("login", "success")
+WRONG_PASSWORD = EventKind("login", "failure", "invalid_credentials")
+UNKNOWN_USER = EventKind("login", "failure", "unknown_user")
+MFA_FAILED = EventKind("login", "failure", "mfa_failed")
+PASSWORD_EXPIRED = EventKind("login", "failure", "password_expired")
+LOGOUT = EventKind("logout")
+ACCOUNT_LOCKED = EventKind("lockout", None, "account_locked")
 
 
 class Client(msgspec.Struct, frozen=True, gc=False, eq=False):
-    """Who acts, from where, with what and on what; None is left out.
+    """Who acts, from where, with which device, on which application; fields that are None are not written.
 
     Attributes:
-        key: The Kafka key, made of `username`: a user's events stay in order.
+        key: The Kafka key, `username` as bytes: a user's events keep their order.
         json: All other fields as JSON, with the closing brace.
     """
 
@@ -72,31 +72,31 @@ class Client(msgspec.Struct, frozen=True, gc=False, eq=False):
     json: bytes = b""
 
     def __post_init__(self) -> None:
-        """Writes its fields once for all events."""
+        """Encode the fields once for all events."""
         msgspec.structs.force_setattr(self, "json", _json_fields(self) + b"}")
         msgspec.structs.force_setattr(self, "key", self.username.encode())
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """One act of one client at one moment.
+    """One action of one client at one instant.
 
     Attributes:
-        event_id: 32 hex digits, as they are written.
+        event_id: 32 hexadecimal digits, as ASCII.
         at: Milliseconds since 1970, UTC.
-        session_id: Session that it opens or closes, 16 hex digits.
-        act: What was done.
-        client: By whom.
+        session_id: The session that the event opens or closes, 16 hexadecimal digits; None for other events.
+        kind: The action and its result.
+        client: Who acted.
     """
 
     event_id: bytes
     at: int
     session_id: bytes | None
-    act: Act
+    kind: EventKind
     client: Client
 
 
 def login_json(event: Event) -> bytes:
-    """The event as the format `login` has it: one flat JSON object."""
+    """Return the event in format `login`: one flat JSON object."""
     at = event.at
     seconds, millis = divmod(at, SECOND)
     session = (b'"session_id":"', event.session_id, b'",') if event.session_id else ()
@@ -111,53 +111,53 @@ def login_json(event: Event) -> bytes:
             b'","src_port":',
             _PORTS[at % PORTS],
             *session,
-            event.act.json,
+            event.kind.json,
             event.client.json,
         )
     )
 
 
 def sshd_line(event: Event) -> bytes:
-    """The event as OpenSSH writes it to syslog: to the second, without a year."""
+    """Return the event as a syslog line of OpenSSH, which has whole seconds and no year."""
     at = instant_of(event.at)
     stamp = f"{MONTHS[at.month - 1]} {at.day:2d} {at:%H:%M:%S}"
     return f"{stamp} {event.client.host} sshd[{_process(event)}]: {_sshd_message(event)}".encode()
 
 
 def millis_of(instant: datetime) -> int:
-    """An instant as milliseconds since 1970."""
+    """Return an instant as milliseconds since 1970."""
     return (instant - EPOCH) // timedelta(milliseconds=1)
 
 
 def instant_of(at: int) -> datetime:
-    """Milliseconds since 1970 as an instant, UTC."""
+    """Return milliseconds since 1970 as an instant in UTC."""
     return EPOCH + timedelta(milliseconds=at)
 
 
 def _process(event: Event) -> int:
-    """A process id that no other event of that second has: equal lines would be told apart only by a count."""
+    """Return a process id that makes the line unique: equal lines differ only by their occurrence header."""
     return int(event.event_id[:5], 16)
 
 
 def _sshd_message(event: Event) -> str:
-    act, username = event.act, event.client.username
+    kind, username = event.kind, event.client.username
     source = f"from {event.client.src_ip} port {_port(event.at)}"
-    if act.action == "logout":
+    if kind.action == "logout":
         return f"pam_unix(sshd:session): session closed for user {username}"
-    if act.action == "lockout":
+    if kind.action == "lockout":
         return f"error: maximum authentication attempts exceeded for {username} {source} ssh2 [preauth]"
-    if act.outcome == "success":
+    if kind.outcome == "success":
         return f"Accepted password for {username} {source} ssh2"
-    invalid = "invalid user " if act.failure_reason == "unknown_user" else ""
+    invalid = "invalid user " if kind.failure_reason == "unknown_user" else ""
     return f"Failed password for {invalid}{username} {source} ssh2"
 
 
 def _port(at: int) -> int:
-    """As good as random: a source port of the range that systems take for outgoing connections."""
+    """Return a source port in the range for outgoing connections; it varies with the instant."""
     return FIRST_PORT + at % PORTS
 
 
 @lru_cache(maxsize=64)
 def _hour(hour: int) -> bytes:
-    """Day and hour of a stamp; events come by their instants, so that the last one is wanted again and again."""
+    """Return the day and hour of a timestamp; events are ordered by instant, so the cache has the last one."""
     return f"{EPOCH + timedelta(hours=hour):%Y-%m-%dT%H:}".encode()

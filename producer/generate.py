@@ -1,6 +1,6 @@
-"""The generator: a seed, a start and a few rates in, records out. Pure: no clock, no IO.
+"""Generate records from a seed, a start and a few rates. Pure: no clock, no IO.
 
-The same plan gives the same bytes, in every process.
+The same plan yields the same bytes in every process.
 """
 
 from __future__ import annotations
@@ -13,28 +13,29 @@ from random import Random
 
 import msgspec
 
-from producer.arrivals import spread, steady, weekly_activity
-from producer.attacks import Attack, endless
-from producer.background_traffic import Usual
+from producer.arrivals import batch_arrivals, live_arrivals, weekly_activity
+from producer.attacks import Attack, shuffled_scenarios
+from producer.background_traffic import BackgroundTraffic
 from producer.events import DAY_SECONDS, SECOND, Event
-from producer.ground_truth import DIRT, Truth
-from producer.population import Population, a_population
+from producer.ground_truth import NOISE, GroundTruth
+from producer.population import Population, make_population
 from producer.records import FORMATS, Record
 
 LATE_SECONDS = (3_600, 3 * DAY_SECONDS)
-REMEMBERED = 500
+# Number of recent records that a duplicate is chosen from.
+DUPLICATE_WINDOW = 500
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be generated.
+    """Parameters of a generated stream.
 
     Attributes:
-        seed: Decides all that is left to chance; the population hangs on it alone.
-        start: Instant of the first event at the earliest, milliseconds since 1970.
+        seed: Seed of all random decisions; the population depends on the seed and its size alone.
+        start: Earliest instant of an event, milliseconds since 1970.
         users: Size of the population.
-        attacks: Part of the records that belongs to planted attacks, from 0 to 1.
-        dirt: Part of the other records that is dirt, from 0 to 1.
+        attacks: Share of the records that belong to planted attacks, from 0 to 1.
+        noise: Share of the other records that are duplicate, late, broken or foreign, from 0 to 1.
         format: `login` or `sshd`.
     """
 
@@ -42,117 +43,118 @@ class Plan:
     start: int
     users: int = 1000
     attacks: float = 0.05
-    dirt: float = 0.02
+    noise: float = 0.02
     format: str = "login"
 
-    def chance(self, purpose: str) -> Random:
-        """Randomness of its own for each purpose: a change in one leaves the others as they were."""
-        return Random(f"{purpose} {self.seed} {self.start}")  # noqa: S311 (repeatable on purpose)
+    def rng(self, purpose: str) -> Random:
+        """Return the random generator of a purpose; a change in the use of one does not affect the others."""
+        return Random(f"{purpose} {self.seed} {self.start}")  # noqa: S311 (reproducible on purpose)
 
 
 class Stream:
-    """Records in the order in which they are sent, and the truth about those taken so far.
+    """An iterable of records in sending order, with the ground truth of the records taken so far.
 
     Args:
-        plan: What is wanted.
-        population: Who logs in.
-        arrivals: Instants of everything but the attacks, rising.
-        attacks: Attacks by their first instant, rising.
+        plan: Parameters of the stream.
+        population: The users.
+        arrivals: Ascending instants of all records that belong to no attack.
+        attacks: Attacks in order of their first instants.
     """
 
     def __init__(
         self, plan: Plan, population: Population, *, arrivals: Iterable[list[int]], attacks: Iterable[Attack]
     ) -> None:
-        self.truth = Truth(plan)
-        self._dirt = plan.dirt
+        self.truth = GroundTruth(plan)
+        self._noise = plan.noise
         self._format = FORMATS[plan.format]
-        self._usual = Usual(population, plan.chance("usual"))
-        self._rng = plan.chance("dirt")
-        # Apart, since formats differ in how they break: the events stay the same in each of them.
-        self._spoiling = plan.chance("spoiling")
+        self._background = BackgroundTraffic(population, plan.rng("background"))
+        self._rng = plan.rng("noise")
+        # A generator of its own: formats have different corruptions, but the events must be the same in all formats.
+        self._corruption_rng = plan.rng("corruption")
         self._arrivals = arrivals
         self._attacks = attacks
-        self._remembered: deque[Record] = deque(maxlen=REMEMBERED)
+        self._recent: deque[Record] = deque(maxlen=DUPLICATE_WINDOW)
 
     def __iter__(self) -> Iterator[Record]:
-        """Each record once; attacks lie among the rest by their instants."""
-        truth, random, dirt, remember = self.truth, self._rng.random, self._dirt, self._remembered.append
-        record = self._format.record
-        planted = in_order(self._attacks)
-        upcoming = next(planted, None)
+        """Yield each record once; attacks are merged with the rest by their instants."""
+        truth, random, noise, remember = self.truth, self._rng.random, self._noise, self._recent.append
+        to_record = self._format.record
+        attack_events = in_order(self._attacks)
+        upcoming = next(attack_events, None)
         for instants in self._arrivals:
-            for event in self._usual.events(instants):
+            for event in self._background.events(instants):
                 at = event.at
                 while upcoming is not None and upcoming[0].at <= at:
-                    yield self._planted(*upcoming)
-                    upcoming = next(planted, None)
-                if random() < dirt:
-                    yield self._dirty(event)
+                    yield self._attack_record(*upcoming)
+                    upcoming = next(attack_events, None)
+                if random() < noise:
+                    yield self._noise_record(event)
                 else:
-                    truth.usual += 1
-                    made = record(event, at)
-                    remember(made)
-                    yield made
+                    truth.background += 1
+                    record = to_record(event, at)
+                    remember(record)
+                    yield record
         while upcoming is not None:
-            yield self._planted(*upcoming)
-            upcoming = next(planted, None)
+            yield self._attack_record(*upcoming)
+            upcoming = next(attack_events, None)
 
-    def _planted(self, event: Event, attack: Attack) -> Record:
+    def _attack_record(self, event: Event, attack: Attack) -> Record:
         record = self._format.record(event, event.at)
-        self.truth.saw(attack, record)
+        self.truth.add_attack_event(attack, record)
         return self._remember(record)
 
-    def _dirty(self, event: Event) -> Record:
-        """Dirt in the place of an event: made of it, or a copy of a record sent before."""
-        kind = self._rng.choice(DIRT if self._remembered else ("late",))
+    def _noise_record(self, event: Event) -> Record:
+        """Return a noise record in place of an event: derived from it, or a copy of a recent record."""
+        kind = self._rng.choice(NOISE if self._recent else ("late",))
         self.truth.counts[kind] += 1
         if kind == "duplicate":
-            return self._rng.choice(self._remembered)
+            return self._rng.choice(self._recent)
         if kind == "late":
-            return self._remember(self._format.record(self._belated(event), event.at))
-        ways = self._format.broken if kind == "broken" else self._format.foreign
-        spoil = self._spoiling.choice(list(ways.values()))
-        return Record(event.client.key, spoil(event), self._format.headers(event.at), None, event.at)
+            return self._remember(self._format.record(self._moved_back(event), event.at))
+        corruptions = self._format.broken if kind == "broken" else self._format.foreign
+        corrupt = self._corruption_rng.choice(list(corruptions.values()))
+        return Record(event.client.key, corrupt(event), self._format.headers(event.at), None, event.at)
 
-    def _belated(self, event: Event) -> Event:
-        """The same event, hours or days before it is sent."""
+    def _moved_back(self, event: Event) -> Event:
+        """Return the event as if it had happened hours or days before it is sent."""
         return msgspec.structs.replace(event, at=event.at - self._rng.randint(*LATE_SECONDS) * SECOND)
 
     def _remember(self, record: Record) -> Record:
-        """Keeps a record for a while, to send it again."""
-        self._remembered.append(record)
+        """Add the record to those that a duplicate is chosen from, and return it."""
+        self._recent.append(record)
         return record
 
 
 def batch(plan: Plan, *, events: int, end: int) -> Stream:
-    """Exactly so many records, their instants between the plan's start and `end`."""
-    population = a_population(plan.seed, plan.users)
-    attacks = _planted_between(plan, population, budget=int(events * plan.attacks), end=end)
-    left = events - sum(len(attack.events) for attack in attacks)
-    arrivals = spread(plan.chance("arrivals"), weekly_activity(population), start=plan.start, end=end, count=left)
+    """Return a stream of exactly `events` records with instants from the plan's start to `end`."""
+    population = make_population(plan.seed, plan.users)
+    attacks = _batch_attacks(plan, population, budget=int(events * plan.attacks), end=end)
+    rest = events - sum(len(attack.events) for attack in attacks)
+    arrivals = batch_arrivals(plan.rng("arrivals"), weekly_activity(population), start=plan.start, end=end, count=rest)
     return Stream(plan, population, arrivals=arrivals, attacks=attacks)
 
 
 def live(plan: Plan, *, rate: float) -> Stream:
-    """Records without end, so many a second from the plan's start on."""
-    population = a_population(plan.seed, plan.users)
-    arrivals = steady(plan.chance("arrivals"), start=plan.start, per_second=rate * (1.0 - plan.attacks))
-    attacks = _planted_without_end(plan, population, per_second=rate * plan.attacks)
+    """Return an endless stream of `rate` records a second from the plan's start."""
+    population = make_population(plan.seed, plan.users)
+    arrivals = live_arrivals(plan.rng("arrivals"), start=plan.start, per_second=rate * (1.0 - plan.attacks))
+    attacks = _live_attacks(plan, population, per_second=rate * plan.attacks)
     return Stream(plan, population, arrivals=arrivals, attacks=attacks)
 
 
 def in_order(attacks: Iterable[Attack]) -> Iterator[tuple[Event, Attack]]:
-    """Events of attacks that overlap, by their instants; no attack is asked for before it begins."""
+    """Yield the events of overlapping attacks in order of time; take an attack only when it begins."""
     running: list[tuple[int, int, int, Attack]] = []
     for number, attack in enumerate(attacks):
         while running and running[0][0] <= attack.events[0].at:
-            yield _step(running)
+            yield _next_event(running)
         heapq.heappush(running, (attack.events[0].at, number, 0, attack))
     while running:
-        yield _step(running)
+        yield _next_event(running)
 
 
-def _step(running: list[tuple[int, int, int, Attack]]) -> tuple[Event, Attack]:
+def _next_event(running: list[tuple[int, int, int, Attack]]) -> tuple[Event, Attack]:
+    """Remove and return the earliest event from a heap of running attacks."""
     _, number, index, attack = running[0]
     if index + 1 < len(attack.events):
         heapq.heapreplace(running, (attack.events[index + 1].at, number, index + 1, attack))
@@ -161,27 +163,27 @@ def _step(running: list[tuple[int, int, int, Attack]]) -> tuple[Event, Attack]:
     return attack.events[index], attack
 
 
-def _planted_between(plan: Plan, population: Population, *, budget: int, end: int) -> list[Attack]:
-    """Whole attacks, every scenario in turn, as many as the budget of events holds."""
-    rng = plan.chance("attacks")
+def _batch_attacks(plan: Plan, population: Population, *, budget: int, end: int) -> list[Attack]:
+    """Return as many whole attacks as the budget of events allows, with all scenarios in turn."""
+    rng = plan.rng("attacks")
     attacks: list[Attack] = []
-    for scenario in endless(rng):
+    for scenario in shuffled_scenarios(rng):
         attack = scenario(rng, population, plan.start)
         budget -= len(attack.events)
         if budget < 0:
             break
-        room = end - 1 - attack.events[-1].at
-        attacks.append(attack.moved(rng.randint(0, max(room, 0))))
+        latest_delay = end - 1 - attack.events[-1].at
+        attacks.append(attack.delayed(rng.randint(0, max(latest_delay, 0))))
     return sorted(attacks, key=lambda attack: attack.events[0].at)
 
 
-def _planted_without_end(plan: Plan, population: Population, *, per_second: float) -> Iterator[Attack]:
-    """Attacks as far apart as their sizes ask for, so that the rate of their events holds in the long run."""
+def _live_attacks(plan: Plan, population: Population, *, per_second: float) -> Iterator[Attack]:
+    """Yield attacks without end, spaced by their sizes so that their events keep the rate in the long run."""
     if per_second == 0.0:
         return
-    rng = plan.chance("attacks")
+    rng = plan.rng("attacks")
     at = float(plan.start)
-    for scenario in endless(rng):
+    for scenario in shuffled_scenarios(rng):
         attack = scenario(rng, population, 0)
         at += rng.expovariate(per_second / len(attack.events)) * SECOND
-        yield attack.moved(int(at))
+        yield attack.delayed(int(at))

@@ -1,4 +1,4 @@
-"""Where users and attackers connect from: address blocks as the registries have given them out."""
+"""Address blocks of users and attackers, as the regional internet registries assigned them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ class Country:
 
     Attributes:
         code: ISO 3166-1 alpha-2.
-        utc_hours: Whole hours its working day is ahead of UTC.
-        latitude: Of its centre, in degrees.
-        longitude: Of its centre, in degrees.
-        blocks: Blocks that are registered there and serve homes and offices.
+        utc_offset_hours: Whole hours that local time is ahead of UTC.
+        latitude: Latitude of the centre, in degrees.
+        longitude: Longitude of the centre, in degrees.
+        blocks: Address blocks registered there for homes and offices.
     """
 
     code: str
-    utc_hours: int
+    utc_offset_hours: int
     latitude: float
     longitude: float
     blocks: tuple[str, ...]
 
 
-# Blocks from the registries' delegation files; a test looks each one up with iptocc.
+# From the registries' delegation files; a test looks up the country of each block with iptocc.
 COUNTRIES = (
     Country("DE", 1, 51.2, 10.4, ("84.128.0.0/16", "91.0.0.0/16", "217.224.0.0/16")),
     Country("FR", 1, 46.2, 2.2, ("82.64.0.0/16", "86.192.0.0/16", "90.0.0.0/16")),
@@ -46,7 +46,7 @@ COUNTRIES = (
     Country("ZA", 2, -30.6, 22.9, ("41.0.0.0/16", "105.184.0.0/16", "196.25.0.0/16")),
 )
 
-# No user lives in these, so that what an attacker does stays the attacker's.
+# No user has an address in these blocks, so every event from them belongs to an attack.
 ATTACKER_BLOCKS = {
     "CN": ("61.177.0.0/16", "218.92.0.0/16", "222.186.0.0/16"),
     "DE": ("46.4.0.0/16",),
@@ -61,19 +61,19 @@ ATTACKER_COUNTRIES = tuple(ATTACKER_BLOCKS)
 OFFICE_BLOCK = "10.0.0.0/8"
 
 
-def an_address(rng: Random, block: str) -> str:
-    """An address of the block, neither its first nor its last."""
+def random_address(rng: Random, block: str) -> str:
+    """Return a random address of the block, except the first and the last one."""
     network = _network(block)
     return str(network[rng.randrange(1, network.num_addresses - 1)])
 
 
-def an_attacker_address(rng: Random) -> str:
-    """An address that no user has."""
-    return an_address(rng, rng.choice(ATTACKER_BLOCKS[rng.choice(ATTACKER_COUNTRIES)]))
+def random_attacker_address(rng: Random) -> str:
+    """Return a random address that no user has."""
+    return random_address(rng, rng.choice(ATTACKER_BLOCKS[rng.choice(ATTACKER_COUNTRIES)]))
 
 
-def kilometres_between(here: Country, there: Country) -> float:
-    """The great-circle distance between two centres, by the haversine formula."""
+def distance_km(here: Country, there: Country) -> float:
+    """Return the great-circle distance between the centres of two countries (haversine formula)."""
     north = radians(there.latitude - here.latitude)
     east = radians(there.longitude - here.longitude)
     angle = sin(north / 2) ** 2 + cos(radians(here.latitude)) * cos(radians(there.latitude)) * sin(east / 2) ** 2

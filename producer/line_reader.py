@@ -1,4 +1,4 @@
-"""The lines of a file or pipe, read so that a wait for the next one can be ended."""
+"""Read the lines of a file or pipe, with a wait for the next line that can be interrupted."""
 
 from __future__ import annotations
 
@@ -17,35 +17,38 @@ from lakehouse.errors import UsageError
 
 STANDARD_INPUT = "-"
 CHUNK = 1 << 20
-GLANCE_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 
 @contextmanager
-def opened(file: str) -> Iterator[tuple[FileIO, datetime]]:
-    """The file and when it was last written; `-` is standard input and now.
+def open_log(file: str) -> Iterator[tuple[FileIO, datetime]]:
+    """Open a log file and yield it with its modification time; `-` is standard input and the current time.
 
     Raises:
-        UsageError: There is no such file, or it can't be read.
+        UsageError: The file doesn't exist or can't be read.
     """
     if file == STANDARD_INPUT:
         yield FileIO(sys.stdin.fileno(), closefd=False), datetime.now(UTC)
         return
     try:
-        source = Path(file).open("rb", buffering=0)  # noqa: SIM115 (closed below, where it could be opened)
+        source = Path(file).open("rb", buffering=0)  # noqa: SIM115 (closed below)
     except OSError as error:
         raise UsageError(
-            f"{file} can't be read ({error.strerror})", hint="Name a file, or - for standard input"
+            f"{file} can't be read ({error.strerror})", hint="Use the path of a log file, or - for standard input"
         ) from error
     with source:
         yield source, datetime.fromtimestamp(os.fstat(source.fileno()).st_mtime, UTC)
 
 
-def lines(source: FileIO, stop: Event) -> Iterator[bytes]:
-    """Each line without its end, LF or CRLF, until the file ends; or until `stop`, then without a line's beginning."""
+def read_lines(source: FileIO, stop: Event) -> Iterator[bytes]:
+    """Yield each line without its LF or CRLF, until the file ends or `stop` is set.
+
+    An incomplete last line is yielded at the end of the file, but not after `stop`.
+    """
     rest = b""
     for chunk in _chunks(source, stop):
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
+        *complete, rest = (rest + chunk).split(b"\n")
+        for line in complete:
             yield line.removesuffix(b"\r")
     if rest and not stop.is_set():
         yield rest.removesuffix(b"\r")
@@ -53,7 +56,7 @@ def lines(source: FileIO, stop: Event) -> Iterator[bytes]:
 
 @contextmanager
 def rewindable(source: FileIO, stop: Event) -> Iterator[FileIO]:
-    """The same bytes, to be read twice: a pipe is read to its end, into a file without a name."""
+    """Yield a file with the same bytes that can be read twice: a pipe is first copied to a temporary file."""
     if source.seekable():
         yield source
         return
@@ -65,9 +68,9 @@ def rewindable(source: FileIO, stop: Event) -> Iterator[FileIO]:
 
 
 def _chunks(source: FileIO, stop: Event) -> Iterator[bytes]:
-    """What is there as soon as it is, until the end or `stop`."""
+    """Yield bytes as soon as they are available, until the end or `stop`."""
     while not stop.is_set():
-        if select([source], [], [], GLANCE_SECONDS)[0]:
+        if select([source], [], [], POLL_SECONDS)[0]:
             chunk = source.read(CHUNK)
             if not chunk:
                 return

@@ -1,4 +1,4 @@
-"""What real logs hold besides good events: broken records, and events of other kinds."""
+"""Bad records as they occur in real logs: broken ones, and well-formed ones that are not login events."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import msgspec
 
 from producer.events import Event, login_json, sshd_line
 
-Spoilt: TypeAlias = Callable[[Event], bytes | None]
+# Turns an event into the value of a bad record; None is a tombstone.
+Corruption: TypeAlias = Callable[[Event], bytes | None]
 
 
-def _without(name: str) -> Spoilt:
-    """The event lacks a field that is required."""
+def _without(name: str) -> Corruption:
+    """Return a corruption that removes a required field."""
     return lambda event: _changed(event, lambda fields: fields.pop(name, None))
 
 
-def _with(name: str, value: object) -> Spoilt:
-    """The event has a value that can't be."""
+def _with(name: str, value: object) -> Corruption:
+    """Return a corruption that sets a field to a value."""
     return lambda event: _changed(event, lambda fields: fields.update({name: value}))
 
 
@@ -33,7 +34,7 @@ def _not_a_number(event: Event) -> bytes:
     return re.sub(rb'"src_port":\d+', b'"src_port":NaN', login_json(event))
 
 
-BROKEN_LOGINS: Mapping[str, Spoilt] = {
+BROKEN_LOGINS: Mapping[str, Corruption] = {
     "tombstone": lambda _: None,
     "empty": lambda _: b"",
     "truncated": lambda event: login_json(event)[:-40],
@@ -54,12 +55,12 @@ BROKEN_LOGINS: Mapping[str, Spoilt] = {
     "unknown_outcome": _with("outcome", "perhaps"),
 }
 
-# Well-formed, but no event of ours: the name of what an application also logs.
-FOREIGN_LOGINS: Mapping[str, Spoilt] = {
+# Well-formed JSON with an action that is not a login action: applications log these as well.
+FOREIGN_LOGINS: Mapping[str, Corruption] = {
     action: _with("action", action) for action in ("password_change", "token_refresh", "profile_update")
 }
 
-BROKEN_LINES: Mapping[str, Spoilt] = {
+BROKEN_LINES: Mapping[str, Corruption] = {
     "tombstone": lambda _: None,
     "empty": lambda _: b"",
     "truncated": lambda event: sshd_line(event)[:9],
@@ -67,7 +68,7 @@ BROKEN_LINES: Mapping[str, Spoilt] = {
     "invalid_utf8": lambda event: sshd_line(event).replace(b"]: ", b"]: \xff", 1),
 }
 
-FOREIGN_LINES: Mapping[str, Spoilt] = {
+FOREIGN_LINES: Mapping[str, Corruption] = {
     "cron": lambda event: re.sub(
         rb"sshd\[.*", b"CRON[4242]: (root) CMD (run-parts /etc/cron.hourly)", sshd_line(event)
     ),

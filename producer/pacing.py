@@ -1,4 +1,4 @@
-"""A stream held to the clock, until someone asks for its end."""
+"""Send a live stream in real time, until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from producer.records import Record
 def paced(
     records: Iterable[Record], *, start: int, clock: Callable[[], float], wait: Callable[[float], object]
 ) -> Iterator[Record]:
-    """Each record as long after the first look at the clock as its instant lies after the start.
+    """Yield each record when its instant is due: as long after the first clock reading as after `start`.
 
     Args:
-        records: By their instants.
-        start: Milliseconds since 1970.
-        clock: Seconds since any moment.
-        wait: Sleeps for so many seconds at most.
+        records: Records in order of their instants.
+        start: The instant of the first clock reading, milliseconds since 1970.
+        clock: Returns seconds since a fixed point.
+        wait: Sleeps for at most a number of seconds.
     """
     began = clock()
     for record in records:
@@ -29,7 +29,7 @@ def paced(
 
 
 def until_set(stop: Event, records: Iterable[Record]) -> Iterator[Record]:
-    """The records, until the end is asked for; none is taken that is not given."""
+    """Yield the records until `stop` is set; never take a record from the input without yielding it."""
     if stop.is_set():
         return
     for record in records:

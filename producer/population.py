@@ -1,4 +1,4 @@
-"""The people who log in: where they live, what they carry, what they open and when they are at work."""
+"""The users who log in: their countries, devices, applications and working hours."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from random import Random
 
 from producer.events import Client
-from producer.ip_blocks import COUNTRIES, OFFICE_BLOCK, Country, an_address
+from producer.ip_blocks import COUNTRIES, OFFICE_BLOCK, Country, random_address
 
 HOURS_OF_WEEK = 168
 CLIENTS_PER_USER = 6
 
-# People per country, largest first, as in COUNTRIES.
+# Users per country, in the order of COUNTRIES.
 _COUNTRY_WEIGHTS = (22, 12, 12, 8, 20, 5, 5, 6, 3, 3, 2, 2)
 _APPS = ("mail", "vpn", "wiki", "git", "payroll", "crm")
 _APP_WEIGHTS = (35, 20, 15, 15, 5, 10)
@@ -29,38 +29,41 @@ _AGENTS = (
 
 @dataclass(frozen=True)
 class Shift:
-    """When a kind of user works, in local hours; the rest of the week they log in now and then.
+    """Working hours in local time; outside of them users log in rarely.
 
     Attributes:
-        share: Of all users, in hundredths.
-        starts: First hour of work.
-        ends: Hour at which work is over; before `starts` where it crosses midnight.
-        days: How many days from Monday are worked.
-        idle: Activity outside work, as a part of that at work.
+        percent: Percentage of all users who work this shift.
+        first_hour: Hour at which work starts.
+        end_hour: Hour at which work ends; less than `first_hour` for a night shift.
+        days: Working days per week, counted from Monday.
+        idle_activity: Activity outside working hours, relative to 1 at work.
     """
 
-    share: int
-    starts: int
-    ends: int
+    percent: int
+    first_hour: int
+    end_hour: int
     days: int
-    idle: float
+    idle_activity: float
 
     def activity(self, weekday: int, hour: int) -> float:
-        """How much a user does in a local hour, 1 at work; weekday 0 is Monday."""
-        is_at_work = self.starts <= hour < self.ends if self.starts < self.ends else not self.ends <= hour < self.starts
-        return 1.0 if is_at_work and weekday < self.days else self.idle
+        """Return the activity of a user in a local hour, 1 at work; weekday 0 is Monday."""
+        if self.first_hour < self.end_hour:
+            is_at_work = self.first_hour <= hour < self.end_hour
+        else:
+            is_at_work = not self.end_hour <= hour < self.first_hour
+        return 1.0 if is_at_work and weekday < self.days else self.idle_activity
 
 
 _SHIFTS = (
-    Shift(share=75, starts=8, ends=18, days=5, idle=0.03),
-    Shift(share=15, starts=6, ends=14, days=6, idle=0.03),
-    Shift(share=10, starts=22, ends=6, days=7, idle=0.05),
+    Shift(percent=75, first_hour=8, end_hour=18, days=5, idle_activity=0.03),
+    Shift(percent=15, first_hour=6, end_hour=14, days=6, idle_activity=0.03),
+    Shift(percent=10, first_hour=22, end_hour=6, days=7, idle_activity=0.05),
 )
 
 
 @dataclass(frozen=True, eq=False)
 class User:
-    """A user, and the ways in which they log in; the first is from home, with a public address."""
+    """A user and their clients; the first client is at home and has a public address."""
 
     username: str
     country: Country
@@ -68,12 +71,12 @@ class User:
 
 
 @dataclass(frozen=True, eq=False)
-class Crew:
-    """Users of one country and shift: they share their week.
+class Cohort:
+    """Users with the same country and shift, and thus the same weekly activity.
 
     Attributes:
-        users: At least one.
-        activity: Of one user per UTC hour of the week, from Monday 00:00.
+        users: At least one user.
+        activity: Activity of one user for each UTC hour of the week, from Monday 00:00.
     """
 
     users: tuple[User, ...]
@@ -82,53 +85,58 @@ class Crew:
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """All users, and the crews they fall into."""
+    """All users, and the same users by cohort."""
 
     users: tuple[User, ...]
-    crews: tuple[Crew, ...]
+    cohorts: tuple[Cohort, ...]
 
 
-def a_population(seed: int, users: int) -> Population:
-    """The same people for the same seed and number."""
-    rng = Random(f"population {seed}")  # noqa: S311 (repeatable on purpose)
-    crews: dict[tuple[Country, Shift], list[User]] = {}
+def make_population(seed: int, users: int) -> Population:
+    """Return the population of a seed and size; the same arguments give the same users."""
+    rng = Random(f"population {seed}")  # noqa: S311 (reproducible on purpose)
+    cohorts: dict[tuple[Country, Shift], list[User]] = {}
     for number in range(1, users + 1):
         country = rng.choices(COUNTRIES, _COUNTRY_WEIGHTS)[0]
-        shift = rng.choices(_SHIFTS, [shift.share for shift in _SHIFTS])[0]
-        crews.setdefault((country, shift), []).append(_a_user(rng, country, number=number))
+        shift = rng.choices(_SHIFTS, [shift.percent for shift in _SHIFTS])[0]
+        cohorts.setdefault((country, shift), []).append(_make_user(rng, country, number=number))
     return Population(
-        users=tuple(user for members in crews.values() for user in members),
-        crews=tuple(Crew(tuple(members), _week(country, shift)) for (country, shift), members in crews.items()),
+        users=tuple(user for members in cohorts.values() for user in members),
+        cohorts=tuple(
+            Cohort(tuple(members), _activity_by_utc_hour(country, shift))
+            for (country, shift), members in cohorts.items()
+        ),
     )
 
 
-def _week(country: Country, shift: Shift) -> tuple[float, ...]:
-    """Activity per UTC hour of the week: the local week, turned by the time zone."""
-    locals_of_utc = ((hour + country.utc_hours) % HOURS_OF_WEEK for hour in range(HOURS_OF_WEEK))
-    return tuple(shift.activity(*divmod(local, 24)) for local in locals_of_utc)
+def _activity_by_utc_hour(country: Country, shift: Shift) -> tuple[float, ...]:
+    """Return the activity for each UTC hour of the week: the local week, shifted by the time zone."""
+    local_hours = ((hour + country.utc_offset_hours) % HOURS_OF_WEEK for hour in range(HOURS_OF_WEEK))
+    return tuple(shift.activity(*divmod(local_hour, 24)) for local_hour in local_hours)
 
 
-def _a_user(rng: Random, country: Country, *, number: int) -> User:
+def _make_user(rng: Random, country: Country, *, number: int) -> User:
     username = f"user{number:04d}"
     agents = rng.sample(_AGENTS, rng.randint(1, 3))
-    home, phone = (an_address(rng, rng.choice(country.blocks)) for _ in range(2))
-    places = [home, phone, an_address(rng, OFFICE_BLOCK)]
+    home, phone = (random_address(rng, rng.choice(country.blocks)) for _ in range(2))
+    addresses = [home, phone, random_address(rng, OFFICE_BLOCK)]
     is_mfa = rng.random() < 0.7
     clients = (
-        _a_client(rng, username, device=device, src_ip=place, is_mfa=is_mfa)
-        for place, device in _ways(rng, places, agents=agents)
+        _make_client(rng, username, device=device, src_ip=address, is_mfa=is_mfa)
+        for address, device in _addresses_and_devices(rng, addresses, agents=agents)
     )
     return User(username, country, tuple(clients))
 
 
-def _ways(rng: Random, places: Sequence[str], *, agents: Sequence[str]) -> list[tuple[str, tuple[int, str]]]:
-    """The first device at home, then places and devices as they come."""
+def _addresses_and_devices(
+    rng: Random, addresses: Sequence[str], *, agents: Sequence[str]
+) -> list[tuple[str, tuple[int, str]]]:
+    """Return pairs of an address and a numbered device: the first device at home, then random pairs."""
     devices = list(enumerate(agents, start=1))
-    others = [(rng.choice(places), rng.choice(devices)) for _ in range(CLIENTS_PER_USER - 1)]
-    return [(places[0], devices[0]), *others]
+    others = [(rng.choice(addresses), rng.choice(devices)) for _ in range(CLIENTS_PER_USER - 1)]
+    return [(addresses[0], devices[0]), *others]
 
 
-def _a_client(rng: Random, username: str, *, device: tuple[int, str], src_ip: str, is_mfa: bool) -> Client:
+def _make_client(rng: Random, username: str, *, device: tuple[int, str], src_ip: str, is_mfa: bool) -> Client:
     number, user_agent = device
     app = rng.choices(_APPS, _APP_WEIGHTS)[0]
     return Client(

@@ -1,4 +1,4 @@
-"""Records into Kafka: idempotent, batched, and counted until the broker has them all."""
+"""Publish records to Kafka, idempotently and in batches, and count those that the broker did not acknowledge."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from lakehouse.kafka import client, ensure_topic
 from lakehouse.settings import Settings
 from producer.records import Record
 
-Progress: TypeAlias = Callable[[int], None]
+# Called with the number of records sent so far.
+OnSent: TypeAlias = Callable[[int], None]
 
 TIMEOUT_SECONDS = 300.0
 POLL_RECORDS = 1_000
@@ -29,13 +30,13 @@ BATCHING = {
     "compression.type": "lz4",
     "queue.buffering.max.messages": 200_000,
     "queue.buffering.max.kbytes": 262_144,
-    # What a broker takes by default; a little more than the client's own default.
+    # The default of a broker; the default of the client is a little smaller.
     "message.max.bytes": 1_048_588,
-    # What is wrong is said once, as an error, and not by the library on its own.
+    # Problems are raised as one error; the library must not log them as well.
     "log_level": 0,
 }
-# What one record can be refused for while the next one is fine.
-OWN_FAULTS = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
+# Errors that concern a single record; the next one may be accepted.
+RECORD_ERRORS = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
 
 
 def publish(
@@ -43,52 +44,52 @@ def publish(
     settings: Settings,
     *,
     ledger: BinaryIO | None = None,
-    progress: Progress | None = None,
+    on_sent: OnSent | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> int:
-    """Sends the records to the settings' topic and waits until the broker has them.
+    """Send records to a topic and wait until the broker has acknowledged them.
 
     Args:
-        records: What to send, in this order.
-        settings: Name the broker and the topic, which is created where it is missing.
-        ledger: Gets a JSON line per acknowledged record, an `Entry`.
-        progress: Called with the number sent, every thousand records or second, and at the end.
+        records: Records to send, in this order.
+        settings: Broker and topic; a missing topic is created.
+        ledger: Receives a JSON line for each acknowledged record, see `LedgerEntry`.
+        on_sent: Called with the number of records sent, every thousand records or every second, and at the end.
         timeout_seconds: How long the broker may take to acknowledge a record.
 
     Returns:
-        How many were sent; all are acknowledged.
+        The number of records sent; all of them are acknowledged.
 
     Raises:
-        Undelivered: Some are not; it says how many. Where the broker is gone, the rest is not tried.
+        Undelivered: The broker did not acknowledge some records. If the broker is unreachable, the rest is not sent.
         BrokerFailed: The broker does not answer at the start.
     """
     ensure_topic(settings)
-    outbox = Outbox(settings, ledger=ledger, timeout_seconds=timeout_seconds)
+    sender = CountingProducer(settings, ledger=ledger, timeout_seconds=timeout_seconds)
     try:
-        is_all = _send_all(records, outbox, progress=progress or _unseen)
+        sent_all = _send_all(records, sender, on_sent=on_sent or _ignore)
     finally:
-        outbox.flush()
-    (progress or _unseen)(outbox.sent)
-    if outbox.lost:
-        raise _undelivered(outbox, settings, is_all=is_all)
-    return outbox.sent
+        sender.flush()
+    (on_sent or _ignore)(sender.sent)
+    if sender.lost:
+        raise _undelivered(sender, settings, sent_all=sent_all)
+    return sender.sent
 
 
-class Outbox:
-    """An idempotent producer that counts what the broker did not take.
+class CountingProducer:
+    """An idempotent Kafka producer that counts the records that the broker did not acknowledge.
 
     Attributes:
-        sent: Records handed over so far.
-        lost: Those of them that the broker refused or did not acknowledge in time.
-        fault: Why the last one was lost.
-        is_cut_off: True once records are lost for a reason that is not their own.
+        sent: Number of records sent so far.
+        lost: Number of them that the broker refused or did not acknowledge in time.
+        last_error: Why the last one was lost.
+        is_broker_lost: True once a record was lost for a reason that also concerns the next ones.
     """
 
     def __init__(self, settings: Settings, *, ledger: BinaryIO | None, timeout_seconds: float) -> None:
         self.sent = 0
         self.lost = 0
-        self.fault = ""
-        self.is_cut_off = False
+        self.last_error = ""
+        self.is_broker_lost = False
         self._is_interrupted = False
         self._topic = settings.topic
         self._ledger = ledger
@@ -99,71 +100,71 @@ class Outbox:
             **BATCHING,
             **{
                 "message.timeout.ms": int(timeout_seconds * 1000),
-                # Without a ledger nobody asks where a record went: only losses are worth a call.
+                # Offsets are needed only for the ledger; without one, report only losses.
                 "delivery.report.only.error": ledger is None,
             },
         )
         self._produce = self._producer.produce
 
     def send(self, record: Record) -> None:
-        """Queues a record, waiting while the queue is full."""
+        """Queue a record; wait while the queue is full."""
         self.sent += 1
-        report = self._reported if self._ledger is None else partial(self._entered, record)
-        while not self.is_cut_off:
+        report = self._on_delivery if self._ledger is None else partial(self._on_ledger_delivery, record)
+        while not self.is_broker_lost:
             try:
                 self._produce(self._topic, record.value, record.key, headers=record.headers, on_delivery=report)
             except BufferError:
                 self._wait_for_room()
             except KafkaException as error:
-                self._lose(error.args[0])
+                self._count_lost(error.args[0])
                 return
             else:
                 return
-        self._lose(KafkaError(KafkaError._MSG_TIMED_OUT))
+        self._count_lost(KafkaError(KafkaError._MSG_TIMED_OUT))
 
     def poll(self) -> None:
-        """Takes the delivery reports that have come."""
+        """Process the delivery reports that have arrived."""
         self._producer.poll(0)
 
     def flush(self) -> None:
-        """Waits for all delivery reports, or until Ctrl-C; what has none by then is lost."""
-        ends = monotonic() + self._timeout_seconds + FULL_QUEUE_SECONDS
-        # In steps, so that a signal is heard in between.
+        """Wait for all delivery reports, or until Ctrl-C; records without a report count as lost."""
+        deadline = monotonic() + self._timeout_seconds + FULL_QUEUE_SECONDS
+        # In steps, so that Python handles signals in between.
         with suppress(KeyboardInterrupt):
-            while not self._is_interrupted and self._producer.flush(POLL_SECONDS) and monotonic() < ends:
+            while not self._is_interrupted and self._producer.flush(POLL_SECONDS) and monotonic() < deadline:
                 pass
-        if silent := len(self._producer):
-            self.lost += silent
-            self.fault = "no delivery report"
+        if unreported := len(self._producer):
+            self.lost += unreported
+            self.last_error = "no delivery report"
 
     def _wait_for_room(self) -> None:
-        """Lets the full queue empty a little; Ctrl-C ends that as it ends `flush`, and what is lost is counted."""
+        """Wait until the queue has room. Ctrl-C ends the wait as it ends `flush`; lost records are counted."""
         try:
             self._producer.poll(FULL_QUEUE_SECONDS)
         except KeyboardInterrupt:
-            self.is_cut_off = self._is_interrupted = True
+            self.is_broker_lost = self._is_interrupted = True
 
-    def _entered(  # noqa: PLR0917 (librdkafka calls it so)
+    def _on_ledger_delivery(  # noqa: PLR0917 (signature of librdkafka)
         self, record: Record, error: KafkaError | None, message: Message
     ) -> None:
-        self._reported(error, message)
+        self._on_delivery(error, message)
         if error is None and self._ledger is not None:
             event_id, key = _text(record.event_id), _text(record.key)
-            entry = Entry(message.topic(), message.partition(), message.offset(), event_id=event_id, key=key)
+            entry = LedgerEntry(message.topic(), message.partition(), message.offset(), event_id=event_id, key=key)
             self._ledger.write(msgspec.json.encode(entry) + b"\n")
 
-    def _reported(self, error: KafkaError | None, _message: Message) -> None:
+    def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None:
-            self._lose(error)
+            self._count_lost(error)
 
-    def _lose(self, error: KafkaError) -> None:
+    def _count_lost(self, error: KafkaError) -> None:
         self.lost += 1
-        self.fault = error.str()
-        self.is_cut_off = self.is_cut_off or error.code() not in OWN_FAULTS
+        self.last_error = error.str()
+        self.is_broker_lost = self.is_broker_lost or error.code() not in RECORD_ERRORS
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """A line of the ledger: where the broker put a record, and what is known of it."""
+class LedgerEntry(msgspec.Struct, frozen=True):
+    """A line of the ledger: the position of an acknowledged record, its event id and its key."""
 
     topic: str
     partition: int
@@ -172,16 +173,16 @@ class Entry(msgspec.Struct, frozen=True):
     key: str | None
 
 
-def _send_all(records: Iterable[Record], outbox: Outbox, *, progress: Progress) -> bool:
-    """Hands the records over, as long as the broker takes any; True where that were all of them."""
-    send, due, at_once = outbox.send, POLL_RECORDS, monotonic() + POLL_SECONDS
+def _send_all(records: Iterable[Record], sender: CountingProducer, *, on_sent: OnSent) -> bool:
+    """Send records while the broker accepts them; return whether all were sent."""
+    send, due_records, due_at = sender.send, POLL_RECORDS, monotonic() + POLL_SECONDS
     for record in records:
         send(record)
-        if outbox.sent >= due or monotonic() >= at_once:
-            outbox.poll()
-            progress(outbox.sent)
-            due, at_once = outbox.sent + POLL_RECORDS, monotonic() + POLL_SECONDS
-            if outbox.is_cut_off:
+        if sender.sent >= due_records or monotonic() >= due_at:
+            sender.poll()
+            on_sent(sender.sent)
+            due_records, due_at = sender.sent + POLL_RECORDS, monotonic() + POLL_SECONDS
+            if sender.is_broker_lost:
                 return False
     return True
 
@@ -190,16 +191,16 @@ def _text(name: bytes | None) -> str | None:
     return None if name is None else name.decode(errors="replace")
 
 
-def _unseen(_sent: int) -> None:
-    """Progress that nobody watches."""
+def _ignore(_sent: int) -> None:
+    """Ignore the number of records sent."""
 
 
-def _undelivered(outbox: Outbox, settings: Settings, *, is_all: bool) -> Undelivered:
-    rest = "" if is_all else "; what comes after them was not tried"
+def _undelivered(sender: CountingProducer, settings: Settings, *, sent_all: bool) -> Undelivered:
+    rest = "" if sent_all else "; later records were not sent"
     return Undelivered(
-        f"{outbox.lost} of {outbox.sent} records were not delivered to {settings.topic!r} at {settings.kafka}: "
-        f"{outbox.fault}{rest}",
-        hint="See that the broker runs and takes records of that size, and send the same ones again: copies do no harm",
-        lost=outbox.lost,
-        sent=outbox.sent,
+        f"{sender.lost} of {sender.sent} records were not delivered to {settings.topic!r} at {settings.kafka}: "
+        f"{sender.last_error}{rest}",
+        hint="Check that the broker runs and accepts records of that size, then send them again: copies do no harm",
+        lost=sender.lost,
+        sent=sender.sent,
     )

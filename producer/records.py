@@ -1,4 +1,4 @@
-"""What the producer hands to Kafka, and how an event becomes it in each format."""
+"""Kafka records, and how each log format turns an event into one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from producer.events import Event, instant_of, login_json, sshd_line
-from producer.malformed import BROKEN_LINES, BROKEN_LOGINS, FOREIGN_LINES, FOREIGN_LOGINS, Spoilt
+from producer.malformed import BROKEN_LINES, BROKEN_LOGINS, FOREIGN_LINES, FOREIGN_LOGINS, Corruption
 
 Headers: TypeAlias = list[tuple[str, bytes]]
 
@@ -19,14 +19,14 @@ LOGIN_HEADERS: Headers = [("format", b"login")]
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """One Kafka record to be.
+    """A Kafka record to send.
 
     Attributes:
-        key: Decides the partition; None spreads over all.
-        value: The bytes as they are; None is a tombstone.
-        headers: `format`, and what a line of that format lacks.
-        event_id: Identity of the event as silver will have it, for ledger and truth file; None where none is known.
-        at: Instant at which a live stream sends it, milliseconds since 1970.
+        key: Determines the partition; records without a key are spread over all partitions.
+        value: The bytes to send; None is a tombstone.
+        headers: `format`, and the values that a line of that format does not contain.
+        event_id: The event id that silver will assign, for ledger and ground truth; None if unknown.
+        at: Instant at which a live stream sends the record, milliseconds since 1970.
     """
 
     key: bytes | None
@@ -41,37 +41,37 @@ class Format:
     """A log format that can be generated.
 
     Attributes:
-        record: The event as a record that is sent at that instant.
-        headers: What a record of an event of that instant carries.
-        broken: Ways to spoil an event, by name.
-        foreign: Ways to make of it something well-formed that is no event of ours.
+        record: Returns the record of an event that is sent at an instant.
+        headers: Returns the headers of a record whose event happened at an instant.
+        broken: Corruptions that make a record undecodable, by name.
+        foreign: Corruptions that make a well-formed record that is not a login event, by name.
     """
 
     record: Callable[[Event, int], Record]
     headers: Callable[[int], Headers]
-    broken: Mapping[str, Spoilt]
-    foreign: Mapping[str, Spoilt]
+    broken: Mapping[str, Corruption]
+    foreign: Mapping[str, Corruption]
 
 
 def login_record(event: Event, at: int) -> Record:
-    """The event as a JSON object."""
+    """Return the event as a JSON record."""
     return Record(event.client.key, login_json(event), LOGIN_HEADERS, event.event_id, at)
 
 
 def sshd_record(event: Event, at: int) -> Record:
-    """The event as a line of syslog, the only one of its kind."""
+    """Return the event as a record with a unique syslog line."""
     line = sshd_line(event)
     return Record(event.client.key, line, _year_headers(event.at), _line_id(event.client.host, line), at)
 
 
 @lru_cache(maxsize=256)
 def sshd_headers(year: int, occurrence: int) -> Headers:
-    """What an sshd line lacks: its year, and how many equal ones came before it."""
+    """Return the headers of an sshd line: its year, and the number of equal lines before it."""
     return [("format", b"sshd"), ("year", b"%d" % year), ("occurrence", b"%d" % occurrence)]
 
 
 def _line_id(host: str, line: bytes) -> bytes:
-    """The identity of a line that no other equals: of what it is made docs/formats.md says."""
+    """Return the event id of a line without equal lines before it, as documented for format sshd."""
     return hashlib.sha256(b"\0".join((host.encode(), line, b"0"))).hexdigest().encode()
 
 

@@ -1,1 +1,0 @@
-"""The producer, through what it sends."""

@@ -1,4 +1,4 @@
-"""A Kafka broker inside this process: librdkafka's own mock."""
+"""A Kafka broker inside this process: the mock broker of librdkafka."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PARTITIONS = 4
 
 
 class MockKafka:
-    """A broker until it is closed. It can't create topics when asked to, but has those that a client asked for."""
+    """A broker that runs until it is closed. It refuses to create topics, but has those that a client asked for."""
 
     def __init__(self) -> None:
         self._owner: Producer | None = Producer({"test.mock.num.brokers": 1, "log_level": 0})
@@ -25,11 +25,12 @@ class MockKafka:
         self._owner = None
 
     def messages(self, count: int) -> list[Message]:
-        """So many messages, per partition in their order; fewer after ten seconds without any."""
+        """Return `count` messages, in order per partition; fewer if none arrives for ten seconds."""
         return read(self.settings, count)
 
 
 def read(settings: Settings, count: int) -> list[Message]:
+    """Return `count` messages of the topic from its start; fewer if none arrives for ten seconds."""
     options = {"group.id": "test", "enable.auto.commit": False, "auto.offset.reset": "error", "log_level": 0}
     consumer = Consumer(client_options(settings, **options))
     consumer.assign([TopicPartition(settings.topic, partition, 0) for partition in range(PARTITIONS)])

@@ -1,4 +1,4 @@
-"""What is planted, and what the truth file says of it."""
+"""The planted attacks, and the ground truth file that describes them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 from lakehouse.conf import CLONED
 from producer.generate import batch
-from producer.ground_truth import DIRT
-from producer.ip_blocks import ATTACKER_BLOCKS, COUNTRIES, Country, an_address
+from producer.ground_truth import NOISE
+from producer.ip_blocks import ATTACKER_BLOCKS, COUNTRIES, Country, random_address
 from tests.producer.test_generate import END, a_batch, a_plan
 
 SCENARIOS = {
@@ -29,7 +29,7 @@ SCENARIOS = {
 
 
 class Planted:
-    """A demo's batch, by event id, and its truth file."""
+    """A batch as the demo sends it, by event id, and its ground truth file."""
 
     def __init__(self) -> None:
         stream, records = a_batch(20_000, users=1000)
@@ -55,7 +55,7 @@ def seconds_of(event: dict[str, Any]) -> float:
 
 
 def fullest_bucket(events: list[dict[str, Any]], *, leak_seconds: float) -> float:
-    """How much a bucket holds at most that each event adds one to, and that drains one in so many seconds."""
+    """Return the highest level of a leaky bucket: each event adds one, and one leaks every `leak_seconds`."""
     level = fullest = 0.0
     for before, event in pairwise([events[0], *events]):
         level = max(0.0, level - (seconds_of(event) - seconds_of(before)) / leak_seconds) + 1
@@ -69,12 +69,12 @@ def test_a_demo_plants_every_scenario(planted: Planted) -> None:
     assert scenarios["brute_force"] >= 2
 
 
-def test_attacks_take_about_the_share_that_was_asked_for(planted: Planted) -> None:
+def test_attacks_have_about_the_requested_share_of_the_records(planted: Planted) -> None:
     assert planted.truth["counts"]["attack"] == pytest.approx(1_000, rel=0.1)
     assert planted.truth["counts"]["records"] == 20_000
 
 
-def test_the_truth_file_names_who_when_and_every_event(planted: Planted) -> None:
+def test_the_truth_file_names_the_entity_the_time_and_every_event_of_an_attack(planted: Planted) -> None:
     for attack in planted.truth["attacks"]:
         events = planted.events_of(attack)
         assert attack["is_complete"]
@@ -82,7 +82,7 @@ def test_the_truth_file_names_who_when_and_every_event(planted: Planted) -> None
         assert [events[0]["event_at"], events[-1]["event_at"]] == [attack["first_at"], attack["last_at"]]
 
 
-def test_no_event_of_the_population_comes_from_the_address_of_an_attack(planted: Planted) -> None:
+def test_no_background_event_has_the_address_of_an_attack(planted: Planted) -> None:
     of_attacks = {event_id for attack in planted.truth["attacks"] for event_id in attack["event_ids"]}
     attackers = {attack["entity"] for attack in planted.truth["attacks"] if attack["entity_type"] == "src_ip"}
     assert attackers.isdisjoint(
@@ -103,7 +103,7 @@ def test_a_brute_force_is_far_above_both_thresholds(planted: Planted) -> None:
         assert failed_at[-1] - failed_at[0] < 60 * rule["window_minutes"]
 
 
-def test_people_who_mistype_stay_below_the_thresholds(planted: Planted) -> None:
+def test_mistakes_of_users_stay_below_the_thresholds(planted: Planted) -> None:
     of_attacks = {event_id for attack in planted.truth["attacks"] for event_id in attack["event_ids"]}
     failures = Counter(
         (event["src_ip"], event["event_at"][:13])
@@ -129,10 +129,10 @@ def test_credential_stuffing_tries_each_of_many_names_twice_at_most(planted: Pla
         assert len(events) >= 25
         assert max(tries.values()) <= 2
         assert seconds_of(events[-1]) - seconds_of(events[0]) < 15 * 60
-        assert fullest_bucket(events[::2], leak_seconds=60) > 11, "its names are an enumeration, too"
+        assert fullest_bucket(events[::2], leak_seconds=60) > 11, "it must trigger user_enumeration as well"
 
 
-def test_an_enumeration_asks_for_names_that_nobody_has(planted: Planted) -> None:
+def test_an_enumeration_tries_names_that_no_user_has(planted: Planted) -> None:
     for attack in planted.attacks("enumeration"):
         events = planted.events_of(attack)
         assert {event["failure_reason"] for event in events} == {"unknown_user"}
@@ -156,7 +156,7 @@ def test_impossible_travel_is_two_successes_in_two_countries_within_half_an_hour
         assert seconds_of(abroad) - seconds_of(home) < 30 * 60
 
 
-def test_a_stream_that_is_cut_claims_only_what_was_taken() -> None:
+def test_the_truth_of_a_stream_that_ends_early_lists_only_records_that_were_taken() -> None:
     stream = batch(a_plan(), events=20_000, end=END)
     taken = {made.event_id.decode() for made in islice(stream, 4_000) if made.event_id}
     truth = msgspec.json.decode(stream.truth.to_json())
@@ -166,23 +166,23 @@ def test_a_stream_that_is_cut_claims_only_what_was_taken() -> None:
     assert taken.issuperset(planted_ids)
 
 
-def test_the_last_line_counts_the_attacks_and_the_dirt() -> None:
+def test_the_summary_counts_attacks_and_noise() -> None:
     stream, _ = a_batch(20_000, users=1000)
-    attacks, dirt = len(stream.truth.sent), sum(stream.truth.counts[kind] for kind in DIRT)
-    said = str(stream.truth)
-    assert said.startswith(f"{attacks} attacks planted (")
-    assert f"{dirt} dirty ({stream.truth.counts['broken']} broken, " in said
+    attacks, noise = len(stream.truth.attacks), sum(stream.truth.counts[kind] for kind in NOISE)
+    summary = str(stream.truth)
+    assert summary.startswith(f"{attacks} planted attacks (")
+    assert f"{noise} noise records ({stream.truth.counts['broken']} broken, " in summary
 
 
 @pytest.mark.parametrize("country", COUNTRIES, ids=lambda country: country.code)
 def test_addresses_of_users_are_registered_in_their_country(country: Country) -> None:
-    rng = a_plan().chance("addresses")
-    addresses = [an_address(rng, block) for block in country.blocks for _ in range(20)]
+    rng = a_plan().rng("addresses")
+    addresses = [random_address(rng, block) for block in country.blocks for _ in range(20)]
     assert {iptocc.country_code(address) for address in addresses} == {country.code}
 
 
 @pytest.mark.parametrize("code", ATTACKER_BLOCKS)
-def test_addresses_of_attackers_are_registered_where_they_seem_to_be(code: str) -> None:
-    rng = a_plan().chance("addresses")
-    addresses = [an_address(rng, block) for block in ATTACKER_BLOCKS[code] for _ in range(20)]
+def test_addresses_of_attackers_are_registered_in_their_country(code: str) -> None:
+    rng = a_plan().rng("addresses")
+    addresses = [random_address(rng, block) for block in ATTACKER_BLOCKS[code] for _ in range(20)]
     assert {iptocc.country_code(address) for address in addresses} == {code}

@@ -1,4 +1,4 @@
-"""Records into Kafka: all of them, once, and counted where not."""
+"""Publishing records to Kafka: each arrives once, and undelivered ones are counted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from lakehouse.errors import BrokerFailed, Undelivered
 from lakehouse.settings import load_settings
-from producer.publish import BATCHING, Entry, publish
+from producer.publish import BATCHING, LedgerEntry, publish
 from producer.records import Record
 from tests.producer.conftest import MockKafka
 from tests.producer.test_generate import a_batch
@@ -25,7 +25,7 @@ def test_records_arrive_once_with_key_value_and_headers(mock_kafka: MockKafka) -
     _, records = a_batch(3_000)
     assert publish(records, mock_kafka.settings) == 3_000
     arrived = sorted((m.key(), m.value() or b"", m.headers()) for m in mock_kafka.messages(3_000))
-    # The client hands out an empty value as none.
+    # The consumer returns an empty value as None.
     assert arrived == sorted((made.key, made.value or b"", made.headers) for made in records)
 
 
@@ -40,13 +40,13 @@ def test_the_producer_is_idempotent() -> None:
     assert BATCHING["enable.idempotence"] is True
 
 
-def test_the_ledger_names_every_record_where_the_broker_has_it(mock_kafka: MockKafka) -> None:
+def test_the_ledger_names_the_position_of_every_record(mock_kafka: MockKafka) -> None:
     ledger = BytesIO()
     anonymous = Record(b"b\xf6b", b"x", [])
     publish(
         [*(a_record(number, b"%d" % number) for number in range(100)), anonymous], mock_kafka.settings, ledger=ledger
     )
-    entries = [msgspec.json.decode(line, type=Entry) for line in ledger.getvalue().splitlines()]
+    entries = [msgspec.json.decode(line, type=LedgerEntry) for line in ledger.getvalue().splitlines()]
     values = {(m.partition(), m.offset()): m.value() for m in mock_kafka.messages(101)}
     assert len(entries) == 101
     assert {entry.topic for entry in entries} == {"logs"}
@@ -57,11 +57,11 @@ def test_the_ledger_names_every_record_where_the_broker_has_it(mock_kafka: MockK
     assert {entry.key for entry in entries} == {"ann", "b\N{REPLACEMENT CHARACTER}b"}
 
 
-def test_progress_ends_with_the_number_sent(mock_kafka: MockKafka) -> None:
-    told: list[int] = []
-    publish((a_record(number) for number in range(2_500)), mock_kafka.settings, progress=told.append)
-    assert told == sorted(told)
-    assert told[-1] == 2_500
+def test_the_last_reported_count_is_the_number_of_records(mock_kafka: MockKafka) -> None:
+    counts: list[int] = []
+    publish((a_record(number) for number in range(2_500)), mock_kafka.settings, on_sent=counts.append)
+    assert counts == sorted(counts)
+    assert counts[-1] == 2_500
 
 
 def test_a_record_that_is_too_large_is_counted_and_the_others_are_delivered(mock_kafka: MockKafka) -> None:
@@ -72,33 +72,33 @@ def test_a_record_that_is_too_large_is_counted_and_the_others_are_delivered(mock
     assert len(mock_kafka.messages(2)) == 2
 
 
-def test_what_a_broker_that_went_away_did_not_take_is_counted(mock_kafka: MockKafka) -> None:
+def test_records_that_a_lost_broker_did_not_acknowledge_are_counted(mock_kafka: MockKafka) -> None:
     def records() -> Iterator[Record]:
         mock_kafka.close()
         yield from map(a_record, range(25))
 
     with pytest.raises(Undelivered, match="25 of 25 records were not delivered") as caught:
         publish(records(), mock_kafka.settings, timeout_seconds=1.0)
-    assert "not tried" not in str(caught.value)
+    assert "later records" not in str(caught.value)
     assert caught.value.exit_code == 1
 
 
-def test_what_was_not_even_tried_is_said(mock_kafka: MockKafka) -> None:
+def test_the_error_mentions_records_that_were_not_sent(mock_kafka: MockKafka) -> None:
     def records() -> Iterator[Record]:
         mock_kafka.close()
         yield from map(a_record, count())
 
-    with pytest.raises(Undelivered, match=r"were not delivered.*what comes after them was not tried"):
+    with pytest.raises(Undelivered, match=r"were not delivered.*later records were not sent"):
         publish(records(), mock_kafka.settings, timeout_seconds=1.0)
 
 
-def test_a_full_queue_is_waited_for(mock_kafka: MockKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_publish_waits_while_the_queue_is_full(mock_kafka: MockKafka, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BATCHING, "queue.buffering.max.messages", 7)
     assert publish(map(a_record, range(1_000)), mock_kafka.settings) == 1_000
     assert len(mock_kafka.messages(1_000)) == 1_000
 
 
-def test_a_broker_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_broker_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lakehouse.kafka.TIMEOUT", 0.5)
     with pytest.raises(BrokerFailed, match=r"127\.0\.0\.1:1 does not answer"):
         publish([a_record()], load_settings(kafka="127.0.0.1:1"))

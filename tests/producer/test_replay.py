@@ -1,4 +1,4 @@
-"""Log files, line by line."""
+"""Replay of log files, line by line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from threading import Event, Thread
 import pytest
 
 from lakehouse.errors import UsageError
-from producer.line_reader import lines, opened
+from producer.line_reader import open_log, read_lines
 from producer.records import Record
 from producer.replay import records_of
 
@@ -26,7 +26,7 @@ def a_line(stamp: str = "Mar  1 10:00:00", message: str = FAILED) -> str:
 
 @pytest.fixture
 def replayed(tmp_path: Path):
-    """The records of a file with these bytes, last written at that instant."""
+    """Return a function from the content of a log file and its modification time to its records."""
 
     def of(
         content: bytes | list[str], log_format: str = "sshd", *, year: int | None = None, written: str = "2026-06-01"
@@ -35,7 +35,7 @@ def replayed(tmp_path: Path):
         path.write_bytes(content if isinstance(content, bytes) else "".join(f"{line}\n" for line in content).encode())
         at = datetime.fromisoformat(written).replace(tzinfo=UTC).timestamp()
         os.utime(path, (at, at))
-        with opened(str(path)) as (source, written_at):
+        with open_log(str(path)) as (source, written_at):
             return list(records_of(source, log_format, year=year, written_at=written_at, stop=Event()))
 
     return of
@@ -52,7 +52,7 @@ def years(records: list[Record]) -> list[bytes]:
     return [dict(record.headers)["year"] for record in records]
 
 
-def test_a_line_of_format_login_is_sent_as_it_is_with_its_format_and_keyed_by_user(replayed) -> None:
+def test_a_login_line_is_sent_unchanged_with_its_format_as_header_and_its_user_as_key(replayed) -> None:
     line = b'{"event_id": "e1",  "username":"ann", "action":"login"}'
     assert replayed(line + b"\n", "login") == [Record(b"ann", line, [("format", b"login")], b"e1")]
 
@@ -62,7 +62,7 @@ def test_a_line_of_format_login_is_sent_as_it_is_with_its_format_and_keyed_by_us
     [b"no json", b'{"event_id":1,"username":"ann"}', b"[]", b"\xff\xfe", b"", b"{}", b'{"x":' * 100_000],
     ids=lambda line: repr(line[:12]),
 )
-def test_a_line_that_names_no_user_is_sent_without_key(replayed, line: bytes) -> None:
+def test_a_line_without_a_user_is_sent_without_a_key(replayed, line: bytes) -> None:
     assert replayed(line + b"\n", "login") == [Record(None, line, [("format", b"login")])]
 
 
@@ -72,18 +72,18 @@ def test_an_sshd_line_has_the_headers_format_year_and_occurrence(replayed) -> No
     assert record.value == a_line().encode()
 
 
-def test_equal_lines_are_counted_from_zero_and_others_apart(replayed) -> None:
+def test_the_occurrence_counts_equal_lines_from_zero(replayed) -> None:
     other = a_line("Mar  1 10:00:01")
     records = replayed([a_line(), other, a_line(), a_line(), other])
     assert [dict(record.headers)["occurrence"] for record in records] == [b"0", b"0", b"1", b"2", b"1"]
 
 
-def test_white_space_at_the_end_makes_no_other_line(replayed) -> None:
+def test_lines_that_differ_in_trailing_white_space_are_equal(replayed) -> None:
     records = replayed([a_line(), f"{a_line()} "])
     assert [dict(record.headers)["occurrence"] for record in records] == [b"0", b"1"]
 
 
-def test_replaying_a_file_again_gives_the_same_records(replayed) -> None:
+def test_replaying_a_file_again_sends_the_same_records(replayed) -> None:
     content = [a_line(), a_line(), a_line("Mar  2 10:00:00")]
     assert replayed(content) == replayed(content)
 
@@ -104,13 +104,13 @@ def test_an_sshd_line_is_keyed_by_the_user_it_names(replayed, message: str, key:
     assert [record.key for record in replayed([a_line(message=message)])] == [key]
 
 
-def test_the_year_grows_at_each_new_year(replayed) -> None:
+def test_the_year_increases_at_each_new_year(replayed) -> None:
     stamps = ["Nov 30 10:00:00", "Dec 31 23:59:59", "Jan  1 00:00:00", "Oct 11 00:00:00", "Jan  3 00:00:00"]
     records = replayed([a_line(stamp) for stamp in stamps], year=2023)
     assert years(records) == [b"2023", b"2023", b"2024", b"2024", b"2025"]
 
 
-def test_lines_of_one_midnight_in_the_wrong_order_are_no_new_year(replayed) -> None:
+def test_unordered_lines_around_midnight_are_not_a_new_year(replayed) -> None:
     stamps = ["Jan 31 23:59:59", "Feb  1 00:00:00", "Jan 31 23:59:59", "Feb  1 00:00:01"]
     assert years(replayed([a_line(stamp) for stamp in stamps], year=2023)) == [b"2023"] * 4
 
@@ -126,13 +126,13 @@ def test_lines_of_one_midnight_in_the_wrong_order_are_no_new_year(replayed) -> N
         (["Jan  2 00:00:00", "Dec 31 23:59:59"], [b"2025", b"2025"]),
     ],
 )
-def test_lines_of_one_new_year_in_the_wrong_order_have_each_its_own(
+def test_unordered_lines_around_new_year_have_their_own_years(
     replayed, stamps: list[str], expected: list[bytes]
 ) -> None:
     assert years(replayed([a_line(stamp) for stamp in stamps], year=2025)) == expected
 
 
-def test_lines_without_a_stamp_have_the_year_of_the_line_before(replayed) -> None:
+def test_lines_without_a_timestamp_have_the_year_of_the_line_before(replayed) -> None:
     content = [a_line("Dec 31 10:00:00"), "no stamp", "", a_line("Jan  1 10:00:00"), "Feb 31 25:00:00 x y: z"]
     assert years(replayed(content, year=2023)) == [b"2023", b"2023", b"2023", b"2024", b"2024"]
 
@@ -149,7 +149,7 @@ def test_lines_without_a_stamp_have_the_year_of_the_line_before(replayed) -> Non
         (["Jun  2 10:00:00", "nothing"], "2026-06-01", [b"2025", b"2025"]),
     ],
 )
-def test_by_default_the_last_line_lies_at_or_before_the_time_of_the_file(
+def test_by_default_the_last_line_is_at_or_before_the_modification_time_of_the_file(
     replayed, zone: pytest.MonkeyPatch, stamps: list[str], written: str, expected: list[bytes]
 ) -> None:
     zone.setenv("TZ", "UTC")
@@ -158,19 +158,17 @@ def test_by_default_the_last_line_lies_at_or_before_the_time_of_the_file(
     assert years(replayed(content, written=written)) == expected
 
 
-def test_the_stamps_of_a_file_are_held_against_its_time_in_the_zone_of_the_machine(
-    replayed, zone: pytest.MonkeyPatch
-) -> None:
+def test_timestamps_are_local_time_when_compared_with_the_modification_time(replayed, zone: pytest.MonkeyPatch) -> None:
     zone.setenv("TZ", "UTC-5")  # five hours east of Greenwich
     time.tzset()
     assert years(replayed([a_line("Mar  1 15:00:00")], written="2026-03-01T10:00:00")) == [b"2026"]
 
 
-def test_a_last_line_without_a_line_feed_is_a_line(replayed) -> None:
+def test_a_last_line_without_a_line_feed_is_sent(replayed) -> None:
     assert [record.value for record in replayed(b"one\ntwo", "login")] == [b"one", b"two"]
 
 
-def test_carriage_returns_at_line_ends_are_no_part_of_the_lines(replayed) -> None:
+def test_carriage_returns_at_line_ends_are_removed(replayed) -> None:
     assert [record.value for record in replayed(b"o\rne\r\ntwo\r\n\r\nend\r", "login")] == [
         b"o\rne",
         b"two",
@@ -179,7 +177,7 @@ def test_carriage_returns_at_line_ends_are_no_part_of_the_lines(replayed) -> Non
     ]
 
 
-def test_bytes_that_are_not_utf_8_are_sent_as_they_are(replayed) -> None:
+def test_bytes_that_are_not_utf_8_are_sent_unchanged(replayed) -> None:
     line = a_line().encode().replace(b"root", b"r\xf6\xff\x00t")
     (record,) = replayed(line + b"\n")
     assert (record.value, record.key) == (line, b"r\xf6\xff\x00t")
@@ -189,38 +187,41 @@ def test_an_empty_file_has_no_records(replayed) -> None:
     assert replayed(b"") == []
 
 
-def test_lines_longer_than_what_is_read_at_once_come_whole(replayed) -> None:
+def test_lines_longer_than_a_chunk_are_sent_whole(replayed) -> None:
     content = [b"a" * 3_000_000, b"b" * 10, b"c" * 1_048_576]
     assert [record.value for record in replayed(b"\n".join(content), "login")] == content
 
 
-def test_a_pipe_is_read_twice_to_find_its_year() -> None:
+def test_a_pipe_is_copied_to_find_its_year() -> None:
     with a_pipe(b"\n".join(a_line(stamp).encode() for stamp in ("Dec 31 10:00:00", "Jan  1 10:00:00"))) as source:
         written_at = datetime(2026, 3, 1, tzinfo=UTC)
         records = list(records_of(source, "sshd", year=None, written_at=written_at, stop=Event()))
     assert years(records) == [b"2025", b"2026"]
 
 
-def test_a_wait_for_a_line_ends_when_asked_and_half_a_line_is_not_sent() -> None:
+def test_stop_ends_the_wait_for_a_line_and_an_incomplete_line_is_not_sent() -> None:
     reading, writing = os.pipe()
-    stop, got = Event(), []
+    stop, received = Event(), []
     with FileIO(reading) as source, FileIO(writing, "w") as sink:
         sink.write(b"one\nhal")
 
         def read() -> None:
-            for line in lines(source, stop):
-                got.append(line)
+            for line in read_lines(source, stop):
+                received.append(line)
                 stop.set()
 
         reader = Thread(target=read)
         reader.start()
         reader.join(10)
         assert not reader.is_alive()
-    assert got == [b"one"]
+    assert received == [b"one"]
 
 
-def test_a_file_that_is_not_there_is_named() -> None:
-    with pytest.raises(UsageError, match=r"nowhere\.log can't be read .* Name a file"), opened("nowhere.log"):
+def test_a_missing_file_is_named() -> None:
+    with (
+        pytest.raises(UsageError, match=r"nowhere\.log can't be read .* Use the path of a log file"),
+        open_log("nowhere.log"),
+    ):
         pass
 
 

@@ -90,7 +90,7 @@ def test_an_unknown_field_changes_nothing_else() -> None:
 
 def test_generated_logins_are_accepted_and_pass_the_schema() -> None:
     start, end = (int(at.timestamp()) * 1_000 for at in (START, END))
-    values = [record.value for record in batch(Plan(seed=1, start=start, users=20, dirt=0.0), events=200, end=end)]
+    values = [record.value for record in batch(Plan(seed=1, start=start, users=20, noise=0.0), events=200, end=end)]
     schema = Draft202012Validator(json.loads(login_schema()))
 
     assert {row["verdict"] for row in decoded(*map(a_record, values))} == {"accepted"}
