@@ -110,7 +110,7 @@ def test_every_setting_is_in_the_readme() -> None:
 
 
 def test_every_verb_is_in_the_readme() -> None:
-    table = README.read_text().partition("## Verbs")[2].partition("\n## ")[0]
+    table = README.read_text().partition("## Commands")[2].partition("\n## ")[0]
     listed = {CODE.findall(line)[0] for line in table.splitlines() if line.startswith("| `")}
 
     verbs = dict(COMMANDS.commands)
