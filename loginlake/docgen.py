@@ -1,4 +1,4 @@
-"""Generate the docs that are derived from code: `python -m loginlake.docgen` writes them, `--check` lists stale ones."""
+"""Generate the docs that come from code: `python -m loginlake.docgen` writes them, `--check` lists stale ones."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def generate(
     """Write the docs that are generated from code."""
     stale = stale_documents(documents(ROOT), ROOT)
     if check and stale:
-        raise DocsStale(f"Generated docs are stale: {', '.join(str(path) for path in stale)}", hint="Run `make docs`", stale=stale)
+        raise DocsStale(
+            f"Generated docs are stale: {', '.join(str(path) for path in stale)}", hint="Run `make docs`", stale=stale
+        )
     for path, text in stale.items():
         (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
         (ROOT / path).write_text(text)
-    typer.echo(
-        f"Written: {', '.join(str(path) for path in stale)}" if stale else "All generated docs are up to date"
-    )
+    typer.echo(f"Written: {', '.join(str(path) for path in stale)}" if stale else "All generated docs are up to date")
 
 
 def documents(root: Path) -> dict[Path, str]:
