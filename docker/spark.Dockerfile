@@ -1,4 +1,4 @@
-# Bronze, silver, gold and refresh: Spark with Delta, and the jars, fetched while building.
+# For bronze, silver, gold and refresh: Spark with Delta. The build downloads the jars.
 FROM python:3.11-slim-bookworm
 
 RUN apt-get update \
@@ -8,11 +8,11 @@ RUN apt-get update \
 WORKDIR /app
 COPY requirements/spark.txt requirements/
 RUN pip install --no-cache-dir --require-hashes -r requirements/spark.txt
-# Installed, since Spark's Python workers do not look where the driver was started.
+# Install the package, because Spark's Python workers do not import from the driver's working folder.
 COPY . .
 RUN pip install --no-cache-dir --no-deps .
 
-# The volumes take their owner from these folders.
+# New volumes take their owner from these folders.
 RUN useradd --uid 10001 --create-home loginlake && install --directory --owner loginlake /lake /state
 USER loginlake
 RUN loginlake jars

@@ -11,15 +11,17 @@
 # ---
 
 # %% [markdown]
-# # Batch: from bronze to silver to gold, by hand
+# # Batch: from bronze to silver to gold, step by step
 #
-# What `loginlake refresh` does in one go, we do here step by step: decode raw records into silver, count them into
-# gold, check the stored tables against our own counting, and write attempts per address as a CSV file.
+# `loginlake refresh` runs these steps in one command; here we run them one by one. We decode raw records into silver,
+# aggregate them into gold, compare the stored tables with our own results, and write attempts per address as a CSV
+# file.
 #
-# This notebook has a Kafka broker, a Spark session and a lake of its own, in a temporary folder that is removed at the
-# end. To run it on the lake of `make demo` (once that has ended), change two lines of the next cell: import
-# `load_settings` from `lakehouse.settings`, and make `settings` be `load_settings(root="../data/lake",
-# state="../data/state")`, with both paths as seen from where you start it.
+# This notebook starts its own Kafka broker and Spark session, with a lake in a temporary folder that is removed at the
+# end; `sandbox.py` in this folder has the functions for that. To use the lake of `make demo` instead (after the demo
+# has ended), change two lines of the next cell: import `load_settings` from `lakehouse.settings`, and set `settings` to
+# `load_settings(root="../data/lake", state="../data/state")`. Both paths are relative to the working folder of the
+# kernel, which in JupyterLab is this folder.
 
 # %%
 import atexit
@@ -28,14 +30,15 @@ from contextlib import ExitStack
 from sandbox import produce, running_lake, sandbox_settings
 
 parts = ExitStack()
-atexit.register(parts.close)  # what was started also ends when a cell fails
+atexit.register(parts.close)  # stops everything, even if a cell fails
 settings = parts.enter_context(sandbox_settings())
 lake = parts.enter_context(running_lake(settings))
 
 # %% [markdown]
 # ## Bronze: raw records
 #
-# We send 2,000 records, a tenth of them noise, and read them into bronze; the notebook `streaming` shows how it works.
+# We send 2,000 records, a tenth of them noise, and read them into bronze. The notebook `streaming` shows how this
+# works.
 
 # %%
 from bronze.stream import ingest_once
@@ -51,8 +54,8 @@ assert raw.count() >= 2000
 # %% [markdown]
 # ## Silver: one row for every record, with a verdict
 #
-# `refine` decodes what silver lacks and appends it in one commit. It returns how many rows that were; asked again, it
-# finds nothing new.
+# `refine` decodes the bronze rows that silver has not read and appends them in one commit. It returns the number of
+# rows appended. A second call finds nothing new.
 
 # %%
 from lakehouse.tables.silver import EVENTS
@@ -67,8 +70,9 @@ assert again == 0
 assert events.count() == raw.count()
 
 # %% [markdown]
-# No record is dropped. Each has one of four verdicts: it is an event (`accepted`), a copy of one (`duplicate`),
-# well-formed but not about logins (`ignored`), or unreadable (`broken`), with a reason.
+# No record is dropped. Each has one of four verdicts: it is an event (`accepted`), a copy of an event (`duplicate`),
+# well-formed but not a login event (`ignored`), or it can't be decoded (`broken`). Ignored and broken rows have a
+# reason.
 
 # %%
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
@@ -79,8 +83,8 @@ verdicts.show(truncate=False)
 assert {row.verdict for row in verdicts.collect()} == {"accepted", "duplicate", "ignored", "broken"}
 
 # %% [markdown]
-# A duplicate names the position of the copy that won, and a broken row says what is wrong with it. The bytes
-# themselves stay in bronze, so a better decoder can try again.
+# A duplicate has the position of the copy that was accepted, and a broken row has a description of what is wrong. The
+# bytes stay in bronze, so that a better decoder can decode them later.
 
 # %%
 duplicates = events.where("verdict = 'duplicate'")
@@ -93,7 +97,7 @@ assert duplicates.where("winner_offset is null").isEmpty()
 assert broken.where("reason is null").isEmpty()
 
 # %% [markdown]
-# What is left are the events. An id is accepted once, however often it was sent.
+# The accepted rows are the events. An id is accepted once, however often it was sent.
 
 # %%
 accepted = events.where("verdict = 'accepted'")
@@ -104,8 +108,8 @@ assert accepted.select("event_on", "event_id").distinct().count() == accepted.co
 # %% [markdown]
 # ## The base: one row per app, user, address and hour
 #
-# `pair_activity_hourly` is a plain function from a frame to a frame. It knows neither tables nor Spark: the API runs
-# the same function on polars.
+# `pair_activity_hourly` is a plain function from frame to frame. It depends neither on tables nor on Spark: the API
+# runs the same function on polars.
 
 # %%
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
@@ -116,7 +120,7 @@ base.select("window_at", "app", "username", "src_ip", "attempts", "failures").or
 )
 
 # %% [markdown]
-# Counting loses nothing: the base has as many attempts as silver.
+# The base has as many attempts as silver: aggregation loses none.
 
 # %%
 attempts = accepted.where("action = 'login'").agg(F.sum("times")).first()[0]
@@ -127,7 +131,7 @@ assert counted == attempts
 # %% [markdown]
 # ## A metric: attempts per address and day
 #
-# A metric is declared once (its dimensions, its measures) and is a function of the base.
+# A metric is declared once, with its dimensions and measures, and is computed from the base.
 
 # %%
 from lakehouse.tables.gold import IP_ACTIVITY
@@ -141,8 +145,8 @@ computed.select("window_on", "src_ip", "attempts", "failures", "users").orderBy(
 # %% [markdown]
 # ## Publish
 #
-# `publish` computes the same into gold's tables, and ends with a snapshot, which names one version of each table.
-# Readers see only what a snapshot names. Published again, nothing has changed, so there is no new one.
+# `publish` computes the same rows, writes them to the gold tables, and ends with a snapshot, which names one version of
+# each table. Readers see only versions that a snapshot names. A second call finds no changes and publishes no snapshot.
 
 # %%
 from gold.job import publish
@@ -154,7 +158,7 @@ for table, version in snapshot.versions.items():
 assert publish(lake) is None
 
 # %% [markdown]
-# What we computed by hand and what is stored are the same rows: neither has one that the other lacks.
+# The rows that we computed and the stored rows are the same: neither set has a row that the other lacks.
 
 # %%
 table = IP_ACTIVITY.table
@@ -167,7 +171,7 @@ assert stored.exceptAll(computed).isEmpty()
 # %% [markdown]
 # ## The report: attempts per address, as CSV
 #
-# Spark writes a folder with a file per task; `coalesce(1)` makes that a single file.
+# Spark writes a folder with one file per task; `coalesce(1)` makes it a single file.
 
 # %%
 folder = settings.state.resolve() / "attempts_per_ip"
@@ -180,7 +184,7 @@ lines = report.read_text().splitlines()
 print("\n".join(lines[:6]))
 
 # %% [markdown]
-# The file has a header, a line per address, and all attempts of silver.
+# The file has a header, one line per address, and all attempts of silver.
 
 # %%
 import csv
@@ -193,12 +197,12 @@ assert len(rows) == stored.select("src_ip").distinct().count()
 assert total == attempts
 
 # %% [markdown]
-# On the command line, attempts per address and day are one command:
-# `loginlake query ip_activity --every day --format csv`.
+# On the command line, one command prints attempts per address and day: `loginlake query ip_activity --every day
+# --format csv`.
 #
 # ## The end
 #
-# Spark and the broker stop, and the temporary folder goes.
+# This stops Spark and the broker and removes the temporary folder.
 
 # %%
 parts.close()

@@ -1,4 +1,4 @@
-"""What the notebooks start: a broker, Spark and a lake of their own, in a temporary folder."""
+"""The broker, Spark session and lake that a notebook starts for itself, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from producer.events import millis_of
 if TYPE_CHECKING:
     from lakehouse.lake import Lake
 
-# Enough for every verdict and every metric to have rows, and few enough to read.
+# Enough for rows of every verdict and metric, and few enough to read.
 USERS = 100
 NOISE = 0.1
 SEED = 1
@@ -28,7 +28,7 @@ SEED = 1
 
 @contextmanager
 def sandbox_settings() -> Iterator[Settings]:
-    """Settings of a lake and a broker that nobody else has, in a folder that is removed at the end of the block."""
+    """Yield settings of a new lake and broker, in a temporary folder that is removed when the block ends."""
     with TemporaryDirectory(prefix="loginlake-") as folder:
         yield load_settings(
             root=f"{folder}/lake",
@@ -41,16 +41,16 @@ def sandbox_settings() -> Iterator[Settings]:
 
 @contextmanager
 def running_lake(settings: Settings) -> Iterator[Lake]:
-    """The lake that the settings name, with its embedded broker and Spark running for the block.
+    """Yield the lake of the settings, with its embedded broker and Spark running until the block ends.
 
     Raises:
-        PortTaken: Something listens at `settings.kafka` already.
-        JavaMissing, JarsMissing, BrokerFailed: A part can't be started.
+        PortTaken: Another process already listens at `settings.kafka`.
+        JavaMissing, JarsMissing, BrokerFailed: The broker or Spark can't be started.
     """
     from lakehouse.lake import Lake
     from lakehouse.session import spark_session
 
-    # A lesson shows what it does; of the jobs' own logs, only what went wrong is worth a reader's time.
+    # A notebook shows its own results, so only warnings and errors of the jobs are logged.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with embedded_broker(settings):
         spark = spark_session(settings, job="notebook")
@@ -61,9 +61,9 @@ def running_lake(settings: Settings) -> Iterator[Lake]:
 
 
 def produce(settings: Settings, *, events: int) -> int:
-    """Sends so many generated records of the last day, some of them noise, and gives how many Kafka has acknowledged.
+    """Send generated records of the last day, some of them noise, and return how many Kafka has acknowledged.
 
-    The users are the same each time; the events are others, since they hang on the instant of the call.
+    The users are the same in every call; the events differ, since they depend on the time of the call.
     """
     from producer.generate import Plan, batch
     from producer.publish import publish

@@ -13,13 +13,14 @@
 # %% [markdown]
 # # Streaming: from Kafka to bronze
 #
-# Login events arrive in Kafka. The bronze stream copies every record, as it is, into the Delta table
-# `bronze.raw_logs`. Here we start that stream, watch it, stop it, and start it again.
+# Login events arrive in Kafka. The bronze stream copies every record, unparsed, into the Delta table `bronze.raw_logs`.
+# Here we start that stream, watch its progress, stop it, and start it again.
 #
-# This notebook has a Kafka broker, a Spark session and a lake of its own, in a temporary folder that is removed at the
-# end. To run it on the lake of `make demo` (once that has ended), change two lines of the next cell: import
-# `load_settings` from `lakehouse.settings`, and make `settings` be `load_settings(root="../data/lake",
-# state="../data/state")`, with both paths as seen from where you start it.
+# This notebook starts its own Kafka broker and Spark session, with a lake in a temporary folder that is removed at the
+# end; `sandbox.py` in this folder has the functions for that. To use the lake of `make demo` instead (after the demo
+# has ended), change two lines of the next cell: import `load_settings` from `lakehouse.settings`, and set `settings` to
+# `load_settings(root="../data/lake", state="../data/state")`. Both paths are relative to the working folder of the
+# kernel, which in JupyterLab is this folder.
 
 # %%
 import atexit
@@ -28,15 +29,15 @@ from contextlib import ExitStack
 from sandbox import produce, running_lake, sandbox_settings
 
 parts = ExitStack()
-atexit.register(parts.close)  # what was started also ends when a cell fails
+atexit.register(parts.close)  # stops everything, even if a cell fails
 settings = parts.enter_context(sandbox_settings())
 lake = parts.enter_context(running_lake(settings))
 
 # %% [markdown]
-# ## Something to read
+# ## Send some records
 #
-# `produce` sends generated login events to the topic, and returns how many Kafka has acknowledged. Before that we bring
-# bronze up to what Kafka holds already, which for a lake of its own is nothing, and count.
+# `produce` sends generated login events to the topic and returns how many Kafka has acknowledged. Before that,
+# `ingest_once` reads the records that Kafka already has (none, unless you use another lake), and we count the rows.
 
 # %%
 from bronze.stream import ingest_once
@@ -52,15 +53,15 @@ assert sent == 500
 # %% [markdown]
 # ## Start the stream
 #
-# `running_stream` gives Spark's own `StreamingQuery`. It is a context manager: it holds bronze's lock, so that nobody
-# else writes the table, and it stops the query at its end. `processAllAvailable` waits until all that Kafka has by now
-# is in the table.
+# `running_stream` is a context manager that yields Spark's own `StreamingQuery`. It holds bronze's lock, so that no
+# other process writes the table, and stops the query when the block ends. `processAllAvailable` waits until every
+# record that Kafka has now is in the table.
 
 # %%
 from bronze.stream import running_stream
 
 stream = ExitStack()
-parts.push(stream)  # it ends before the lake does
+parts.push(stream)  # the stream stops before Spark does
 query = stream.enter_context(running_stream(lake, once=False))
 query.processAllAvailable()
 
@@ -71,8 +72,9 @@ assert arrived == before + 500
 # %% [markdown]
 # ## Watch its progress
 #
-# Spark reports on every micro-batch: `query.lastProgress` is the newest report, `query.recentProgress` are the last
-# hundred. A report has many parts; two say most: how many rows were read, and up to which offset of each partition.
+# Spark reports on every micro-batch: `query.lastProgress` is the newest report, `query.recentProgress` has the last
+# hundred. A report has many fields; the two most useful are how many rows were read, and up to which offset of each
+# partition.
 
 # %%
 import json
@@ -81,7 +83,7 @@ from pyspark.sql.streaming.listener import StreamingQueryProgress
 
 
 def end_offsets(progress: StreamingQueryProgress) -> dict[str, int]:
-    """Where a micro-batch ended: one past the last offset that it took, per partition."""
+    """Return, per partition, one past the last offset that a micro-batch read."""
     (source,) = json.loads(progress.json)["sources"]
     return source["endOffset"][settings.topic]
 
@@ -90,9 +92,9 @@ for progress in query.recentProgress:
     print(f"batch {progress.batchId}: {progress.numInputRows} rows read, up to {end_offsets(progress)}")
 
 # %% [markdown]
-# (Rows that Spark looks at twice, as it may in the first batch, are counted twice in "rows read". Offsets are exact.)
+# ("Rows read" counts rows twice if Spark reads them twice, which can happen in the first batch. Offsets are exact.)
 #
-# Is the stream at the end of the topic? Kafka knows.
+# To see whether the stream has reached the end of the topic, we ask Kafka for its end offsets.
 
 # %%
 from lakehouse.kafka import partition_bounds
@@ -102,10 +104,10 @@ print("Kafka ends at", in_kafka)
 assert end_offsets(query.lastProgress) == in_kafka
 
 # %% [markdown]
-# ## More, while it runs
+# ## Send more while it runs
 #
-# The stream checks for new records every few seconds (`settings.bronze_trigger_seconds`), so records that we send now
-# arrive without another start.
+# The stream checks for new records every few seconds (`settings.bronze_trigger_seconds`), so it reads the records that
+# we send now without being started again.
 
 # %%
 seen = sum(end_offsets(query.lastProgress).values())
@@ -118,8 +120,8 @@ assert sum(end_offsets(query.lastProgress).values()) == seen + 300
 assert lake.read(RAW_LOGS).count() == before + 800
 
 # %% [markdown]
-# Nothing was parsed and nothing dropped: a bronze row is the record's bytes and its position in Kafka. Meaning comes
-# in silver; see the notebook `batch`.
+# Nothing was parsed and nothing was dropped: a bronze row has the record's bytes and its position in Kafka. Silver
+# decodes them; see the notebook `batch`.
 
 # %%
 newest = lake.read(RAW_LOGS).orderBy("ingested_at", "topic", "partition", "offset", ascending=False)
@@ -130,7 +132,7 @@ newest.selectExpr("partition", "offset", "appended_at", "left(cast(value as stri
 # %% [markdown]
 # ## Stop
 #
-# Closing the block stops the query and frees the lock. What is sent meanwhile waits in Kafka.
+# Closing the block stops the query and releases the lock. Records that are sent meanwhile wait in Kafka.
 
 # %%
 stream.close()
@@ -143,15 +145,15 @@ assert lake.read(RAW_LOGS).count() == before + 800
 # %% [markdown]
 # ## Start again
 #
-# Where does a new stream begin? After the last row that bronze has, in each partition: the table itself is the
-# bookmark, and there is no other that could disagree with it.
+# Where does a new stream begin? After the last row that bronze has in each partition. The table itself records the
+# progress, and there is no second record that could disagree with it.
 
 # %%
 from bronze.start import read_extent, starting_offsets
 
 starting = starting_offsets(settings, read_extent(lake))
 for (topic, partition), offset in starting.items():
-    print(f"{topic}, partition {partition}: go on at offset {offset}")
+    print(f"{topic}, partition {partition}: continue at offset {offset}")
 
 # %%
 query = stream.enter_context(running_stream(lake, once=False))
@@ -164,7 +166,7 @@ print(f"the second stream took {resumed} records")
 assert resumed == 200
 
 # %% [markdown]
-# So every record stands in bronze once: as many distinct positions as rows, and as many rows as records sent.
+# So every record is in bronze once: there are as many distinct positions as rows, and as many rows as records sent.
 
 # %%
 rows = lake.read(RAW_LOGS)
@@ -173,9 +175,10 @@ print(f"{rows.count()} rows at {positions.count()} positions")
 assert rows.count() == positions.count() == before + 1000
 
 # %% [markdown]
-# ## The same without a stream that stays
+# ## The same without a running stream
 #
-# `ingest_once` reads all that Kafka holds now, and ends: what `loginlake bronze --once` does. Now there is nothing new.
+# `ingest_once` reads everything that Kafka has now, and returns; `loginlake bronze --once` does the same. Here there is
+# nothing new to read.
 
 # %%
 ingest_once(lake)
@@ -184,7 +187,7 @@ assert lake.read(RAW_LOGS).count() == before + 1000
 # %% [markdown]
 # ## The end
 #
-# Spark and the broker stop, and the temporary folder goes.
+# This stops Spark and the broker and removes the temporary folder.
 
 # %%
 parts.close()

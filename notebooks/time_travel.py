@@ -13,14 +13,15 @@
 # %% [markdown]
 # # Time travel: the same table at two snapshots
 #
-# Each refresh ends with a snapshot: one row that names the version of every table at one instant. So any earlier
-# answer can be asked for again, for all tables at once. Here we publish two snapshots, find out what changed between
-# them, and read both with Spark and with polars.
+# Each refresh ends with a snapshot: one row that names the version of every table at one instant. A query can read any
+# earlier snapshot, for all tables at once. Here we publish two snapshots, find out what changed between them, and read
+# both with Spark and with polars.
 #
-# This notebook has a Kafka broker, a Spark session and a lake of its own, in a temporary folder that is removed at the
-# end. To run it on the lake of `make demo` (once that has ended), change two lines of the next cell: import
-# `load_settings` from `lakehouse.settings`, and make `settings` be `load_settings(root="../data/lake",
-# state="../data/state")`, with both paths as seen from where you start it.
+# This notebook starts its own Kafka broker and Spark session, with a lake in a temporary folder that is removed at the
+# end; `sandbox.py` in this folder has the functions for that. To use the lake of `make demo` instead (after the demo
+# has ended), change two lines of the next cell: import `load_settings` from `lakehouse.settings`, and set `settings` to
+# `load_settings(root="../data/lake", state="../data/state")`. Both paths are relative to the working folder of the
+# kernel, which in JupyterLab is this folder.
 
 # %%
 import atexit
@@ -29,14 +30,15 @@ from contextlib import ExitStack
 from sandbox import produce, running_lake, sandbox_settings
 
 parts = ExitStack()
-atexit.register(parts.close)  # what was started also ends when a cell fails
+atexit.register(parts.close)  # stops everything, even if a cell fails
 settings = parts.enter_context(sandbox_settings())
 lake = parts.enter_context(running_lake(settings))
 
 # %% [markdown]
 # ## Two snapshots
 #
-# Twice: send events, read them into bronze, refresh silver and gold. `refresh` returns the snapshot it has published.
+# We do this twice: send events, read them into bronze, refresh silver and gold. `refresh` returns the snapshot that it
+# has published.
 
 # %%
 from bronze.stream import ingest_once
@@ -51,7 +53,7 @@ ingest_once(lake)
 second = refresh(lake)
 
 # %% [markdown]
-# A snapshot is small: an instant, and a version per table.
+# A snapshot is small: an instant and one version per table.
 
 # %%
 for snapshot in (first, second):
@@ -64,7 +66,7 @@ assert second.at > first.at
 # %% [markdown]
 # ## The same table, twice
 #
-# Attempts per address and day, as they were and as they are.
+# These are attempts per address and day, at each of the two snapshots.
 
 # %%
 from pyspark.sql import DataFrame
@@ -78,7 +80,7 @@ later = lake.read(table, version=second.versions[table.full_name])
 
 
 def attempts(rows: DataFrame) -> int:
-    """All attempts of the rows."""
+    """Return the sum of attempts over the rows."""
     return rows.agg(F.sum("attempts")).first()[0]
 
 
@@ -89,8 +91,8 @@ assert attempts(earlier) < attempts(later)
 # %% [markdown]
 # ## What changed?
 #
-# A row is named by its key, here window and address. Rows whose key only the later table has were added; an anti join
-# finds them. `<=>` compares keys so that null, an unknown address, is a key like any other.
+# A key identifies a row, here window and address. An anti join finds the rows that were added: only the later table has
+# their key. `<=>` treats null, an unknown address, as a key like any other.
 
 # %%
 old, new = earlier.alias("old"), later.alias("new")
@@ -103,7 +105,7 @@ added.select("window_on", "src_ip", "attempts", "failures").orderBy(F.desc("atte
 assert removed.isEmpty()
 
 # %% [markdown]
-# Keys that both have may have grown.
+# The values of keys that both tables have may have changed.
 
 # %%
 changed = (
@@ -116,7 +118,7 @@ changed.orderBy(F.desc(F.col("is_now") - F.col("was")), "src_ip").show(5)
 assert not changed.isEmpty()
 
 # %% [markdown]
-# Together, that is the whole difference.
+# Added and changed rows together are the whole difference.
 
 # %%
 grown = changed.agg(F.sum(F.col("is_now") - F.col("was"))).first()[0]
@@ -126,8 +128,8 @@ assert attempts(later) == attempts(earlier) + attempts(added) + grown
 # %% [markdown]
 # ## Spark and polars, side by side
 #
-# The API does not use Spark. It reads the same files through `Store`, which gives polars frames. At each snapshot both
-# engines see equal rows.
+# The API does not use Spark. It reads the same files with `Store`, which returns polars frames. At each snapshot both
+# engines return equal rows.
 
 # %%
 import polars as pl
@@ -145,7 +147,7 @@ for snapshot, by_spark in ((first, earlier), (second, later)):
 # %% [markdown]
 # ## As of an instant
 #
-# One need not know the number of a snapshot. An instant stands for the last one published at or before it.
+# A query can name an instant instead of a snapshot's id. It then reads the last snapshot published at or before it.
 
 # %%
 from datetime import timedelta
@@ -157,7 +159,7 @@ assert store.snapshot(as_of=just_before) == first
 assert store.snapshot(as_of=second.at) == second
 
 # %% [markdown]
-# Before the first one there is nothing, and the answer says so.
+# Before the first snapshot there is nothing to read, and the error explains it.
 
 # %%
 from lakehouse.errors import SnapshotMissing
@@ -168,34 +170,33 @@ try:
 except SnapshotMissing as missing:
     print(missing)
 else:
-    raise AssertionError("a snapshot before the first one")
+    raise AssertionError("there is a snapshot before the first one")
 
 # %% [markdown]
 # ## SQL at a snapshot
 #
-# Every table of one snapshot, under its name: no two of them are from different refreshes. The view `logins` has the
-# attempts that silver accepted, so it agrees with what gold counted.
+# A SQL query can read every table of one snapshot by its name; no two of them are from different refreshes. The view
+# `logins` has the attempts that silver accepted, so it agrees with the counts in gold.
 
 # %%
 from serving.sql import sql_answer
 
-COUNTED = "select sum(attempts) as attempts, sum(failures) as failures from ip_activity"
-RAW = "select sum(times) as attempts from logins"
+GOLD_ATTEMPTS = "select sum(attempts) as attempts, sum(failures) as failures from ip_activity"
+SILVER_ATTEMPTS = "select sum(times) as attempts from logins"
 
 for snapshot, by_spark in ((first, earlier), (second, later)):
     print(f"snapshot {snapshot.id}")
-    print(sql_answer(COUNTED, store, snapshot=snapshot))
-    assert sql_answer(COUNTED, store, snapshot=snapshot)["attempts"].item() == attempts(by_spark)
-    assert sql_answer(RAW, store, snapshot=snapshot)["attempts"].item() == attempts(by_spark)
+    print(sql_answer(GOLD_ATTEMPTS, store, snapshot=snapshot))
+    assert sql_answer(GOLD_ATTEMPTS, store, snapshot=snapshot)["attempts"].item() == attempts(by_spark)
+    assert sql_answer(SILVER_ATTEMPTS, store, snapshot=snapshot)["attempts"].item() == attempts(by_spark)
 
 # %% [markdown]
-# The same on the command line: `loginlake sql 'select …' --snapshot 1`, or
-# `loginlake query ip_activity --every day --as-of 2026-03-01T12:00:00Z`; and over REST with `?snapshot=1` or
-# `?as_of=…`.
+# The same on the command line: `loginlake sql 'select …' --snapshot 1`, or `loginlake query ip_activity --every day
+# --as-of 2026-03-01T12:00:00Z`; and over REST with `?snapshot=1` or `?as_of=…`.
 #
 # ## The end
 #
-# Spark and the broker stop, and the temporary folder goes.
+# This stops Spark and the broker and removes the temporary folder.
 
 # %%
 parts.close()

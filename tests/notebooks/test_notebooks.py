@@ -101,7 +101,7 @@ def test_a_notebook_holds_what_it_asserts_and_leaves_nothing_behind(name: str, t
 
 @pytest.mark.slow
 def test_a_notebook_that_fails_halfway_leaves_nothing_behind(tmp_path: Path) -> None:
-    start, _, _ = source("streaming").partition("## Something to read")
+    start, _, _ = source("streaming").partition("## Send some records")
     script = tmp_path / "half.py"
     script.write_text(f"{start}\nassert False, 'halfway'\n")
 
