@@ -17,6 +17,8 @@ from lakehouse.errors import UsageError
 
 STANDARD_INPUT = "-"
 CHUNK = 1 << 20
+# Written by some editors and tools at the start of a file in UTF-8.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 POLL_SECONDS = 0.2
 
 
@@ -43,11 +45,12 @@ def open_log(file: str) -> Iterator[tuple[FileIO, datetime]]:
 def read_lines(source: FileIO, stop: Event) -> Iterator[bytes]:
     """Yield each line without its LF or CRLF, until the file ends or `stop` is set.
 
-    An incomplete last line is yielded at the end of the file, but not after `stop`.
+    A byte order mark at the start of the file is dropped. An incomplete last line is yielded at the end of the file, but not after `stop`.
     """
-    rest = b""
+    rest: bytes | None = None
     for chunk in _chunks(source, stop):
-        *complete, rest = (rest + chunk).split(b"\n")
+        unread = chunk.removeprefix(BYTE_ORDER_MARK) if rest is None else rest + chunk
+        *complete, rest = unread.split(b"\n")
         for line in complete:
             yield line.removesuffix(b"\r")
     if rest and not stop.is_set():

@@ -65,9 +65,16 @@ def sshd_record(event: Event, at: int) -> Record:
 
 
 @lru_cache(maxsize=256)
-def sshd_headers(year: int, occurrence: int) -> Headers:
-    """Return the headers of an sshd line: its year, and the number of equal lines before it."""
-    return [("format", b"sshd"), ("year", b"%d" % year), ("occurrence", b"%d" % occurrence)]
+def sshd_headers(year: int, occurrence: int, *, earlier: bytes | None = None) -> Headers:
+    """Return the headers of an sshd line.
+
+    Args:
+        year: Of its timestamp.
+        occurrence: The number of equal lines before it in its file.
+        earlier: What an earlier line of its connection reported, see `producer.connections`.
+    """
+    headers = [("format", b"sshd"), ("year", b"%d" % year), ("occurrence", b"%d" % occurrence)]
+    return headers if earlier is None else [*headers, ("earlier", earlier)]
 
 
 def _line_id(host: str, line: bytes) -> bytes:

@@ -13,18 +13,25 @@ from threading import Event
 
 import msgspec
 
+from producer.connections import Connections
 from producer.events import MONTHS
 from producer.line_reader import read_lines, rewindable
 from producer.records import LOGIN_HEADERS, Record, sshd_headers
 
 LEAP_YEAR = 2000
-# Lines of the same second are not always in order: Jan 31 23:59:59 after Feb 1 00:00:00 is not a new year, and
-# Dec 31 23:59:59 after Jan 1 00:00:00 belongs to the year before.
+# A smaller step back is not a new year: a central server writes the backlog of a host, a board starts without a clock.
+HALF_A_YEAR = timedelta(days=183)
+# Lines of the same second are not always in order: Dec 31 23:59:59 after Jan 1 00:00:00 belongs to the year before.
 MAX_DISORDER = timedelta(days=1)
 LEAP_YEAR_LENGTH = timedelta(days=366)
 
 _MONTH_NUMBERS = {name.encode(): number for number, name in enumerate(MONTHS, start=1)}
-_TIMESTAMP = re.compile(rb"(" + b"|".join(_MONTH_NUMBERS) + rb") ([ \d]\d) (\d\d):(\d\d):(\d\d) ")
+# What some daemons write before it: the prefix of a container's log, a priority, a weekday.
+_BEFORE_TIMESTAMP = rb"(?:\d{4}-\d\d-\d\dT\S+ (?:std(?:out|err) [FP] )?)?(?:<\d{1,3}>)?(?:[A-Z][a-z]{2},? (?=[A-Z]))?"
+_TIMESTAMP = re.compile(
+    _BEFORE_TIMESTAMP
+    + (rb"(" + b"|".join(_MONTH_NUMBERS) + rb") {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d)(?![\d:])")
+)
 _USER = re.compile(rb" (?:for|user) (?:(?:invalid )?user )?(\S+)")
 
 
@@ -77,14 +84,17 @@ def sshd_records(values: Iterable[bytes], *, year: int) -> Iterator[Record]:
 
     Args:
         values: The lines of one file, in order.
-        year: Year of the first line; it increases by one wherever the month goes back.
+        year: Year of the first line; it increases by one where the timestamp goes back by more than half a year.
     """
     seen: Counter[bytes] = Counter()
+    connections = Connections()
     for value, year_offset in _with_year_offset(values):
         # Silver ignores white space at the end of a line.
         fingerprint = hashlib.blake2b(value.rstrip(), digest_size=16).digest()
         user = _USER.search(value)
-        yield Record(user[1] if user else None, value, sshd_headers(year + year_offset, seen[fingerprint]))
+        earlier = connections.reported_before(value)
+        headers = sshd_headers(year + year_offset, seen[fingerprint], earlier=earlier)
+        yield Record(user[1] if user else None, value, headers)
         seen[fingerprint] += 1
 
 
@@ -108,7 +118,7 @@ def first_year(values: Iterable[bytes], *, until: datetime) -> int:
 
 
 def _with_year_offset(values: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Yield each line with its years after the first line: one more wherever the month goes back."""
+    """Yield each line with its years after the first line: one more at each new year."""
     year_offset, last = 0, None
     for value in values:
         at = _timestamp(value)
@@ -119,8 +129,8 @@ def _with_year_offset(values: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
 
 
 def _years_between(before: datetime, at: datetime) -> int:
-    """Return the years from one line to the next: 1 where the month goes back by more than disorder explains."""
-    if at.month < before.month and before - at > MAX_DISORDER:
+    """Return the years from one line to the next: 1 where the timestamp goes back by more than half a year."""
+    if before - at > HALF_A_YEAR:
         return 1
     return -1 if at - before > LEAP_YEAR_LENGTH - MAX_DISORDER else 0
 

@@ -112,9 +112,9 @@ def _records(records: pa.RecordBatch, rules: DecodeRules) -> Iterator[tuple[Reco
     for value, topic, partition, offset, at, headers in zip(
         *columns, appended, headers_of(records["headers"]), strict=True
     ):
-        year, occurrence = headers.get(b"year"), headers.get(b"occurrence")
+        year, occurrence, earlier = headers.get(b"year"), headers.get(b"occurrence"), headers.get(b"earlier")
         yield (
-            Record(value or b"", topic, partition, offset, at, at + future, year, occurrence),
+            Record(value or b"", topic, partition, offset, at, at + future, year, occurrence, earlier),
             headers.get(b"format", default),
         )
 

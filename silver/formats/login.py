@@ -18,7 +18,7 @@ from silver.formats.instants import to_micros
 from silver.formats.nesting import is_nested_deeper
 from silver.formats.reasons import Reason
 from silver.formats.record import Decoded, Format, Record, refused
-from silver.formats.sources import source_of
+from silver.formats.sources import given_source
 
 Outcome = Literal["success", "failure"]
 MOST_LEVELS = 64
@@ -35,7 +35,9 @@ class Login(msgspec.Struct, kw_only=True):
     failure_reason: Annotated[FailureReason | None, Meta(description="Why; without meaning for a success.")] = None
     times: Annotated[int, Meta(ge=1, le=MOST_TIMES)] | None = None
     username: Annotated[str | None, Meta(description="User name, kept as given.")] = None
-    src_ip: Annotated[str | None, Meta(description="Source address; a host name counts as src_host.")] = None
+    src_ip: Annotated[
+        str | None, Meta(description="Source address, with a port or without; a host name counts as src_host.")
+    ] = None
     src_host: Annotated[str | None, Meta(description="Source where it is known by name.")] = None
     src_port: Annotated[int, Meta(ge=0, le=65_535)] | None = None
     app: Annotated[str | None, Meta(description="What was logged in to.")] = None
@@ -66,16 +68,17 @@ def decode(record: Record) -> Decoded:
         login = _only_known.decode(record.value)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _decoded_by_field(record.value)
-    return _accepted(login, None)
+    return _accepted(login, unknown={})
 
 
-def _accepted(login: Login, extra: str | None) -> Decoded:
+def _accepted(login: Login, *, unknown: Mapping[str, Any]) -> Decoded:
     is_login = login.action == "login"
     if is_login and login.outcome is None:
         return refused(Reason.MISSING_FIELD, "outcome is required for a login")
-    source = source_of(login.src_ip)
-    if source is None:
+    given = given_source(login.src_ip)
+    if given is None:
         return refused(Reason.BAD_ADDRESS, f"src_ip is {login.src_ip!r}")
+    extra = {**unknown, "src_ip": login.src_ip} if given.is_placeholder else unknown
     return Decoded(
         login.event_id,
         to_micros(login.event_at),
@@ -84,9 +87,9 @@ def _accepted(login: Login, extra: str | None) -> Decoded:
         login.failure_reason if login.outcome != "success" else None,
         login.times or 1,
         login.username or None,
-        source.ip,
-        login.src_host or source.host,
-        login.src_port,
+        given.source.ip,
+        login.src_host or given.source.host,
+        given.port if login.src_port is None else login.src_port,
         login.app or None,
         login.host or None,
         login.auth_method or None,
@@ -94,7 +97,7 @@ def _accepted(login: Login, extra: str | None) -> Decoded:
         login.session_id or None,
         login.user_agent or None,
         login.device_id or None,
-        extra,
+        msgspec.json.encode(extra).decode() if extra else None,
     )
 
 
@@ -135,7 +138,7 @@ def _of_fields(raw: Mapping[str, msgspec.Raw], *, unknown: Mapping[str, msgspec.
             fields[name] = _known_fields[name].decode(value)
         except msgspec.DecodeError as error:
             return refused(_fault(name, value), f"{name}: {error}")
-    return _accepted(Login(**fields), msgspec.json.encode(unknown).decode() if unknown else None)
+    return _accepted(Login(**fields), unknown=unknown)
 
 
 def _fault(name: str, value: msgspec.Raw) -> Reason:
@@ -154,4 +157,4 @@ def _is_other_action(value: msgspec.Raw | None) -> bool:
     return value is not None and bytes(value)[:1] == b'"' and _text.decode(value) not in ACTIONS
 
 
-LOGIN = Format(name="login", version=1, decode=decode)
+LOGIN = Format(name="login", version=2, decode=decode)

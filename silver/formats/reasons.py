@@ -27,6 +27,9 @@ class Reason(StrEnum):
 
     NOT_A_LOGIN = ("not_a_login", "ignored", "Well-formed, but not about a login, logout, lockout or probe.")
     OTHER_PROGRAM = ("other_program", "ignored", "A syslog line of another program than sshd.")
+    NOT_AN_ATTEMPT = ("not_an_attempt", "ignored", "The client asked which methods there are (`Failed none`).")
+    SAME_ATTEMPT = ("same_attempt", "ignored", "An earlier line of the connection has reported this attempt.")
+    REPEATED_LINE = ("repeated_line", "ignored", "Says that the line before was repeated, without quoting it.")
     EMPTY_RECORD = ("empty_record", "broken", "The record has no value, or only white space.")
     UNKNOWN_FORMAT = ("unknown_format", "broken", "The header `format` names no format that we read.")
     BAD_HEADER = ("bad_header", "broken", "The header `year` or `occurrence` is not a number.")
@@ -35,6 +38,7 @@ class Reason(StrEnum):
     TOO_DEEP = ("too_deep", "broken", "The JSON is nested deeper than 64 levels.")
     NOT_AN_OBJECT = ("not_an_object", "broken", "The JSON value is not an object.")
     NOT_SYSLOG = ("not_syslog", "broken", "The line is not a syslog line: stamp, host, message.")
+    UNREADABLE_OUTCOME = ("unreadable_outcome", "broken", "The line reports an outcome in a form that can't be read.")
     MISSING_FIELD = ("missing_field", "broken", "A required field is absent or null.")
     WRONG_TYPE = ("wrong_type", "broken", "A field has another JSON type than documented.")
     BAD_VALUE = ("bad_value", "broken", "A field has the right type but a value that is not allowed.")

@@ -23,6 +23,7 @@ class Record(NamedTuple):
         latest_at: The latest plausible instant of the event.
         year: Header `year` as it came: year of a stamp that has none.
         occurrence: Header `occurrence` as it came: which of the equal lines of its file this is.
+        earlier: Header `earlier`: what an earlier line of the same connection has reported.
     """
 
     value: bytes
@@ -33,6 +34,7 @@ class Record(NamedTuple):
     latest_at: int
     year: bytes | None
     occurrence: bytes | None
+    earlier: bytes | None = None
 
 
 class Decoded(NamedTuple):

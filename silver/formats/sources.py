@@ -13,14 +13,47 @@ MOST_CHARACTERS = 253
 HOST_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*(?=[0-9_-]*[a-z])[a-z0-9_-]{1,63}\.?", re.ASCII | re.IGNORECASE)
 
 
+# An address or a name with a port: `192.0.2.1:52000`, `[2001:db8::1]:443`, `gate.example.org:22`.
+WITH_PORT = re.compile(r"(?:\[(?P<v6>[^\]\s]+)\]|(?P<name>[^:\[\]\s]+)):(?P<port>\d{1,5})", re.ASCII)
+# What applications write where there is no address: `-`, `N/A`, or the name of a service such as `AWS Internal`.
+NO_ADDRESS = re.compile(r"-+|(?=[^a-z]*[a-z])[a-z0-9 ._/()&-]{1,128}", re.ASCII | re.IGNORECASE)
+LARGEST_PORT = 65_535
+
+
 class Source(NamedTuple):
-    """A source; at most one of the two is given."""
+    """A source; at most one of address and host name is given."""
 
     ip: str | None
     host: str | None
 
 
+class GivenSource(NamedTuple):
+    """A source as an application gave it.
+
+    Attributes:
+        source: The address or host name; none where the text stands for no address.
+        port: The port that the text names.
+        is_placeholder: True where the text stands for no address, such as `N/A`.
+    """
+
+    source: Source
+    port: int | None = None
+    is_placeholder: bool = False
+
+
 NO_SOURCE = Source(None, None)
+
+
+def given_source(text: str | None) -> GivenSource | None:
+    """Return the source that a field of an application names, with a port or a placeholder; None for other texts."""
+    source = source_of(text)
+    if source is not None:
+        return GivenSource(source)
+    found = WITH_PORT.fullmatch(text or "")
+    if found is not None:
+        source, port = source_of(found["v6"] or found["name"]), int(found["port"])
+        return GivenSource(source, port) if source is not None and port <= LARGEST_PORT else None
+    return GivenSource(NO_SOURCE, is_placeholder=True) if NO_ADDRESS.fullmatch(text or "") else None
 
 
 def source_of(text: str | None) -> Source | None:

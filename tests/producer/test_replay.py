@@ -116,6 +116,34 @@ def test_unordered_lines_around_midnight_are_not_a_new_year(replayed) -> None:
 
 
 @pytest.mark.parametrize(
+    "stamps",
+    [
+        ["Feb 21 12:00:00", "Jan 11 00:00:01", "Feb 21 12:00:01", "Jan 11 00:10:01", "Feb 21 12:10:02"],
+        ["Feb  2 10:00:00", "Jan 30 09:00:00", "Feb  2 10:01:00"],
+        ["Jun 14 08:00:00", "Jan  1 00:00:12", "Jun 14 08:01:00"],
+    ],
+    ids=["a clock that is set back", "a backlog on a central server", "a board without a clock"],
+)
+def test_a_step_back_of_less_than_half_a_year_is_no_new_year(replayed, stamps: list[str]) -> None:
+    assert years(replayed([a_line(stamp) for stamp in stamps], written="2026-06-20")) == [b"2026"] * len(stamps)
+
+
+def test_a_file_that_grew_gives_its_old_lines_the_same_headers(replayed) -> None:
+    lines = [a_line(stamp) for stamp in ("Feb 21 12:00:00", "Jan 11 00:00:01", "Feb 21 12:00:01")]
+    added = [a_line(stamp) for stamp in ("Jan 11 00:10:01", "Feb 21 12:10:02")]
+
+    first = replayed(lines, written="2026-02-21T12:00:02")
+
+    assert replayed([*lines, *added], written="2026-02-21T12:10:03")[:3] == first
+
+
+@pytest.mark.parametrize("log_format", ["login", "sshd"])
+def test_a_byte_order_mark_at_the_start_of_a_file_is_dropped(replayed, log_format: str) -> None:
+    records = replayed(b"\xef\xbb\xbf" + a_line().encode() + b"\n", log_format)
+    assert [record.value for record in records] == [a_line().encode()]
+
+
+@pytest.mark.parametrize(
     ("stamps", "expected"),
     [
         (

@@ -39,6 +39,7 @@ WRONG_TYPE = ("broken", "wrong_type")
 BAD_VALUE = ("broken", "bad_value")
 BAD_TIME = ("broken", "bad_time")
 BAD_ADDRESS = ("broken", "bad_address")
+UNREADABLE = ("broken", "unreadable_outcome")
 IMPLAUSIBLE = ("broken", "implausible_time")
 
 
@@ -141,7 +142,9 @@ LOGINS = {
     "more than 24 h in the future": (a_login(event_at="2026-02-02T12:00:00.000001Z"), IMPLAUSIBLE),
     "IP with a leading zero": (a_login(src_ip="010.0.0.1"), BAD_ADDRESS),
     "IP of three parts": (a_login(src_ip="1.2.3"), BAD_ADDRESS),
-    "IP and port": (a_login(src_ip="1.2.3.4:22"), BAD_ADDRESS),
+    "IP and port": (a_login(src_ip="1.2.3.4:22"), ACCEPTED),
+    "IP and port 65536": (a_login(src_ip="1.2.3.4:65536"), BAD_ADDRESS),
+    "list of IPs": (a_login(src_ip="1.2.3.4, 1.2.3.5"), BAD_ADDRESS),
     "IP of 10 KiB": (a_login(src_ip="a" * 10_240), BAD_ADDRESS),
     "empty IP": (a_login(src_ip=""), ACCEPTED),
 }
@@ -158,7 +161,7 @@ LINES = {
     "BOM": (b"\xef\xbb\xbf" + LINE, ("broken", "not_syslog")),
     "UTF-16": (LINE.decode().encode("utf-16"), ("broken", "not_utf8")),
     "invalid UTF-8": (LINE.replace(b"root", b"\xff"), ("broken", "not_utf8")),
-    "NUL": (b"\0", ("broken", "not_syslog")),
+    "NUL": (b"\0", ("broken", "empty_record")),
     "NUL in the user": (LINE.replace(b"root", b"\0"), ACCEPTED),
     "no stamp": (LINE[16:], ("broken", "not_syslog")),
     "only a stamp": (LINE[:15], ("broken", "not_syslog")),
@@ -167,15 +170,16 @@ LINES = {
     "no such day": (a_line("x", stamp="Feb 30 10:20:30"), BAD_TIME),
     "day 0": (a_line("x", stamp="Jan  0 10:20:30"), BAD_TIME),
     "leap second": (a_line("x", stamp="Jan 31 23:59:60"), BAD_TIME),
-    "no zone": (a_line("x", stamp="2026-01-31T10:20:30"), BAD_TIME),
+    "no zone": (LINE.replace(b"Jan 31 10:20:30", b"2026-01-31T10:20:30"), ACCEPTED),
+    "no such zone": (a_line("x", stamp="2026-01-31T10:20:30+99:00"), BAD_TIME),
     "half an instant": (a_line("x", stamp="2026-01-31T10Z"), BAD_TIME),
     "year 9999": (a_line("x", stamp="9999-12-31T23:59:59Z"), IMPLAUSIBLE),
     "IP with a leading zero": (LINE.replace(b"192.0.2.1", b"010.0.0.1"), BAD_ADDRESS),
-    "port 65536": (LINE.replace(b"port 22", b"port 65536"), BAD_VALUE),
-    "port in digits of another script": (LINE.replace(b"22", "٢٢".encode()), ("ignored", "not_a_login")),
+    "port 65536": (LINE.replace(b"port 22", b"port 65536"), ACCEPTED),
+    "port in digits of another script": (LINE.replace(b"22", "٢٢".encode()), UNREADABLE),
     "repeated 0 times": (a_line(f"message repeated 0 times: [ {LINE.decode()[25:]}]"), ("ignored", "not_a_login")),
     "1 MiB user": (LINE.replace(b"root", b"a" * MIB), ACCEPTED),
-    "1 MiB of sources": (LINE + b" from a port 1" * (MIB // 14) + b" ssh3", ("ignored", "not_a_login")),
+    "1 MiB of sources": (LINE + b" from a port 1" * (MIB // 14) + b" ssh3", UNREADABLE),
     "1 MiB of repeats": (a_line("message repeated 2 times: [ " * (MIB // 28)), ("ignored", "not_a_login")),
     "1 MiB of tag": (a_line("x", tag="a" * MIB), ("ignored", "other_program")),
 }

@@ -1,0 +1,240 @@
+"""What sshd's messages report: a login with its outcome, a probe, a lockout or a logout, of whom and from where.
+
+The client chooses the user name, the id of a certificate and the names in a host-based login, so these may imitate the
+rest of a message. A source is therefore read by looking at every place of the message that could name one: the source
+is what the only well-formed reading names. Where two readings are well-formed there is no source.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from silver.formats.sources import source_of
+
+# What sshd or the system writes where it can't or won't name the client's address (macOS writes <private>).
+NO_ADDRESS = ("UNKNOWN", "<private>")
+AMBIGUOUS = "Two sources fit, one of them is text that the client chose"
+
+_INVALID = r"(?P<invalid>(?:invalid|illegal) user )?"
+_PREAUTH = r"(?: \[preauth\])?"
+_END = re.compile(_PREAUTH)
+# `RSA SHA256:…`, or a certificate with an id that the client chose: `RSA-CERT SHA256:… ID x (serial 1) CA RSA …`.
+_TYPE = r"(?:[A-Z][A-Z0-9]*|ECDSA-SK|ED25519-SK)"
+_KEY = rf"(?:{_TYPE} \S+|{_TYPE}-CERT \S+ ID .* \(serial \d+\) CA {_TYPE} \S+)"
+_KEY_TAIL = re.compile(rf'(?:: {_KEY}(?:, client user ".*", client host ".*")?)?{_PREAUTH}', re.DOTALL)
+_PRINCIPAL_TAIL = re.compile(rf"(?:: \S+)?{_PREAUTH}")
+_TAILS = {"publickey": _KEY_TAIL, "hostbased": _KEY_TAIL}
+_DISCONNECT_TAIL = re.compile(r": .*", re.DOTALL)
+# sshd cuts names at 100 characters; longer texts are not searched for several readings.
+MOST_CHARACTERS = 4_096
+
+_FROM = re.compile(r" from (?P<source>\S+)(?: port (?P<port>\d{1,5}))?(?: ssh[12])?", re.ASCII)
+# A line that was cut within ` port 22 ssh2`: the source is whole, for a blank follows it.
+_CUT_TAIL = re.compile(r" (?:p(?:o(?:r(?:t ?)?)?)?|s(?:s(?:h)?)?)?")
+_AT_PORT = re.compile(r" (?P<source>\S+) port (?P<port>\d{1,5})", re.ASCII)
+
+LOGIN = re.compile(rf"(?P<outcome>Accepted|Failed) (?P<method>\S+) for {_INVALID}(?P<rest>.*)", re.ASCII | re.DOTALL)
+PROBE = re.compile(r"Invalid user (?P<rest>.*)", re.DOTALL)
+# A client that offers keys only, or leaves before it is asked for a password.
+LEFT = re.compile(
+    r"(?P<how>Connection (?:closed|reset) by|Disconnected from|Disconnecting) authenticating user(?P<rest> .*)",
+    re.DOTALL,
+)
+LOCKOUT = re.compile(
+    rf"(?:error: )?maximum authentication attempts exceeded for {_INVALID}(?P<rest>.*)", re.ASCII | re.DOTALL
+)
+PAM_ERROR = re.compile(rf"(?:error: )?PAM: (?P<error>[A-Z][\w ,'-]*?) for {_INVALID}(?P<rest>.*)", re.ASCII | re.DOTALL)
+DENIED = re.compile(r"User (?P<user>.*) from (?P<source>\S+) not allowed because (?P<why>.*)", re.ASCII | re.DOTALL)
+DENIED_WITHOUT_SOURCE = re.compile(
+    r"User (?P<user>.*) not allowed because (?P<why>account is locked)|Account (?P<account>.*) has expired"
+    rf"|(?:fatal: )?Access denied for user (?P<name>.*) by PAM account configuration{_PREAUTH}",
+    re.DOTALL,
+)
+ROOT_REFUSED = re.compile(rf"ROOT LOGIN REFUSED FROM (?P<source>\S+)(?: port (?P<port>\d{{1,5}}))?{_PREAUTH}", re.ASCII)
+LOGOUT = re.compile(r"pam_unix\(sshd:session\): session closed for user (?P<user>.*)", re.DOTALL)
+# Begins like a message that reports an outcome.
+REPORTS_OUTCOME = re.compile(
+    r"(?:error: |fatal: )?(?:"
+    r"(?:Accepted|Failed) (?:password|publickey|none|hostbased|keyboard-interactive|gssapi|\S+ for )|Invalid user "
+    r"|maximum authentication attempts exceeded|PAM: Authentication failure|User .* not allowed because "
+    r"|ROOT LOGIN REFUSED"
+    r"|(?:Connection (?:closed|reset) by|Disconnected from|Disconnecting) authenticating user )",
+    re.DOTALL,
+)
+PAM_REASONS = {
+    "Authentication failure": "invalid_credentials",
+    "User not known to the underlying authentication module": "unknown_user",
+    "User account has expired": "account_disabled",
+    "Authentication token expired": "password_expired",
+    "Permission denied": "denied_by_policy",
+    "Maximum number of retries exhausted": "too_many_attempts",
+    "Have exhausted maximum number of retries for service": "too_many_attempts",
+}
+
+
+class Report(NamedTuple):
+    """What one message of sshd reports, without where and when.
+
+    Attributes:
+        action: login, probe, lockout or logout.
+        outcome: Of a login.
+        failure_reason: Of a failure or a probe, as `silver.events` has it.
+        username: As the client gave it.
+        source: The address or host name as the message has it; None where there is none, or more than one.
+        port: Its port.
+        method: How the client authenticated.
+        detail: Why there is no source, where the message names two.
+    """
+
+    action: str
+    outcome: str | None
+    failure_reason: str | None
+    username: str | None
+    source: str | None = None
+    port: int | None = None
+    method: str | None = None
+    detail: str | None = None
+
+
+class _Origin(NamedTuple):
+    """The user, source and port of one reading of a message."""
+
+    username: str
+    source: str | None
+    port: int | None
+    detail: str | None = None
+
+
+def read_message(message: str) -> Report | None:
+    """Return what a message of sshd reports; None for one that reports nothing, or in a form that can't be read."""
+    for read in (_login, _probe, _left, _lockout, _denial, _pam_error, _logout):
+        report = read(message)
+        if report is not None:
+            return report
+    return None
+
+
+def is_first_question(message: str) -> bool:
+    """Return True for `Failed none`: the client asked which methods there are, and did not try to log in."""
+    return message.startswith("Failed none for ")
+
+
+def _login(message: str) -> Report | None:
+    found = LOGIN.fullmatch(message)
+    if found is None:
+        return None
+    method = found["method"]
+    tail = _TAILS.get(method, _PRINCIPAL_TAIL if method.startswith("gssapi") else _END)
+    origin = _origin(found["rest"], _FROM, tail=tail)
+    if origin is None:
+        return None
+    if found["outcome"] == "Accepted":
+        # sshd writes "invalid user" for failures alone: here it is a part of the name.
+        name = f"{found['invalid'] or ''}{origin.username}"
+        return Report("login", "success", None, *origin._replace(username=name)[:3], method, origin.detail)
+    reason = "unknown_user" if found["invalid"] else "invalid_credentials"
+    return Report("login", "failure", reason, *origin[:3], method, origin.detail)
+
+
+def _probe(message: str) -> Report | None:
+    found = PROBE.fullmatch(message)
+    origin = _origin(found["rest"], _FROM, tail=_END) if found else None
+    return Report("probe", None, "unknown_user", *origin[:3], detail=origin.detail) if origin else None
+
+
+def _left(message: str) -> Report | None:
+    found = LEFT.fullmatch(message)
+    if found is None:
+        return None
+    tail = _DISCONNECT_TAIL if found["how"] == "Disconnecting" else _END
+    origin = _origin(found["rest"], _AT_PORT, tail=tail)
+    if origin is None:
+        return None
+    return Report("probe", None, None, origin.username.removeprefix(" "), *origin[1:3], detail=origin.detail)
+
+
+def _lockout(message: str) -> Report | None:
+    found = LOCKOUT.fullmatch(message)
+    origin = _origin(found["rest"], _FROM, tail=_END) if found else None
+    return Report("lockout", None, "too_many_attempts", *origin[:3], detail=origin.detail) if origin else None
+
+
+def _pam_error(message: str) -> Report | None:
+    found = PAM_ERROR.fullmatch(message)
+    origin = _origin(found["rest"], _FROM, tail=_END) if found else None
+    if found is None or origin is None:
+        return None
+    reason = "unknown_user" if found["invalid"] else PAM_REASONS.get(found["error"], "other")
+    return Report("login", "failure", reason, *origin[:3], "keyboard-interactive/pam", origin.detail)
+
+
+def _denial(message: str) -> Report | None:
+    if found := DENIED.fullmatch(message):
+        source = None if found["source"] in NO_ADDRESS else found["source"]
+        return Report("login", "failure", _denial_reason(found["why"]), found["user"], source)
+    if found := DENIED_WITHOUT_SOURCE.fullmatch(message):
+        user = next(name for name in (found["user"], found["account"], found["name"]) if name is not None)
+        return Report("login", "failure", _denial_reason(found["why"] or ""), user)
+    if found := ROOT_REFUSED.fullmatch(message):
+        return Report("login", "failure", "denied_by_policy", "root", found["source"], _port(found["port"]))
+    return None
+
+
+def _denial_reason(why: str) -> str:
+    return "account_locked" if why == "account is locked" else "denied_by_policy"
+
+
+def _logout(message: str) -> Report | None:
+    found = LOGOUT.fullmatch(message)
+    return Report("logout", None, None, found["user"]) if found else None
+
+
+def _origin(text: str, place: re.Pattern[str], *, tail: re.Pattern[str]) -> _Origin | None:
+    """Return user, source and port of the only well-formed reading; none of them where several are well-formed.
+
+    Args:
+        text: From the user name to the end of the message.
+        place: What names a source.
+        tail: What may follow that place up to the end.
+    """
+    if tail is not _END and len(text) > MOST_CHARACTERS:
+        return _Origin("", None, None, AMBIGUOUS)
+    fitting = [found for found in _places(text, place) if tail.fullmatch(text, found.end())]
+    # sshd writes an address or a host name; what is neither is text that the client chose, if there is another place.
+    named = [found for found in fitting if _names_source(found["source"])]
+    if len(named) > 1:
+        return _Origin("", None, None, AMBIGUOUS)
+    found = next(iter(named or fitting), None) or _cut(text, place)
+    if found is None:
+        return None
+    has_address = found["source"] not in NO_ADDRESS
+    return _Origin(
+        text[: found.start()], found["source"] if has_address else None, _port(found["port"]) if has_address else None
+    )
+
+
+def _places(text: str, place: re.Pattern[str]) -> Iterator[re.Match[str]]:
+    """Yield every place of the text that could name a source, overlapping ones included."""
+    found = place.search(text)
+    while found is not None:
+        yield found
+        found = place.search(text, found.start() + 1)
+
+
+def _cut(text: str, place: re.Pattern[str]) -> re.Match[str] | None:
+    """Return the place in a message that was cut after its source; None where the source itself may be cut."""
+    last = max(_places(text, place), key=lambda found: found.start(), default=None)
+    if last is None or not _CUT_TAIL.fullmatch(text, last.end()) or not _names_source(last["source"]):
+        return None
+    return last
+
+
+def _names_source(text: str) -> bool:
+    return text in NO_ADDRESS or source_of(text) is not None
+
+
+def _port(text: str | None) -> int | None:
+    """Return a port; None for a number that is not one."""
+    return int(text) if text is not None and int(text) <= 65_535 else None
