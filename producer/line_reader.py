@@ -45,7 +45,8 @@ def open_log(file: str) -> Iterator[tuple[FileIO, datetime]]:
 def read_lines(source: FileIO, stop: Event) -> Iterator[bytes]:
     """Yield each line without its LF or CRLF, until the file ends or `stop` is set.
 
-    A byte order mark at the start of the file is dropped. An incomplete last line is yielded at the end of the file, but not after `stop`.
+    A byte order mark at the start of the file is dropped. An incomplete last line is yielded at the end of the file,
+    but not after `stop`.
     """
     rest: bytes | None = None
     for chunk in _chunks(source, stop):

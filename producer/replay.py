@@ -29,8 +29,7 @@ _MONTH_NUMBERS = {name.encode(): number for number, name in enumerate(MONTHS, st
 # What some daemons write before it: the prefix of a container's log, a priority, a weekday.
 _BEFORE_TIMESTAMP = rb"(?:\d{4}-\d\d-\d\dT\S+ (?:std(?:out|err) [FP] )?)?(?:<\d{1,3}>)?(?:[A-Z][a-z]{2},? (?=[A-Z]))?"
 _TIMESTAMP = re.compile(
-    _BEFORE_TIMESTAMP
-    + (rb"(" + b"|".join(_MONTH_NUMBERS) + rb") {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d)(?![\d:])")
+    _BEFORE_TIMESTAMP + (rb"(" + b"|".join(_MONTH_NUMBERS) + rb") {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d)(?![\d:])")
 )
 _USER = re.compile(rb" (?:for|user) (?:(?:invalid )?user )?(\S+)")
 
