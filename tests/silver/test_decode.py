@@ -11,6 +11,7 @@ from lakehouse.errors import UsageError
 from lakehouse.settings import load_settings
 from lakehouse.tables.silver import EVENTS
 from silver.decode import DecodeRules, decode
+from silver.formats.login import LOGIN
 from tests.silver.records import (
     APPENDED_AT,
     INGESTED_AT,
@@ -46,7 +47,7 @@ def test_a_row_says_where_it_came_from_and_what_read_it() -> None:
 
     assert part_of(row, "topic", "partition", "offset") == ("t", 3, 99)
     assert part_of(row, "appended_at", "ingested_at") == (APPENDED_AT, INGESTED_AT)
-    assert part_of(row, "format", "decoder_version") == ("login", 1)
+    assert part_of(row, "format", "decoder_version") == ("login", LOGIN.version)
     assert part_of(row, "winner_topic", "winner_partition", "winner_offset") == (None, None, None)
 
 
