@@ -74,11 +74,11 @@ def make_lake(root: Path, *, events: int) -> None:
         spark.stop()
 
 
-def verified(settings: Settings, wish: VerifyOptions) -> Report:
+def verified(settings: Settings, options: VerifyOptions) -> Report:
     """Verify the lake and return the report; a fault raises, since its time means nothing."""
-    report = verify(settings, Store(settings), wish=wish)
+    report = verify(settings, Store(settings), options=options)
     if not report.ok:
-        raise AssertionError([check for check in report.checks if check.holds is False])
+        raise AssertionError([check for check in report.checks if check.passed is False])
     return report
 
 

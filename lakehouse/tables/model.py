@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Window = Literal["hour", "day"]
+# Delta's comment on a column that was added to an existing table: rows written before may be null there.
+ADDED_COLUMN = "Added to an existing table"
 
 # Delta's own names of the primitive types that our tables use, and Arrow's.
 ARROW_TYPES = {

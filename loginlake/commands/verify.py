@@ -1,4 +1,4 @@
-"""The verb `verify`."""
+"""The command `loginlake verify`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from loginlake.commands.output import print_table
 if TYPE_CHECKING:
     from loginlake.verify.report import Check, Report
 
-# So many faults of one claim are printed; --json has more.
-PRINTED = 100
-STATES = {True: "ok", False: "FAULT", None: "not checked"}
+# Only the first faults of a claim are printed; --json has more.
+PRINTED_FAULTS = 100
+STATES = {True: "ok", False: "FAILED", None: "skipped"}
 
 app = typer.Typer(add_completion=False)
 
@@ -26,39 +26,42 @@ app = typer.Typer(add_completion=False)
 def verify(
     *,
     snapshot: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Check the lake as it is at this snapshot.")
+        int | None, typer.Option(metavar="N", min=1, help="Check the lake as it was at this snapshot.")
     ] = None,
     deep: Annotated[
         bool,
         typer.Option(
-            "--deep", help="Read every byte against its checksums; compute silver and gold again from bronze."
+            "--deep",
+            help="Also compare every file with its checksums, and recompute silver and gold from bronze.",
         ),
     ] = False,
     accept: Annotated[
         list[str] | None,
-        typer.Option(metavar="TOPIC:PARTITION:FROM-TO", help="A range of offsets whose loss is known. Repeat it."),
+        typer.Option(
+            metavar="TOPIC:PARTITION:FROM-TO", help="A range of offsets that is known to be lost; may be repeated."
+        ),
     ] = None,
     ledger: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Check that what `produce --ledger FILE` saw delivered is there."),
+        typer.Option(metavar="FILE", help="Check that every record that `produce --ledger FILE` listed is in bronze."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Check that no record is missing and none stands twice, from Kafka to gold; exit 3 where that fails."""
+    """Check that no record is missing and none is counted twice, from Kafka to gold. Exit with 3 if a check fails."""
     from lakehouse.settings import load_settings
-    from loginlake.verify.lake import VerifyOptions, verify
+    from loginlake.verify import VerifyOptions, verify
     from loginlake.verify.ledger import acked_positions
     from loginlake.verify.ranges import range_from_text
     from serving.store import Store
 
     if deep:
-        import duckdb  # noqa: F401 (where it is missing, that is said before an hour is spent)
+        import duckdb  # noqa: F401 (if it is missing, report that now and not after an hour)
     settings = load_settings()
     accepted = [range_from_text(text) for text in accept or []]
     acked = acked_positions(ledger) if ledger else None
     with progress_bar() as progress:
-        wish = VerifyOptions(snapshot=snapshot, is_deep=deep, accepted=accepted, acked=acked, progress=progress)
-        report = verify(settings, Store(settings), wish=wish)
+        options = VerifyOptions(snapshot=snapshot, is_deep=deep, accepted=accepted, acked=acked, progress=progress)
+        report = verify(settings, Store(settings), options=options)
     if json:
         _print_json(report)
     else:
@@ -79,23 +82,25 @@ def _print_report(report: Report) -> None:
         "checked",
         "faults",
         "state",
-        rows=[(check.claim, f"{check.checked:,}", f"{check.faults:,}", STATES[check.holds]) for check in report.checks],
+        rows=[
+            (check.claim, f"{check.checked:,}", f"{check.faults:,}", STATES[check.passed]) for check in report.checks
+        ],
     )
     counts = {**report.layers, **{f"silver {verdict}": rows for verdict, rows in report.verdicts.items()}}
     print_table("layer", "rows", rows=[(name, "-" if n is None else f"{n:,}") for name, n in counts.items()])
     for check in report.checks:
-        _print_words(check)
-    faulty = sum(check.holds is False for check in report.checks)
-    typer.echo(f"verify: {faulty} of {len(report.checks)} claims do not hold" if faulty else "verify: ok")
+        _print_details(check)
+    failed = sum(check.passed is False for check in report.checks)
+    typer.echo(f"verify: {failed} of {len(report.checks)} checks failed" if failed else "verify: ok")
 
 
-def _print_words(check: Check) -> None:
-    """What there is to say of a claim: its notes, its faults by name, and the mend."""
+def _print_details(check: Check) -> None:
+    """Print the notes of a check, its first faults and its hint."""
     for note in check.notes:
         typer.echo(f"{check.claim}: {note}")
-    for name in check.named[:PRINTED]:
-        typer.echo(f"{check.claim}: {name}")
-    if len(check.named) > PRINTED:
-        typer.echo(f"{check.claim}: and {len(check.named) - PRINTED:,} more, which --json names")
+    for detail in check.details[:PRINTED_FAULTS]:
+        typer.echo(f"{check.claim}: {detail}")
+    if len(check.details) > PRINTED_FAULTS:
+        typer.echo(f"{check.claim}: {len(check.details) - PRINTED_FAULTS:,} more, see --json")
     if check.hint:
         typer.echo(f"  hint: {check.hint}")

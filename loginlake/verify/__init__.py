@@ -1,13 +1,13 @@
-"""`loginlake verify`: the law of the lake, checked from the outside, without Spark.
+"""`loginlake verify`: check from the outside, without Spark, that no record is missing and none is counted twice.
 
-Kafka offsets = bronze positions = silver positions, none missing, none twice; distinct (event day, event id) =
-accepted; gold's attempts = the attempts in silver; all of them at what the last snapshot names, or an earlier one.
+The checks, in order, are the list `CHECKS` in `checks.py`. To add one, write a function in the module of its subject
+and add it to a group of that list.
 """
 
 from __future__ import annotations
 
-from loginlake.verify.lake import VerifyOptions, verify
+from loginlake.verify.checks import verify
+from loginlake.verify.pinned import VerifyOptions
 from loginlake.verify.report import Check, Report
-from loginlake.verify.scope import newest_rows
 
-__all__ = ["Check", "Report", "VerifyOptions", "newest_rows", "verify"]
+__all__ = ["Check", "Report", "VerifyOptions", "verify"]

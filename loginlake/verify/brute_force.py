@@ -1,10 +1,13 @@
-"""The rule brute_force_ip once more: a plain loop, written from its description and its thresholds."""
+"""The rule brute_force_ip a second time: a plain loop, written from the description of the rule and its thresholds.
+
+It shares no code with the rule itself, so that each can be checked against the other.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
@@ -13,11 +16,11 @@ from typing import Any, NamedTuple
 from gold.transforms.detections import BruteForceIp
 
 DAY = timedelta(days=1)
-EVIDENCE = 100
+EVIDENCE_POSITIONS = 100
 
 
-class Failed(NamedTuple):
-    """A failed login: when (UTC), how many it stands for, of whom, and where it lies."""
+class Failure(NamedTuple):
+    """A failed login: when (UTC), how many occurrences it stands for, the user name, and the Kafka position."""
 
     at: datetime
     times: int
@@ -26,54 +29,57 @@ class Failed(NamedTuple):
 
 
 def detections_of(failures: Iterable[tuple[Any, ...]], rule: BruteForceIp) -> Iterator[dict[str, Any]]:
-    """All detections.
+    """Yield all detections.
 
     Args:
-        failures: src_ip, event_at, times, username and position, in the order of src_ip, event_at and
-            position.
+        failures: Tuples of src_ip, event_at, times, username and position, sorted by src_ip, event_at and position.
         rule: The thresholds.
     """
     for src_ip, rows in groupby(failures, key=lambda row: row[0]):
-        of_address = [Failed(at.replace(tzinfo=UTC), times, name, where) for _, at, times, name, where in rows]
-        if sum(failed.times for failed in of_address) > min(rule.capacity, rule.failures - 1):
-            yield from _of_address(src_ip, of_address, rule=rule)
+        of_address = [Failure(at.replace(tzinfo=UTC), times, name, where) for _, at, times, name, where in rows]
+        if sum(failure.times for failure in of_address) > min(rule.capacity, rule.failures - 1):
+            yield from _detections_of_address(src_ip, of_address, rule=rule)
 
 
-def _of_address(src_ip: str, failures: Sequence[Failed], *, rule: BruteForceIp) -> Iterator[dict[str, Any]]:
-    """Each day is judged from the day before, itself and the day after; what began before these is one of the day."""
-    instants, window = [failed.at for failed in failures], timedelta(minutes=rule.window_minutes)
+def _detections_of_address(src_ip: str, failures: Sequence[Failure], *, rule: BruteForceIp) -> Iterator[dict[str, Any]]:
+    """Judge each day by the failures of the day before, the day itself and the day after.
+
+    A chain of hits belongs to the day on which it began. If it began so early that its true beginning may lie before
+    these three days, its hits on the judged day count as a detection of that day.
+    """
+    instants, window = [failure.at for failure in failures], timedelta(minutes=rule.window_minutes)
     for day in sorted({at.date() for at in instants}):
         first, end = _midnight(day) - DAY, _midnight(day) + 2 * DAY
         near = failures[bisect_left(instants, first) : bisect_left(instants, end)]
-        for hits in _together(_hits(near, rule), window):
-            began = near[hits[0]].at
+        for chain in _chains(_hits(near, rule), window):
+            began = near[chain[0]].at
             if began < first + 2 * window:
-                hits = [number for number in hits if near[number].at.date() == day]  # noqa: PLW2901
-            elif began.date() != day:
-                continue
+                hits = [number for number in chain if near[number].at.date() == day]
+            else:
+                hits = chain if began.date() == day else []
             if hits:
                 yield _detection(src_ip, near, hits=hits, rule=rule)
 
 
-def _hits(failures: Sequence[Failed], rule: BruteForceIp) -> Iterator[tuple[int, datetime]]:
-    """Where the rule fires: the bucket holds more than its capacity, and is emptied, or the window is full."""
+def _hits(failures: Sequence[Failure], rule: BruteForceIp) -> Iterator[tuple[int, datetime]]:
+    """Yield where the rule fires: the leaky bucket overflows, which empties it, or the window has enough failures."""
     window = timedelta(minutes=rule.window_minutes)
-    held, begin, inside = 0.0, 0, 0
-    for number, failed in enumerate(failures):
-        since = (failed.at - failures[number - 1].at).total_seconds() if number else 0.0
-        held = max(0.0, held - since / rule.leak_seconds) + failed.times
-        inside += failed.times
-        while failures[begin].at <= failed.at - window:
+    level, begin, inside = 0.0, 0, 0
+    for number, failure in enumerate(failures):
+        elapsed = (failure.at - failures[number - 1].at).total_seconds() if number else 0.0
+        level = max(0.0, level - elapsed / rule.leak_seconds) + failure.times
+        inside += failure.times
+        while failures[begin].at <= failure.at - window:
             inside -= failures[begin].times
             begin += 1
-        if held > rule.capacity or inside >= rule.failures:
-            yield number, failed.at
-        if held > rule.capacity:
-            held = 0.0
+        if level > rule.capacity or inside >= rule.failures:
+            yield number, failure.at
+        if level > rule.capacity:
+            level = 0.0
 
 
-def _together(hits: Iterable[tuple[int, datetime]], window: timedelta) -> Iterator[list[int]]:
-    """Hits less than a window apart."""
+def _chains(hits: Iterable[tuple[int, datetime]], window: timedelta) -> Iterator[list[int]]:
+    """Group hits that are less than a window apart."""
     chain: list[int] = []
     last: datetime | None = None
     for number, at in hits:
@@ -86,19 +92,20 @@ def _together(hits: Iterable[tuple[int, datetime]], window: timedelta) -> Iterat
         yield chain
 
 
-def _detection(src_ip: str, failures: Sequence[Failed], *, hits: list[int], rule: BruteForceIp) -> dict[str, Any]:
+def _detection(src_ip: str, failures: Sequence[Failure], *, hits: list[int], rule: BruteForceIp) -> dict[str, Any]:
+    """Return the row of a chain of hits; its evidence begins a window before the first hit and ends with the last."""
     fired_at, last_at = failures[hits[0]].at, failures[hits[-1]].at
-    since = fired_at - timedelta(minutes=rule.window_minutes)
-    evidence = [failed for failed in failures if since < failed.at <= last_at]
+    first = bisect_right(failures, fired_at - timedelta(minutes=rule.window_minutes), key=lambda failure: failure.at)
+    evidence = failures[first : bisect_right(failures, last_at, key=lambda failure: failure.at)]
     hour = fired_at.replace(minute=0, second=0, microsecond=0)
-    named = f"brute_force_ip\n{src_ip}\n{hour.isoformat()}"
-    counted = {
-        "failures": sum(failed.times for failed in evidence),
+    hashed = f"brute_force_ip\n{src_ip}\n{hour.isoformat()}"
+    measures = {
+        "failures": sum(failure.times for failure in evidence),
         "hits": len(hits),
-        "users": len({failed.username for failed in evidence}),
+        "users": len({failure.username for failure in evidence}),
     }
     return {
-        "detection_id": hashlib.sha256(named.encode()).hexdigest()[:32],
+        "detection_id": hashlib.sha256(hashed.encode()).hexdigest()[:32],
         "rule": "brute_force_ip",
         "rule_version": rule.version,
         "entity_type": "src_ip",
@@ -109,8 +116,8 @@ def _detection(src_ip: str, failures: Sequence[Failed], *, hits: list[int], rule
         "last_at": last_at,
         "severity": rule.severity,
         "status": "confirmed",
-        "measures": json.dumps(counted),
-        "evidence": json.dumps([failed.position for failed in evidence[:EVIDENCE]]),
+        "measures": json.dumps(measures),
+        "evidence": json.dumps([failure.position for failure in evidence[:EVIDENCE_POSITIONS]]),
         "technique": rule.technique,
     }
 

@@ -1,46 +1,59 @@
-"""Every byte of the lake, held against the checksums it was written with.
+"""Every file of the lake, compared with the checksums that its writer left.
 
-Spark writes a checksum into each Parquet page; they cover neither page headers nor footers. On a file system Hadoop
-also writes `.NAME.crc` beside each file NAME, which covers all of it: "crc" and a zero byte, the number of bytes in a
-chunk, then a CRC-32 for each chunk, all big-endian.
+Spark writes a checksum into each Parquet page; page headers and the footer have none. On a file system, Hadoop also
+writes `.NAME.crc` beside each file NAME, which covers all of it: the letters `crc` and a zero byte, the number of bytes
+in a chunk, then the CRC-32 of each chunk, all big-endian.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loginlake.verify.files import RESTORE_FILES
-from loginlake.verify.folder import Folder
-from loginlake.verify.logs import Log
-from loginlake.verify.report import Check, check
+from lakehouse.progress_bar import Progress
+from loginlake.verify.delta_log import DeltaLog, TableFolder
 
 MAGIC = b"crc\x00"
 HEADER = struct.Struct(">4si")
 PARQUET_END = b"PAR1"
 DIFFERS = "differs from its checksum"
 
-Progress = Callable[[str, int, int], None]
+
+@dataclass(frozen=True)
+class ChecksumResult:
+    """The result of comparing every file with its checksums.
+
+    Attributes:
+        checked: Number of files that were read.
+        without_sidecar: How many of them have no `.crc` file.
+        faults: The corrupt files, each with its fault.
+        corrupt_tables: Full names of the tables of which a needed file is corrupt.
+    """
+
+    checked: int
+    without_sidecar: int
+    faults: list[str]
+    corrupt_tables: set[str]
 
 
 @dataclass(frozen=True)
-class Item:
+class StoredFile:
     """A file to read.
 
     Attributes:
-        folder: Of its table.
-        name: In that folder.
-        has_sidecar: True where Hadoop's checksums lie beside it.
-        is_needed: True where a verified version needs it; others may be torn, since a killed writer leaves such.
+        folder: The folder of its table.
+        name: Its name in that folder.
+        has_sidecar: Whether Hadoop's `.crc` file exists.
+        is_needed: Whether a verified version needs it. Others may be incomplete, as a killed writer leaves them.
     """
 
-    folder: Folder
+    folder: TableFolder
     name: str
     has_sidecar: bool
     is_needed: bool
@@ -49,119 +62,110 @@ class Item:
         return f"{self.folder.table.full_name}/{self.name}"
 
 
-def checksum_check(logs: Sequence[Log], progress: Progress) -> tuple[Check, set[str]]:
-    """Every file that the verified versions need is as it was written, and so is what else lies there.
-
-    Returns:
-        The claim, and the full names of the tables of which a needed file is not.
-    """
-    items = [item for log in logs for item in items_of(log)]
-    faults: list[str] = []
-    damaged: set[str] = set()
-    for done, item in enumerate(items):
-        progress("Reading every file", done, len(items))
-        if fault := translate_error(item):
-            faults.append(f"{item} {fault}")
-            if item.is_needed:
-                damaged.add(item.folder.table.full_name)
-    bare = sum(not item.has_sidecar for item in items)
-    notes = [f"{bare:,} files have no .crc beside them: only their pages were checked"] if bare else []
-    found = check(
-        "every byte of every file is as it was written", faults, checked=len(items), hint=RESTORE_FILES, notes=notes
-    )
-    return found, damaged
+def compare_checksums(logs: Mapping[str, DeltaLog], progress: Progress) -> ChecksumResult:
+    """Compare all files that the verified versions need, and all others with a `.crc` file, with their checksums."""
+    files = [file for log in logs.values() for file in files_of(log)]
+    result = ChecksumResult(len(files), sum(not file.has_sidecar for file in files), [], set())
+    for done, file in enumerate(files):
+        progress("Reading every file", done, len(files))
+        if fault := find_fault(file):
+            result.faults.append(f"{file} {fault}")
+            if file.is_needed:
+                result.corrupt_tables.add(file.folder.table.full_name)
+    return result
 
 
-def items_of(log: Log) -> Iterator[Item]:
-    """The files of a table: those that are needed, and the other data files that have checksums beside them."""
-    there = log.folder.listing()
-    needed = {*log.named, *log.files}
-    for name in sorted(there):
-        has_sidecar = sidecar_of(name) in there
+def files_of(log: DeltaLog) -> Iterator[StoredFile]:
+    """Yield the needed files of a table, and its other data files with a `.crc` file."""
+    present = log.folder.list_files()
+    needed = {*log.log_files, *log.data_files}
+    for name in sorted(present):
+        has_sidecar = sidecar_name(name) in present
         if name in needed or (has_sidecar and name.endswith(".parquet")):
-            yield Item(log.folder, name, has_sidecar, name in needed)
+            yield StoredFile(log.folder, name, has_sidecar, name in needed)
 
 
-def sidecar_of(name: str) -> str:
-    """The name of the file with the checksums of a file."""
+def sidecar_name(name: str) -> str:
+    """Return the name of the `.crc` file of a file."""
     path = PurePosixPath(name)
     return str(path.with_name(f".{path.name}.crc"))
 
 
-def translate_error(item: Item) -> str | None:
-    """What is wrong with a file, None where nothing is."""
+def find_fault(file: StoredFile) -> str | None:
+    """Return what is wrong with a file, or None."""
     try:
-        return _fault_of_needed(item) if item.is_needed else _fault_of_spare(item)
+        return _fault_of_needed(file) if file.is_needed else _fault_of_unneeded(file)
     except (OSError, pa.ArrowException) as error:
-        return f"can't be read as it was written: {str(error).splitlines()[0]}" if item.is_needed else None
+        return f"can't be read: {str(error).splitlines()[0]}" if file.is_needed else None
 
 
-def _fault_of_needed(item: Item) -> str | None:
-    content = item.folder.read(item.name)
-    if item.has_sidecar and not agrees(content, _sidecar(item)):
+def _fault_of_needed(file: StoredFile) -> str | None:
+    content = file.folder.read(file.name)
+    if file.has_sidecar and not matches(content, _sidecar(file)):
         return DIFFERS
-    if item.name.endswith(".parquet"):
+    if file.name.endswith(".parquet"):
         read_pages(content)
     return None
 
 
-def _fault_of_spare(item: Item) -> str | None:
-    content = item.folder.read(item.name)
-    return f"{DIFFERS}; no version needs it, so it may be deleted" if damaged(content, _sidecar(item)) else None
+def _fault_of_unneeded(file: StoredFile) -> str | None:
+    content = file.folder.read(file.name)
+    return f"{DIFFERS}; no version needs it, so it may be deleted" if is_corrupt(content, _sidecar(file)) else None
 
 
-def _sidecar(item: Item) -> bytes:
-    sidecar: bytes = item.folder.read(sidecar_of(item.name)).to_pybytes()
+def _sidecar(file: StoredFile) -> bytes:
+    sidecar: bytes = file.folder.read(sidecar_name(file.name)).to_pybytes()
     return sidecar
 
 
-def agrees(content: pa.Buffer, sidecar: bytes) -> bool:
-    """True where the content has all the checksums of the sidecar, and no more."""
-    chunk = chunk_of(sidecar)
-    return sidecar == HEADER.pack(MAGIC, chunk) + b"".join(sums_of(content, chunk))
+def matches(content: pa.Buffer, sidecar: bytes) -> bool:
+    """Return whether the content has exactly the checksums of the sidecar."""
+    chunk = chunk_bytes(sidecar)
+    return sidecar == HEADER.pack(MAGIC, chunk) + b"".join(checksums_of(content, chunk))
 
 
-def damaged(content: pa.Buffer, sidecar: bytes) -> bool:
-    """True where a chunk differs from its checksum, of a file that may be torn: its last chunk then says nothing."""
-    chunk = chunk_of(sidecar)
-    is_whole = ends_whole(memoryview(content)[-len(PARQUET_END) :])
-    chunks = -(-content.size // chunk) if is_whole else content.size // chunk
-    said = sidecar[HEADER.size : HEADER.size + 4 * chunks]
-    return not b"".join(sums_of(content, chunk)).startswith(said)
+def is_corrupt(content: pa.Buffer, sidecar: bytes) -> bool:
+    """Return whether a chunk of a file that may be incomplete differs from its checksum; a partial last one may."""
+    chunk = chunk_bytes(sidecar)
+    is_complete = ends_like_parquet(memoryview(content)[-len(PARQUET_END) :])
+    chunks = -(-content.size // chunk) if is_complete else content.size // chunk
+    expected = sidecar[HEADER.size : HEADER.size + 4 * chunks]
+    return not b"".join(checksums_of(content, chunk)).startswith(expected)
 
 
-def ends_whole(tail: memoryview) -> bool:
-    """True where a Parquet file ends as it should, but for one changed byte."""
-    return sum(byte == due for byte, due in zip(tail, PARQUET_END, strict=False)) >= len(PARQUET_END) - 1
+def ends_like_parquet(tail: memoryview) -> bool:
+    """Return whether the last bytes are those of a complete Parquet file, allowing for one changed byte."""
+    equal = sum(byte == expected for byte, expected in zip(tail, PARQUET_END, strict=False))
+    return equal >= len(PARQUET_END) - 1
 
 
-def chunk_of(sidecar: bytes) -> int:
-    """How many bytes each checksum of a sidecar covers.
+def chunk_bytes(sidecar: bytes) -> int:
+    """Return how many bytes each checksum of a sidecar covers.
 
     Raises:
-        OSError: It is no sidecar.
+        OSError: The content is not that of a `.crc` file.
     """
     if len(sidecar) < HEADER.size or not sidecar.startswith(MAGIC):
-        raise OSError("its .crc is garbled")
+        raise OSError("its .crc file is not readable")
     _, chunk = HEADER.unpack_from(sidecar)
     if chunk <= 0:
-        raise OSError("its .crc is garbled")
+        raise OSError("its .crc file is not readable")
     return int(chunk)
 
 
-def sums_of(content: pa.Buffer, chunk: int) -> Iterator[bytes]:
-    """The checksum of each chunk."""
+def checksums_of(content: pa.Buffer, chunk: int) -> Iterator[bytes]:
+    """Yield the checksum of each chunk."""
     view = memoryview(content)
     for start in range(0, len(view), chunk):
         yield zlib.crc32(view[start : start + chunk]).to_bytes(4, "big")
 
 
 def read_pages(content: pa.Buffer) -> None:
-    """Reads every page of a Parquet file against its checksum.
+    """Read every page of a Parquet file and compare its checksum.
 
     Raises:
-        OSError: A page differs.
-        pa.ArrowException: The file can't be read.
+        OSError: A page differs from its checksum.
+        pa.ArrowException: The file is not readable.
     """
     file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
     for group in range(file.num_row_groups):

@@ -1,4 +1,4 @@
-"""Kafka positions by name: consecutive offsets of a partition are one range."""
+"""Kafka positions, and ranges of consecutive offsets as `verify` prints and reads them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import polars as pl
 from lakehouse.errors import UsageError
 
 POSITION = ["topic", "partition", "offset"]
-WRITTEN = re.compile(
+POSITION_SCHEMA = {"topic": pl.String, "partition": pl.Int32, "offset": pl.Int64}
+PATTERN = re.compile(
     r"(?P<topic>[A-Za-z0-9._-]{1,249}):(?P<partition>\d{1,9}):(?P<first>\d{1,18})(-(?P<last>\d{1,18}))?"
 )
+EXAMPLE = "Write it like logs:0:17-42, as verify prints it"
 
 
 class Range(NamedTuple):
-    """Offsets `[first, last]` of a partition."""
+    """The offsets `[first, last]` of a partition."""
 
     topic: str
     partition: int
@@ -25,17 +27,17 @@ class Range(NamedTuple):
     last: int
 
     def __str__(self) -> str:
-        """`topic:partition:first-last`, or `topic:partition:offset` for a single one."""
+        """Return `topic:partition:first-last`, or `topic:partition:offset` for a single offset."""
         start = f"{self.topic}:{self.partition}:{self.first}"
         return start if self.first == self.last else f"{start}-{self.last}"
 
     @property
     def offsets(self) -> int:
-        """How many offsets it spans."""
+        """The number of offsets in the range."""
         return self.last - self.first + 1
 
     def without(self, others: Iterable[Range]) -> Iterator[Range]:
-        """The parts of it that none of the others covers."""
+        """Yield the parts that no other range covers."""
         first = self.first
         for other in sorted(other for other in others if other[:2] == self[:2]):
             if other.last < first or other.first > self.last:
@@ -48,23 +50,23 @@ class Range(NamedTuple):
 
 
 def range_from_text(text: str) -> Range:
-    """The range that `TOPIC:PARTITION:FROM-TO` names.
+    """Return the range written as `TOPIC:PARTITION:FROM-TO`.
 
     Raises:
-        UsageError: It names none.
+        UsageError: The text is not a range.
     """
-    written = WRITTEN.fullmatch(text)
-    if written is None:
-        raise UsageError(f"{text!r} names no range of offsets", hint="Write it like logs:0:17-42, as verify names it")
-    first = int(written["first"])
-    last = int(written["last"] or first)
+    match = PATTERN.fullmatch(text)
+    if match is None:
+        raise UsageError(f"{text!r} is not a range of offsets", hint=EXAMPLE)
+    first = int(match["first"])
+    last = int(match["last"] or first)
     if last < first:
-        raise UsageError(f"{text!r} ends before it begins", hint="Write it like logs:0:17-42, as verify names it")
-    return Range(written["topic"], int(written["partition"]), first, last)
+        raise UsageError(f"The range {text!r} ends before it begins", hint=EXAMPLE)
+    return Range(match["topic"], int(match["partition"]), first, last)
 
 
 def ranges_of(positions: pl.DataFrame) -> list[Range]:
-    """The positions as ranges, in order; one that stands more than once counts once."""
+    """Return the positions as sorted ranges; a repeated position counts once."""
     at = ["topic", "partition"]
     # Within a run of consecutive offsets, offset minus rank stays the same.
     run = (pl.col("offset") - pl.col("offset").rank("dense").cast(pl.Int64)).over(at).alias("run")
@@ -74,6 +76,6 @@ def ranges_of(positions: pl.DataFrame) -> list[Range]:
     return [Range(*row) for row in rows]
 
 
-def named_ranges(positions: pl.DataFrame, fault: str) -> list[str]:
-    """The positions by name, each range with the fault."""
-    return [f"{span} {fault}" for span in ranges_of(positions)]
+def describe_ranges(positions: pl.DataFrame, fault: str) -> list[str]:
+    """Return one line per range of the positions: the range, then the fault."""
+    return [f"{each} {fault}" for each in ranges_of(positions)]

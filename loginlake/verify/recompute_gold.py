@@ -1,23 +1,24 @@
-"""Gold again from the recomputed events: SQL written from docs/tables.md, sharing no code with gold's own."""
+"""Gold recomputed from the recomputed events, by SQL written from docs/tables.md that shares no code with gold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import pyarrow as pa
 
 from gold.transforms.detections import BruteForceIp
-from lakehouse.snapshots import Snapshot
 from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import FAILURE_REASONS
 from loginlake.verify.brute_force import detections_of
-from loginlake.verify.engine import Engine, batches_of
-from loginlake.verify.readable import readable
-from loginlake.verify.report import Check, check
-from loginlake.verify.scope import Scope
-from loginlake.verify.sums import REBUILD
+from loginlake.verify.columns import unfilled_columns, unfilled_note
+from loginlake.verify.duckdb_engine import Engine, batches_of
+from loginlake.verify.pinned import PinnedLake
+from loginlake.verify.report import Check, catch_unreadable, check
+from loginlake.verify.totals import REBUILD_GOLD
 
-CLAIM = "{} is what bronze gives when it is computed again"
+CLAIM = "{} equals its recomputation from bronze"
 _REASONS = ", ".join(
     f"coalesce(sum(times) FILTER (failed AND failure_reason = '{reason}'), 0) AS failures_{reason}"
     for reason in FAILURE_REASONS
@@ -46,7 +47,7 @@ FROM counted GROUP BY ALL
 
 
 def _distinct(column: str, measure: str) -> str:
-    """Distinct values where the measure is above zero; null is a value."""
+    """Return SQL that counts the distinct values of rows whose measure is above zero; null counts as a value."""
     return (
         f"count(DISTINCT {column}) FILTER ({measure} > 0)"
         f" + CAST(coalesce(bool_or({column} IS NULL) FILTER ({measure} > 0), false) AS INTEGER)"
@@ -79,61 +80,65 @@ ORDER BY src_ip, event_at, topic, partition, "offset"
 """
 
 
-def gold_checks(engine: Engine, scope: Scope, *, snapshot: Snapshot, thresholds: BruteForceIp) -> Iterator[Check]:
-    """Every gold table is what the recomputed events give.
+def gold_checks(engine: Engine, lake: PinnedLake, *, rule: BruteForceIp) -> Iterator[Check]:
+    """Compare every gold table with what the recomputed events give.
 
     Args:
-        engine: Has the table `expected`.
-        scope: Reads gold.
-        snapshot: At whose versions.
-        thresholds: Of the rule.
+        engine: Has the table `expected`, the recomputed silver.
+        lake: Reads gold at the snapshot.
+        rule: The thresholds of brute_force_ip.
     """
     engine.run(BASE)
-    yield from _table_checks(engine, scope, snapshot=snapshot, table=PAIR_ACTIVITY, expected="base")
+    yield from _readable_check(PAIR_ACTIVITY, partial(_table_check, engine, lake, table=PAIR_ACTIVITY, expected="base"))
     for metric in STORED_METRICS:
         engine.run(METRICS[metric.name])
-        yield from _table_checks(engine, scope, snapshot=snapshot, table=metric.table, expected=metric.name)
-    yield from readable(
-        CLAIM.format(DETECTIONS.full_name),
-        lambda: [detections_check(engine, scope, snapshot=snapshot, thresholds=thresholds)],
-    )
+        compare = partial(_table_check, engine, lake, table=metric.table, expected=metric.name)
+        yield from _readable_check(metric.table, compare)
+    yield from _readable_check(DETECTIONS, partial(_detections_check, engine, lake, rule=rule))
 
 
-def _table_checks(engine: Engine, scope: Scope, *, snapshot: Snapshot, table: Table, expected: str) -> Iterator[Check]:
+def _readable_check(table: Table, compare: Callable[[], Check]) -> Iterator[Check]:
+    yield from catch_unreadable(CLAIM.format(table.full_name), lambda: [compare()])
+
+
+def _table_check(engine: Engine, lake: PinnedLake, *, table: Table, expected: str) -> Check:
     live = f"live_{table.name}"
-
-    def check() -> Iterator[Check]:
-        engine.load(live, table, batches=batches_of(scope.rows(table, snapshot), table))
-        yield _compared(engine, table, live=live, expected=expected)
-
-    yield from readable(CLAIM.format(table.full_name), check)
+    engine.load(live, table, batches=batches_of(lake.rows(table), table))
+    return _compare(engine, lake, table=table, live=live, expected=expected)
 
 
-def detections_check(engine: Engine, scope: Scope, *, snapshot: Snapshot, thresholds: BruteForceIp) -> Check:
-    """The detections are those of the rule, but for those that a former version of the rule found."""
-    import pyarrow as pa
-
-    found = list(detections_of(engine.rows(FAILURES), thresholds))
-    schema = DETECTIONS.arrow_schema()
-    engine.load("found", DETECTIONS, batches=iter(pa.Table.from_pylist(found, schema=schema).to_batches()))
-    engine.load("live_detections", DETECTIONS, batches=batches_of(scope.rows(DETECTIONS, snapshot), DETECTIONS))
-    earlier = f"rule = 'brute_force_ip' AND rule_version < {thresholds.version}"
-    former = engine.count(f"SELECT count(*) FROM live_detections WHERE {earlier}")  # noqa: S608 (a number)
-    if former:
-        # Which days each version judged is not noted: only what today's version found can be held against it.
-        engine.run(f"DELETE FROM live_detections WHERE {earlier}")  # noqa: S608 (a number)
-        engine.run("DELETE FROM found WHERE detection_id NOT IN (SELECT detection_id FROM live_detections)")
-    notes = [f"{former:,} found by an earlier version of the rule, not compared"] if former else []
-    return _compared(engine, DETECTIONS, live="live_detections", expected="found", notes=notes)
+def _detections_check(engine: Engine, lake: PinnedLake, *, rule: BruteForceIp) -> Check:
+    """Compare the detections, except those of an earlier version of the rule."""
+    recomputed = list(detections_of(engine.rows(FAILURES), rule))
+    batches = pa.Table.from_pylist(recomputed, schema=DETECTIONS.arrow_schema()).to_batches()
+    engine.load("recomputed", DETECTIONS, batches=iter(batches))
+    engine.load("live_detections", DETECTIONS, batches=batches_of(lake.rows(DETECTIONS), DETECTIONS))
+    is_earlier = f"rule = 'brute_force_ip' AND rule_version < {rule.version}"
+    earlier = engine.count(f"SELECT count(*) FROM live_detections WHERE {is_earlier}")  # noqa: S608 (a number)
+    if earlier:
+        # It is not recorded which version judged which day, so only what today's version found can be compared.
+        engine.run(f"DELETE FROM live_detections WHERE {is_earlier}")  # noqa: S608 (a number)
+        engine.run("DELETE FROM recomputed WHERE detection_id NOT IN (SELECT detection_id FROM live_detections)")
+    notes = [f"{earlier:,} detections of an earlier version of the rule are not compared"] if earlier else []
+    return _compare(engine, lake, table=DETECTIONS, live="live_detections", expected="recomputed", notes=notes)
 
 
-def _compared(engine: Engine, table: Table, *, live: str, expected: str, notes: Any = ()) -> Check:
+def _compare(  # noqa: PLR0913 (two tables and where they are)
+    engine: Engine, lake: PinnedLake, *, table: Table, live: str, expected: str, notes: Sequence[str] = ()
+) -> Check:
+    unfilled = {
+        column: engine.clear_where_null(expected, live, key=table.key, column=column)
+        for column in unfilled_columns(lake, table)
+    }
     found = engine.differences(live, expected, key=table.key, columns=table.column_names)
     return check(
         CLAIM.format(table.full_name),
-        found.named,
+        found.details,
         checked=found.rows,
         count=found.differing,
-        hint=REBUILD,
-        notes=notes,
+        hint=REBUILD_GOLD,
+        notes=[
+            *notes,
+            *(unfilled_note(name, rows, command="loginlake rebuild gold") for name, rows in unfilled.items() if rows),
+        ],
     )

@@ -1,28 +1,38 @@
-"""Silver again from bronze: every record decoded anew, and the winners settled by SQL of our own."""
+"""Silver recomputed from bronze: every record is decoded again, and SQL of our own decides which copy wins.
+
+This is the entry point of `--deep`; gold follows from the recomputed silver in `recompute_gold`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 import pyarrow as pa
 
+from gold.rules import load_rules
+from lakehouse.snapshots import Snapshot
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
-from loginlake.verify.engine import Engine, batches_of
-from loginlake.verify.positions import REBUILD
+from loginlake.verify.columns import unfilled_columns, unfilled_note
+from loginlake.verify.duckdb_engine import Engine, batches_of, temporary_engine
+from loginlake.verify.layers import REBUILD_SILVER, next_offsets
+from loginlake.verify.pinned import PinnedLake
+from loginlake.verify.recompute_gold import gold_checks
 from loginlake.verify.report import Check, check
+from serving.store import below
 from silver.decode import ADDRESS_COLUMNS, AGENT_COLUMNS, RECORD_SCHEMA, DecodeRules, decode
+from silver.enrich import enrichment_versions
 
 ENRICHED = (*ADDRESS_COLUMNS, *AGENT_COLUMNS)
 
-# Rows of an earlier version of their decoder can't be decoded as they were: they are taken as silver has them.
+# Rows of an earlier version of their decoder can't be decoded the same way again: they are taken from silver.
 OLDER = """
 CREATE TEMP TABLE older AS
 SELECT topic, partition, "offset" FROM live l JOIN decoded d USING (topic, partition, "offset")
 WHERE l.format IS NOT DISTINCT FROM d.format AND l.decoder_version < d.decoder_version
 """
-# Before it is settled which copy wins, every copy is accepted.
+# Before the winners are known, every copy is accepted.
 CANDIDATES = """
 CREATE TABLE candidates AS
 SELECT d.* {enriched} FROM decoded d LEFT JOIN live l USING (topic, partition, "offset")
@@ -33,7 +43,7 @@ SELECT l.* REPLACE (
     NULL::VARCHAR AS winner_topic, NULL::INTEGER AS winner_partition, NULL::BIGINT AS winner_offset)
 FROM live l SEMI JOIN older USING (topic, partition, "offset")
 """
-# The copy that reached bronze first wins; of one batch, the least position.
+# The copy that reached bronze first wins; within a batch, the smallest position.
 EXPECTED = """
 CREATE TABLE expected AS
 WITH ranked AS (
@@ -53,56 +63,74 @@ FROM candidates c LEFT JOIN ranked USING (topic, partition, "offset")
 """
 
 
-def recompute_events(
-    engine: Engine, records: pl.LazyFrame, *, events: pl.LazyFrame, rules: DecodeRules, told: Callable[[int], None]
-) -> None:
-    """Makes the tables `live`, silver as it is, and `decoded`, silver as today's decoders read bronze.
+def recompute_checks(lake: PinnedLake) -> Iterator[Check]:
+    """Compare silver and gold with what bronze gives when it is decoded again, at the versions of the snapshot."""
+    events = lake.events() if lake.snapshot is None else lake.rows(EVENTS)
+    with temporary_engine() as engine:
+        _load_events(engine, lake, events=events)
+        lake.options.progress("Recomputing silver and gold", 0, None)
+        yield _silver_check(engine, lake)
+        if lake.snapshot is not None:
+            yield from gold_checks(engine, lake, rule=load_rules(lake.settings).brute_force_ip)
 
-    Args:
-        engine: Where to.
-        records: Rows of bronze, those that silver has read.
-        events: Rows of silver.
-        rules: What decoding depends on.
-        told: Called with the number of records decoded so far.
-    """
+
+def _load_events(engine: Engine, lake: PinnedLake, *, events: pl.LazyFrame) -> None:
+    """Create the tables `live`, silver as it is, and `decoded`, what today's decoders make of the same bronze rows."""
     engine.load("live", EVENTS, batches=batches_of(events, EVENTS))
-    engine.load("decoded", EVENTS, batches=_decoded(records, rules, told=told))
+    engine.load("decoded", EVENTS, batches=_decoded(lake, lake.records().filter(below(next_offsets(events)))))
 
 
-def expect_events(engine: Engine, *, same_enrichment: bool) -> None:
-    """Makes the table `expected` of `live` and `decoded`: what silver must be.
-
-    Args:
-        engine: Has both tables.
-        same_enrichment: True where all of silver was enriched with the data that is installed here; elsewhere these
-            columns are taken as silver has them.
-    """
-    taken = ", ".join(f"l.{name} AS {name}" for name in ENRICHED)
-    engine.run(OLDER)
-    engine.run(CANDIDATES.format(enriched="" if same_enrichment else f"REPLACE ({taken})"))
-    engine.run(EXPECTED)
+def _decoded(lake: PinnedLake, records: pl.LazyFrame) -> Iterator[pa.RecordBatch]:
+    rules, done, total = DecodeRules.from_settings(lake.settings), 0, lake.silver_positions.height
+    for batch in batches_of(records.select(RECORD_SCHEMA.names), RAW_LOGS):
+        yield decode(batch, rules)
+        done += batch.num_rows
+        lake.options.progress("Decoding bronze again", done, total)
 
 
-def events_check(engine: Engine, *, same_enrichment: bool) -> Check:
-    """Silver is what bronze gives, in every column."""
+def _silver_check(engine: Engine, lake: PinnedLake) -> Check:
+    """Create the table `expected`, what silver should be, and compare every column of silver with it."""
+    same_enrichment = has_installed_enrichment(lake.published)
+    notes = expect_events(engine, same_enrichment=same_enrichment)
+    for column in unfilled_columns(lake, EVENTS):
+        if rows := engine.clear_where_null("expected", "live", key=EVENTS.key, column=column):
+            notes.append(unfilled_note(column, rows, command="loginlake rebuild silver"))
+    if unpublished := lake.silver_positions.height - engine.count("SELECT count(*) FROM live"):
+        notes.append(f"{unpublished:,} rows that no snapshot names yet are not compared")
     found = engine.differences("live", "expected", key=EVENTS.key, columns=EVENTS.column_names)
-    older = engine.count("SELECT count(*) FROM older")
-    notes = [f"{older:,} rows decoded by an older release, taken as they are"] if older else []
-    if not same_enrichment:
-        notes.append(f"{', '.join(ENRICHED)} not compared: some rows were enriched with other data than is here")
     return check(
-        "silver.events is what bronze gives when it is decoded again",
-        found.named,
+        "silver.events equals its recomputation from bronze",
+        found.details,
         checked=found.rows,
         count=found.differing,
-        hint=f"{REBUILD}; first see that the settings are those the lake was written with",
+        hint=f"Check that the settings are those the lake was written with. {REBUILD_SILVER}",
         notes=notes,
     )
 
 
-def _decoded(records: pl.LazyFrame, rules: DecodeRules, *, told: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
-    done = 0
-    for batch in batches_of(records.select(RECORD_SCHEMA.names), RAW_LOGS):
-        yield decode(batch, rules)
-        done += batch.num_rows
-        told(done)
+def expect_events(engine: Engine, *, same_enrichment: bool) -> list[str]:
+    """Create the table `expected` from `live` and `decoded`, and return notes on what it takes from `live`.
+
+    Args:
+        engine: Has both tables.
+        same_enrichment: Whether all of silver was enriched with the data that is installed here. Otherwise the
+            enriched columns are taken from `live`.
+    """
+    from_live = ", ".join(f"l.{name} AS {name}" for name in ENRICHED)
+    engine.run(OLDER)
+    engine.run(CANDIDATES.format(enriched="" if same_enrichment else f"REPLACE ({from_live})"))
+    engine.run(EXPECTED)
+    notes = []
+    if older := engine.count("SELECT count(*) FROM older"):
+        notes.append(f"{older:,} rows of an earlier decoder version are not compared")
+    if not same_enrichment:
+        notes.append(
+            f"{', '.join(ENRICHED)} are not compared: some rows were enriched with another version of the data"
+        )
+    return notes
+
+
+def has_installed_enrichment(published: Sequence[Snapshot]) -> bool:
+    """Return whether every snapshot was enriched with the data that is installed here."""
+    installed = enrichment_versions()
+    return all(snapshot.enrichment == installed for snapshot in published)

@@ -1,50 +1,62 @@
-"""What `verify` found: each claim with its figures, the faults by name, and what to do about them."""
+"""The report of `verify`: each claim with its figures, its faults and a hint."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
 
-# So many faults of one claim are named; all are counted.
-NAMED = 1_000
+import polars as pl
+import pyarrow as pa
+
+from lakehouse.errors import LakehouseError, LakeUnreadable, TableMissing
+
+# All faults of a claim are counted, but only the first ones are listed.
+MAX_DETAILS = 1_000
+RESTORE_FILES = (
+    "Restore these files from a copy of the lake. Without a copy, rebuild their table: "
+    "`loginlake rebuild silver` or `loginlake rebuild gold`"
+)
+# What reading a damaged lake raises: our own errors, and those of polars, Arrow and the file system.
+UNREADABLE = (LakeUnreadable, TableMissing, pl.exceptions.PolarsError, pa.ArrowException, OSError, UnicodeDecodeError)
 
 
 @dataclass(frozen=True)
 class Check:
-    """One claim of the law and whether it holds.
+    """The result of checking one claim.
 
     Attributes:
-        claim: What must hold.
-        holds: Whether it does; None where it could not be checked.
-        checked: How many things were looked at.
-        faults: How many of them contradict it.
-        named: The first faults by name; or why it could not be checked.
-        notes: What is worth knowing and no fault.
-        hint: What to do about the faults, in one line; empty where there is none.
+        claim: What must be true.
+        passed: True if there is no fault; None if the claim could not be checked.
+        checked: Number of rows, files or other things that were checked.
+        faults: Number of faults.
+        details: The first faults, each with its place; or why the claim could not be checked.
+        notes: Observations that are not faults.
+        hint: What the user can do about the faults; empty if there are none.
     """
 
     claim: str
-    holds: bool | None
+    passed: bool | None
     checked: int = 0
     faults: int = 0
-    named: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     hint: str = ""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What `verify` found.
+    """The result of `verify`.
 
     Attributes:
-        snapshot: The snapshot that gold was checked at; None where none is published.
-        checks: Each claim.
-        layers: Records in Kafka (None without a broker), rows in bronze and silver (None where they can't be read).
-        verdicts: Silver rows per verdict.
-        unread: Kafka records that bronze, and bronze rows that silver has not read yet: work to do, no fault. Of an
-            earlier snapshot: what came after it.
+        snapshot: The snapshot at which gold was checked; None if none is published.
+        checks: One result per claim.
+        layers: Number of records in Kafka (None without a broker) and of rows in bronze and silver (None if they can't
+            be read).
+        verdicts: Number of silver rows per verdict.
+        unread: Number of Kafka records that bronze, and of bronze rows that silver has not read yet. This is not a
+            fault. For an earlier snapshot: what arrived after it.
     """
 
     snapshot: int | None
@@ -55,15 +67,15 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """True where nothing contradicts the law; what could not be checked does not."""
-        return all(check.holds is not False for check in self.checks)
+        """True if no check failed; skipped checks count as passed."""
+        return all(check.passed is not False for check in self.checks)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report for JSON."""
+        """Return the report for JSON."""
         return {"ok": self.ok, **asdict(self)}
 
 
-def check(  # noqa: PLR0913 (the parts of a claim)
+def check(  # noqa: PLR0913 (the parts of a result)
     claim: str,
     faults: Iterable[str],
     *,
@@ -72,22 +84,39 @@ def check(  # noqa: PLR0913 (the parts of a claim)
     count: int | None = None,
     notes: Sequence[str] = (),
 ) -> Check:
-    """The claim, which holds where there is no fault.
+    """Return the result for a claim, which passes if there are no faults.
 
     Args:
-        claim: What must hold.
-        faults: Those found, each by name.
-        checked: How many things were looked at.
-        hint: What to do about a fault.
-        count: How many faults there are, where a name stands for several.
-        notes: What is worth knowing and no fault.
+        claim: What must be true.
+        faults: The faults, each with its place.
+        checked: Number of things that were checked.
+        hint: What the user can do about a fault.
+        count: Number of faults, if one entry of `faults` stands for several.
+        notes: Observations that are not faults.
     """
     remaining = iter(faults)
-    named = list(islice(remaining, NAMED))
-    found = len(named) + sum(1 for _ in remaining) if count is None else count
-    return Check(claim, found == 0, checked, found, named, list(notes), hint if found else "")
+    details = list(islice(remaining, MAX_DETAILS))
+    total = len(details) + sum(1 for _ in remaining) if count is None else count
+    return Check(claim, total == 0, checked, total, details, list(notes), hint if total else "")
 
 
-def skipped(claim: str, why: str, *, hint: str = "") -> Check:
-    """The claim where it could not be checked."""
-    return Check(claim, None, named=[why], hint=hint)
+def skipped(claim: str, reason: str, *, hint: str = "") -> Check:
+    """Return the result for a claim that could not be checked."""
+    return Check(claim, None, details=[reason], hint=hint)
+
+
+def catch_unreadable(claim: str, checks: Callable[[], Iterable[Check]]) -> Iterator[Check]:
+    """Yield the checks; if they raise because of a damaged file, yield `claim` as failed instead of raising."""
+    try:
+        yield from checks()
+    except UNREADABLE as error:
+        yield check(claim, [_describe(error)], checked=0, hint=RESTORE_FILES)
+
+
+def _describe(error: BaseException) -> str:
+    """Return what could not be read and the first line of the reason."""
+    what, cause = (
+        (error.what, error.__cause__) if isinstance(error, LakehouseError) else ("A file can't be read", error)
+    )
+    reason = str(cause).splitlines() if cause else []
+    return f"{what}: {reason[0]}" if reason else what

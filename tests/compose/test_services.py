@@ -138,4 +138,4 @@ def test_the_services_answer_together_and_end_at_sigterm_with_nothing_in_flight_
     assert activity["meta"]["freshness"]["snapshot"] >= 1
     assert "rows appended to bronze.raw_logs" in machine.log("bronze")
     assert "Snapshot" in machine.log("refresh")
-    assert report.ok, [check for check in report.checks if check.holds is False]
+    assert report.ok, [check for check in report.checks if check.passed is False]

@@ -165,7 +165,7 @@ def is_whole(stage: Stage, recoveries: list[Recovery]) -> bool:
     if not tallied.is_complete:
         print(tallied)
     for check in report.checks:
-        for fault in check.named:
+        for fault in check.details:
             print(f"{check.claim}: {fault}")
     print(f"verify: {'ok' if report.ok else 'the claims of the lake do not hold'}", flush=True)
     return tallied.acked > 0 and tallied.is_complete and report.ok

@@ -77,4 +77,4 @@ def test_every_acked_record_is_there_once_and_nobody_had_to_mend_anything(stage:
     assert tallied.acked > 0
     assert tallied.is_complete, tallied
     report = verify(stage.settings, Store(stage.settings))
-    assert report.ok, [check for check in report.checks if check.holds is False]
+    assert report.ok, [check for check in report.checks if check.passed is False]

@@ -58,7 +58,7 @@ def versions(lake: Lake) -> dict[str, int]:
 
 def follows_from_bronze(lake: Lake) -> bool:
     """True where another engine makes the same silver and gold of bronze, cell by cell."""
-    return verify(lake.settings, Store(lake.settings), wish=VerifyOptions(is_deep=True)).ok
+    return verify(lake.settings, Store(lake.settings), options=VerifyOptions(is_deep=True)).ok
 
 
 @pytest.fixture(scope="module")

@@ -134,7 +134,7 @@ def test_verify_exits_3_and_names_what_is_missing(loginlake: Loginlake, root: st
 
     assert ended.returncode == 3
     assert "logs:0:1 missing" in ended.stdout
-    assert re.fullmatch(r"verify: \d+ of \d+ claims do not hold", ended.stdout.splitlines()[-1])
+    assert re.fullmatch(r"verify: \d+ of \d+ checks failed", ended.stdout.splitlines()[-1])
 
 
 def test_a_taken_port_of_the_broker_is_one_line_that_names_the_mend(

@@ -1,4 +1,4 @@
-"""A small lake that holds every claim, written by delta-rs: raw logins, decoded as silver does, and three snapshots."""
+"""A small lake without faults, written by delta-rs: raw logins, decoded as silver does, and three snapshots."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ RAW_SCHEMA = pa.schema(
     for column in RAW_LOGS.columns
 )
 BATCH = 8
-# What a healthy lake has read.
+# The next offsets of the healthy lake.
 OFFSETS = {("logs", 0): 33, ("logs", 1): 6}
 
 
 class HandmadeLake:
-    """Bronze, silver, gold and snapshots as the jobs leave them, small enough to be written whole each time."""
+    """Writes bronze, silver, gold and snapshots as the jobs do, each table whole."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.raw: list[dict[str, Any]] = []
         self.published = 0
 
-    def take(self, values: list[bytes | None], *, partition: int) -> None:
-        """Appends records to a partition of bronze, as one batch."""
+    def append_records(self, values: list[bytes | None], *, partition: int) -> None:
+        """Append records to a partition of bronze as one batch."""
         first = sum(row["partition"] == partition for row in self.raw)
-        self.take_at(range(first, first + len(values)), values, partition=partition)
+        self.append_offsets(range(first, first + len(values)), values, partition=partition)
 
-    def take_at(
+    def append_offsets(
         self, offsets: Sequence[int], values: Sequence[bytes | None] | None = None, *, partition: int = 0
     ) -> None:
-        """Appends records with these offsets to a partition of bronze, as one batch."""
+        """Append records with these offsets to a partition of bronze as one batch."""
         batch = len({row["ingested_at"] for row in self.raw})
         rows = [
             {
@@ -75,15 +75,15 @@ class HandmadeLake:
         self.append_raw(rows, read=self.nexts())
 
     def append_raw(self, rows: list[dict[str, Any]], *, read: Offsets) -> None:
-        """Appends these rows to bronze, and notes that it has read up to these offsets."""
+        """Append rows to bronze, and record these next offsets in the commit."""
         last = max((row["ingested_at"] for row in self.raw), default=NOON)
         self.append(RAW_LOGS, pa.Table.from_pylist(rows, schema=RAW_SCHEMA), Extent(read, last).to_json())
 
     def publish(self) -> None:
-        """Writes silver and gold for all of bronze, and a snapshot."""
-        events = settled(decoded(self.raw))
-        noted = Progress(self.nexts(), NOON.date(), enrichment_versions())
-        self.overwrite(EVENTS, events.to_arrow(), noted.to_json())
+        """Write silver and gold for all of bronze, and a snapshot."""
+        events = with_duplicates(decoded(self.raw))
+        progress = Progress(self.nexts(), NOON.date(), enrichment_versions())
+        self.overwrite(EVENTS, events.to_arrow(), progress.to_json())
         base = pair_activity_hourly(events.lazy()).collect()
         self.overwrite(PAIR_ACTIVITY, base.to_arrow())
         for metric in STORED_METRICS:
@@ -95,7 +95,7 @@ class HandmadeLake:
         self.append_snapshot(self.published, self.nexts())
 
     def nexts(self) -> dict[Partition, int]:
-        """One past the largest offset of each partition."""
+        """Return the largest offset plus one of each partition."""
         return {
             (self.settings.topic, partition): max(row["offset"] for row in self.raw if row["partition"] == partition)
             + 1
@@ -103,7 +103,7 @@ class HandmadeLake:
         }
 
     def append_snapshot(self, number: int, covered: dict[tuple[str, int], int], **values: Any) -> None:
-        """Appends a row to gold.snapshots that names what is there now."""
+        """Append a row to gold.snapshots that names the newest versions."""
         snapshot = Snapshot(
             id=number,
             at=NOON + timedelta(hours=2, minutes=number),
@@ -117,28 +117,31 @@ class HandmadeLake:
         rows = pa.Table.from_pylist([row], schema=SNAPSHOTS.arrow_schema())
         self.append(SNAPSHOTS, rows, snapshot.user_metadata())
 
-    def append(self, table: Table, rows: pa.Table, noted: str | None = None) -> None:
-        """One commit with the rows beside those that are there, and a note."""
+    def append(self, table: Table, rows: pa.Table, user_metadata: str | None = None) -> None:
+        """Append rows in one commit."""
         self._create(table)
-        write_deltalake(self.uri(table), rows, mode="append", commit_properties=_noting(noted))
+        write_deltalake(self.uri(table), rows, mode="append", commit_properties=_properties(user_metadata))
 
-    def overwrite(self, table: Table, rows: pa.Table, noted: str | None = None) -> None:
-        """One commit with the rows in place of those that are there, and a note."""
+    def overwrite(self, table: Table, rows: pa.Table, user_metadata: str | None = None) -> None:
+        """Replace all rows in one commit."""
         self._create(table)
         write_deltalake(
-            self.uri(table), rows.cast(table.arrow_schema()), mode="overwrite", commit_properties=_noting(noted)
+            self.uri(table),
+            rows.cast(table.arrow_schema()),
+            mode="overwrite",
+            commit_properties=_properties(user_metadata),
         )
 
     def table(self, table: Table) -> DeltaTable:
-        """The table, open."""
+        """Return the open table."""
         return DeltaTable(self.uri(table))
 
     def uri(self, table: Table) -> str:
-        """Where it lies."""
+        """Return the folder of a table."""
         return self.settings.table_uri(table.layer, table.name)
 
     def log(self, table: Table) -> Path:
-        """The folder of its commits."""
+        """Return the folder of a table's Delta log."""
         return Path(self.uri(table)) / "_delta_log"
 
     def _create(self, table: Table) -> None:
@@ -150,22 +153,24 @@ class HandmadeLake:
         )
 
 
-def _noting(text: str | None) -> CommitProperties:
-    return CommitProperties(custom_metadata={"userMetadata": text} if text else None)
+def _properties(user_metadata: str | None) -> CommitProperties:
+    return CommitProperties(custom_metadata={"userMetadata": user_metadata} if user_metadata else None)
 
 
 def a_healthy_lake(settings: Settings) -> HandmadeLake:
-    """Three snapshots over two partitions: attacks, duplicates across partitions, broken and ignored records."""
+    """Write three snapshots over two partitions, with an attack, and duplicate, broken and ignored records."""
     lake = HandmadeLake(settings)
     for number in range(3):
-        lake.take([a_failure(number, second) for second in range(BATCH)] + [b"{}", b"not json", None], partition=0)
-        lake.take([a_failure(number, 0), a_success(number)], partition=1)
+        lake.append_records(
+            [a_failure(number, second) for second in range(BATCH)] + [b"{}", b"not json", None], partition=0
+        )
+        lake.append_records([a_failure(number, 0), a_success(number)], partition=1)
         lake.publish()
     return lake
 
 
 def a_failure(number: int, second: int) -> bytes:
-    """A failed login; some of them are one attack."""
+    """Return a failed login; those of the healthy lake are one attack."""
     at = NOON + timedelta(minutes=number, seconds=second)
     return a_login(
         event_id=f"f{number}-{second}",
@@ -179,19 +184,19 @@ def a_failure(number: int, second: int) -> bytes:
 
 
 def a_success(number: int) -> bytes:
-    """A login that succeeded, from another address."""
+    """Return a successful login from another address."""
     at = NOON - timedelta(hours=number)
     return a_login(event_id=f"s{number}", event_at=at.isoformat(), outcome="success", username="ada", src_ip="1.1.1.1")
 
 
 def decoded(raw: list[dict[str, Any]]) -> pl.DataFrame:
-    """Silver rows of bronze rows, duplicates not settled."""
+    """Return the silver rows of bronze rows, with every copy accepted."""
     records = pa.Table.from_pylist(raw, schema=RAW_SCHEMA).combine_chunks().to_batches()
     return pl.from_arrow(pa.Table.from_batches([decode(batch, DecodeRules()) for batch in records]))
 
 
-def settled(events: pl.DataFrame) -> pl.DataFrame:
-    """The rows where each later copy is a duplicate of the first to arrive."""
+def with_duplicates(events: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with each later copy as a duplicate of the first to arrive."""
     winners: dict[Any, dict[str, Any]] = {}
     rows = events.sort("ingested_at", "topic", "partition", "offset").to_dicts()
     for row in rows:
@@ -204,7 +209,7 @@ def settled(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def detections(events: pl.DataFrame, settings: Settings) -> pa.Table:
-    """What the rule finds in the rows."""
+    """Return the detections of the rule."""
     rule = load_rules(settings).brute_force_ip
     failures = suspects(events.lazy(), rule).collect()
     found = [brute_force_ip(rule)(of_ip.to_arrow()) for of_ip in failures.partition_by("src_ip")]
@@ -212,10 +217,20 @@ def detections(events: pl.DataFrame, settings: Settings) -> pa.Table:
 
 
 def faults_of(report: Report) -> list[str]:
-    """All faults by name."""
-    return [name for check in faulty(report) for name in check.named]
+    """Return the details of all failed checks."""
+    return [detail for check in failed(report) for detail in check.details]
 
 
-def faulty(report: Report) -> list[Check]:
-    """The checks that do not hold."""
-    return [check for check in report.checks if check.holds is False]
+def failed(report: Report) -> list[Check]:
+    """Return the failed checks."""
+    return [check for check in report.checks if check.passed is False]
+
+
+def check_of(report: Report, claim: str) -> Check:
+    """Return the check of a claim."""
+    return next(check for check in report.checks if check.claim == claim)
+
+
+def notes_of(report: Report) -> list[str]:
+    """Return the notes of all checks."""
+    return [note for check in report.checks for note in check.notes]

@@ -1,4 +1,4 @@
-"""The verb `verify`: its flags, its table, its JSON, its exit codes."""
+"""The command `verify`: its options, its table, its JSON and its exit codes."""
 
 from __future__ import annotations
 
@@ -15,31 +15,34 @@ from tests.loginlake.verify.lakes import HandmadeLake
 NO_BROKER = ("--kafka", "127.0.0.1:1")
 
 
-def test_a_table_of_figures_then_ok(loginlake: Loginlake, settings: Settings) -> None:
-    ended = loginlake("verify", "--root", settings.root, *NO_BROKER)
+def test_the_report_lists_every_claim_and_ends_with_ok(loginlake: Loginlake, healthy: Settings) -> None:
+    ended = loginlake("verify", "--root", healthy.root, *NO_BROKER)
 
     lines = ended.stdout.splitlines()
     assert ended.returncode == 0, ended.stderr
     assert lines[-1] == "verify: ok"
-    assert next(line.split() for line in lines if "stands twice in silver" in line)[-3:] == ["39", "0", "ok"]
+    row = next(line for line in lines if "silver has every position only once" in line)
+    assert row.split()[-3:] == ["39", "0", "ok"]
 
 
-def test_a_fault_exits_3_with_its_name_and_the_mend(loginlake: Loginlake, settings: Settings) -> None:
+def test_a_fault_is_printed_with_its_hint_and_exits_with_3(loginlake: Loginlake, settings: Settings) -> None:
     HandmadeLake(settings).table(EVENTS).delete("offset BETWEEN 2 AND 3 AND partition = 0")
 
     ended = loginlake("verify", "--root", settings.root, *NO_BROKER)
     report = json.loads(loginlake("verify", "--root", settings.root, *NO_BROKER, "--json").stdout)
 
+    claim = "silver has every bronze row up to its last position"
     assert ended.returncode == 3
-    assert "every bronze row that silver has read is in silver: logs:0:2-3 missing" in ended.stdout.splitlines()
+    assert f"{claim}: logs:0:2-3 missing" in ended.stdout.splitlines()
     assert "  hint: Run `loginlake rebuild silver`" in ended.stdout
-    assert "claims do not hold" in ended.stdout.splitlines()[-1]
+    assert "checks failed" in ended.stdout.splitlines()[-1]
     assert not report["ok"]
-    assert next(check["faults"] for check in report["checks"] if check["holds"] is False) == 2
+    (failed,) = [check for check in report["checks"] if check["claim"] == claim]
+    assert (failed["passed"], failed["faults"], failed["details"]) == (False, 2, ["logs:0:2-3 missing"])
 
 
-def test_an_earlier_snapshot(loginlake: Loginlake, settings: Settings) -> None:
-    ended = loginlake("verify", "--root", settings.root, *NO_BROKER, "--snapshot", "2", "--json")
+def test_an_earlier_snapshot(loginlake: Loginlake, healthy: Settings) -> None:
+    ended = loginlake("verify", "--root", healthy.root, *NO_BROKER, "--snapshot", "2", "--json")
 
     report = json.loads(ended.stdout)
     assert report["snapshot"] == 2
@@ -47,47 +50,58 @@ def test_an_earlier_snapshot(loginlake: Loginlake, settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["--snapshot", "9"], 1, "There is no snapshot 9. Ask for one from 1 to 3"),
-        (["--accept", "logs:0"], 2, "names no range of offsets. Write it like logs:0:17-42"),
-        (["--ledger", "nowhere.ndjson"], 2, "nowhere.ndjson can't be read"),
+        (["--accept", "logs:0"], 2, "'logs:0' is not a range of offsets. Write it like logs:0:17-42"),
+        (["--ledger", "nowhere.ndjson"], 2, "The ledger nowhere.ndjson can't be read"),
     ],
 )
-def test_what_can_not_be_asked_is_one_line(
-    loginlake: Loginlake, settings: Settings, words: list[str], code: int, said: str
+def test_a_wrong_option_is_one_line_with_a_hint(
+    loginlake: Loginlake, healthy: Settings, words: list[str], code: int, message: str
 ) -> None:
-    ended = loginlake("verify", "--root", settings.root, *NO_BROKER, *words)
+    ended = loginlake("verify", "--root", healthy.root, *NO_BROKER, *words)
 
     assert ended.returncode == code
-    assert said in ended.stderr
+    assert message in ended.stderr
     assert ended.stderr.count("\n") == 1
 
 
-def test_without_duckdb_deep_is_one_line_that_names_the_extra(
-    loginlake_process: LoginlakeProcess, settings: Settings
+def test_a_file_that_is_not_a_ledger_is_one_line_with_a_hint(
+    loginlake: Loginlake, healthy: Settings, tmp_path: Path
 ) -> None:
-    ended = loginlake_process.without("duckdb")("verify", "--root", settings.root, *NO_BROKER, "--deep")
+    (tmp_path / "other.txt").write_text("not JSON\n")
+
+    ended = loginlake("verify", "--root", healthy.root, *NO_BROKER, "--ledger", str(tmp_path / "other.txt"))
+
+    assert ended.returncode == 2
+    assert "is not a ledger. Name a file written by `produce --ledger`" in ended.stderr
+
+
+def test_a_ledger_is_compared_with_bronze_without_a_broker(
+    loginlake: Loginlake, healthy: Settings, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger.ndjson"
+    entry = {"topic": "logs", "partition": 1, "event_id": None, "key": None}
+    ledger.write_text("".join(json.dumps(entry | {"offset": offset}) + "\n" for offset in range(8)))
+
+    ended = loginlake("verify", "--root", healthy.root, *NO_BROKER, "--ledger", str(ledger))
+
+    assert ended.returncode == 3
+    assert "logs:1:6-7 acknowledged, but not in bronze" in ended.stdout
+
+
+def test_without_duckdb_deep_names_the_extra_to_install(loginlake_process: LoginlakeProcess, healthy: Settings) -> None:
+    ended = loginlake_process.without("duckdb")("verify", "--root", healthy.root, *NO_BROKER, "--deep")
 
     assert ended.returncode == 1
     assert ended.stderr == "This install has no duckdb. Install it with `pip install 'loginlake[verify]'`\n"
 
 
-def test_without_a_broker_a_ledger_still_tells(loginlake: Loginlake, settings: Settings, tmp_path: Path) -> None:
-    ledger = tmp_path / "ledger.ndjson"
-    entry = {"topic": "logs", "partition": 1, "event_id": None, "key": None}
-    ledger.write_text("".join(json.dumps(entry | {"offset": offset}) + "\n" for offset in range(8)))
+def test_deep_does_not_need_spark(loginlake_process: LoginlakeProcess, healthy: Settings) -> None:
+    without_spark = loginlake_process.without("pyspark", "delta", "py4j")
 
-    ended = loginlake("verify", "--root", settings.root, *NO_BROKER, "--ledger", str(ledger))
-
-    assert ended.returncode == 3
-    assert "logs:1:6-7 acknowledged, not in bronze" in ended.stdout
-
-
-def test_deep_without_spark(loginlake_process: LoginlakeProcess, settings: Settings) -> None:
-    ended = loginlake_process.without("pyspark", "delta", "py4j")(
-        "verify", "--root", settings.root, *NO_BROKER, "--deep"
-    )
+    ended = without_spark("verify", "--root", healthy.root, *NO_BROKER, "--deep")
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "files have no .crc beside them: only their pages were checked" in ended.stdout
+    assert "files have no .crc file beside them: only their pages were checked" in ended.stdout

@@ -1,4 +1,4 @@
-"""Positions by name: consecutive offsets fold into ranges, and ranges are read back from text."""
+"""Consecutive offsets form ranges, and ranges are parsed from text."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import polars as pl
 import pytest
 
 from lakehouse.errors import UsageError
-from loginlake.verify.ranges import Range, range_from_text, ranges_of
-from loginlake.verify.scope import POSITION_SCHEMA
+from loginlake.verify.ranges import POSITION_SCHEMA, Range, range_from_text, ranges_of
 
 
 def positions(*rows: tuple[str, int, int]) -> pl.DataFrame:
@@ -25,12 +24,12 @@ def test_no_positions_are_no_ranges() -> None:
 
 
 @pytest.mark.parametrize("text", ["logs:0:17", "logs:0:17-42", "a.b-c_d:12:0-0"])
-def test_a_range_is_read_back_from_its_name(text: str) -> None:
+def test_a_range_is_parsed_from_its_text(text: str) -> None:
     assert str(range_from_text(text)) == text.replace("0-0", "0")
 
 
 @pytest.mark.parametrize("text", ["", "logs", "logs:0", "logs:0:", "logs:0:9-3", "logs:x:1-2", "logs:0:-1", "a b:0:1"])
-def test_what_names_no_range_is_refused_with_an_example(text: str) -> None:
+def test_text_that_is_not_a_range_is_an_error_with_an_example(text: str) -> None:
     with pytest.raises(UsageError, match="logs:0:17-42"):
         range_from_text(text)
 

@@ -1,4 +1,4 @@
-"""DuckDB as the independent engine: tables loaded from Arrow, and two of them compared cell by cell."""
+"""DuckDB as the independent engine: load tables from Arrow and compare them cell by cell."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from lakehouse.errors import LakehouseError, LakeUnreadable
+from lakehouse.errors import LakehouseError
 from lakehouse.tables.model import Table
-from loginlake.verify.report import NAMED
+from loginlake.verify.report import MAX_DETAILS
 from serving.integrity import reading
 
 CHUNK_ROWS = 20_000
@@ -25,32 +25,32 @@ class Difference:
     """Where two tables differ.
 
     Attributes:
-        rows: How many rows were compared.
-        differing: How many of them differ.
-        named: The first of them: what the row is, and which columns differ.
+        rows: Number of rows that were compared.
+        differing: Number of rows that differ.
+        details: The first of these: the key of the row, and the columns that differ.
     """
 
     rows: int
     differing: int
-    named: list[str]
+    details: list[str]
 
 
 class EngineFailed(LakehouseError):
-    """DuckDB could not do its work."""
+    """DuckDB could not run a statement."""
 
 
-class Watched:
-    """An iterator that keeps what it raises: DuckDB turns that into an error of its own."""
+class BatchIterator:
+    """An iterator that remembers the exception it raised, because DuckDB replaces it by one of its own."""
 
     def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
         self._batches = batches
         self.raised: BaseException | None = None
 
-    def __iter__(self) -> Watched:
+    def __iter__(self) -> BatchIterator:
         return self
 
     def __next__(self) -> pa.RecordBatch:
-        """The next batch."""
+        """Return the next batch."""
         try:
             return next(self._batches)
         except StopIteration:
@@ -61,90 +61,96 @@ class Watched:
 
 
 @contextmanager
-def _computing() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
         raise EngineFailed(
-            f"DuckDB could not compute the lake again: {str(error).splitlines()[0]}",
-            hint="See that the folder for temporary files has room (TMPDIR names another)",
+            f"DuckDB could not recompute the lake: {str(error).splitlines()[0]}",
+            hint="Check the free space of the folder for temporary files (TMPDIR names another one)",
         ) from error
 
 
 class Engine:
-    """A DuckDB of its own, on disk so that memory bounds no lake."""
+    """A DuckDB database in a temporary folder; it is on disk so that a lake may be larger than memory."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
     def run(self, statement: str) -> None:
-        """Runs a statement.
+        """Run a statement.
 
         Raises:
-            EngineFailed: It could not be run.
+            EngineFailed: DuckDB could not run it.
         """
-        with _computing():
+        with _translated_errors():
             self._connection.execute(statement)
 
     def rows(self, query: str) -> Iterator[tuple[object, ...]]:
-        """The rows of a query.
+        """Yield the rows of a query.
 
         Raises:
-            EngineFailed: It could not be run.
+            EngineFailed: DuckDB could not run it.
         """
-        with _computing():
+        with _translated_errors():
             answer = self._connection.execute(query)
             while rows := answer.fetchmany(CHUNK_ROWS):
                 yield from rows
 
     def count(self, query: str) -> int:
-        """The one number that a query gives.
+        """Return the number that is the only value of a query.
 
         Raises:
-            EngineFailed: It could not be run.
+            EngineFailed: DuckDB could not run it.
         """
-        with _computing():
+        with _translated_errors():
             ((number,),) = self._connection.execute(query).fetchall()
         return int(number)
 
     def load(self, name: str, table: Table, *, batches: Iterator[pa.RecordBatch]) -> None:
-        """Makes a table of the batches, in the declared columns; instants become plain, in UTC.
+        """Create a table with the declared columns of `table` from the batches; instants lose their zone, UTC.
 
         Raises:
-            BaseException: What the batches raise, as it is.
+            BaseException: What the iterator of batches raises.
         """
-        schema = _plain(table.arrow_schema())
-        watched = Watched(_chosen(batch, schema, table=table) for batch in batches)
-        self._connection.register("incoming", pa.RecordBatchReader.from_batches(schema, watched))
+        schema = _without_zones(table.arrow_schema())
+        incoming = BatchIterator(_declared(batch, schema) for batch in batches)
+        self._connection.register("incoming", pa.RecordBatchReader.from_batches(schema, incoming))
         try:
             self.run(f"CREATE TABLE {name} AS SELECT * FROM incoming")  # noqa: S608 (names are ours)
         except EngineFailed:
-            if watched.raised is None:
+            if incoming.raised is None:
                 raise
-            raise watched.raised from watched.raised.__cause__
+            raise incoming.raised from incoming.raised.__cause__
         self._connection.unregister("incoming")
 
+    def clear_where_null(self, expected: str, live: str, *, key: Sequence[str], column: str) -> int:
+        """Set a column of `expected` to null where `live` has null, and return in how many rows it had a value."""
+        same = " AND ".join(f'e."{name}" IS NOT DISTINCT FROM l."{name}"' for name in key)
+        where = f'{same} AND l."{column}" IS NULL AND e."{column}" IS NOT NULL'
+        rows = self.count(f"SELECT count(*) FROM {expected} e JOIN {live} l ON {where}")  # noqa: S608 (names are ours)
+        self.run(f'UPDATE {expected} e SET "{column}" = NULL FROM {live} l WHERE {where}')  # noqa: S608 (as above)
+        return rows
+
     def differences(self, live: str, expected: str, *, key: Sequence[str], columns: Sequence[str]) -> Difference:
-        """Where `live` is not what is expected; null equals null, and a row that stands twice differs.
+        """Compare two tables; null equals null, and a repeated row differs.
 
         Args:
-            live: A table, as the lake has it.
-            expected: What it must be.
-            key: The columns that name a row.
+            live: The table as it is in the lake.
+            expected: The table as it should be.
+            key: The columns that identify a row.
             columns: All columns.
         """
         self.run(f"CREATE OR REPLACE TEMP TABLE difference AS {_difference(live, expected, key=key, columns=columns)}")
-        named = [
-            _named(key, row[: len(key)], fault=row[len(key)])
-            for row in self.rows(f"SELECT * FROM difference ORDER BY ALL LIMIT {NAMED}")  # noqa: S608 (a number)
-        ]
+        first_rows = f"SELECT * FROM difference ORDER BY ALL LIMIT {MAX_DETAILS}"  # noqa: S608 (a number)
+        details = [_describe(key, row[: len(key)], fault=row[len(key)]) for row in self.rows(first_rows)]
         rows = self.count(f"SELECT count(*) FROM {expected}")  # noqa: S608 (names are ours)
-        return Difference(rows, self.count("SELECT count(*) FROM difference"), named)
+        return Difference(rows, self.count("SELECT count(*) FROM difference"), details)
 
 
 @contextmanager
-def an_engine() -> Iterator[Engine]:
-    """An engine whose files go with the block."""
+def temporary_engine() -> Iterator[Engine]:
+    """Yield an engine whose files are deleted at the end of the block."""
     with TemporaryDirectory(prefix="loginlake-verify-") as folder:
         settings: dict[str, str | bool | int | float | list[str]] = {
             "temp_directory": folder,
@@ -155,7 +161,7 @@ def an_engine() -> Iterator[Engine]:
 
 
 def batches_of(rows: pl.LazyFrame, table: Table) -> Iterator[pa.RecordBatch]:
-    """The rows as Arrow batches, few in memory at a time.
+    """Yield the rows as Arrow batches, with few of them in memory at a time.
 
     Raises:
         LakeUnreadable: A file of the table is damaged.
@@ -165,16 +171,15 @@ def batches_of(rows: pl.LazyFrame, table: Table) -> Iterator[pa.RecordBatch]:
             yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
 
 
-def _chosen(batch: pa.RecordBatch, schema: pa.Schema, *, table: Table) -> pa.RecordBatch:
-    try:
-        return batch.select(schema.names).cast(schema)
-    except KeyError as error:
-        raise LakeUnreadable(
-            f"{table.full_name} lacks a column: {error}", hint="Restore its log", table=table.full_name
-        ) from error
+def _declared(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return the declared columns; one that the batch lacks is null."""
+    for field in schema:
+        if field.name not in batch.schema.names:
+            batch = batch.append_column(field, pa.nulls(batch.num_rows, field.type))
+    return batch.select(schema.names).cast(schema)
 
 
-def _plain(schema: pa.Schema) -> pa.Schema:
+def _without_zones(schema: pa.Schema) -> pa.Schema:
     return pa.schema(
         pa.field(field.name, pa.timestamp("us") if pa.types.is_timestamp(field.type) else field.type)
         for field in schema
@@ -182,16 +187,16 @@ def _plain(schema: pa.Schema) -> pa.Schema:
 
 
 def _difference(live: str, expected: str, *, key: Sequence[str], columns: Sequence[str]) -> str:
-    """The rows that differ: their key, and the names of the columns or which side lacks the row."""
+    """Return the query for rows that differ: their key, and which columns differ or which table lacks the row."""
     same = " AND ".join(f'l."{name}" IS NOT DISTINCT FROM e."{name}"' for name in (*key, "copy"))
-    named = ", ".join(f'coalesce(l."{name}", e."{name}") AS "{name}"' for name in key)
+    keys = ", ".join(f'coalesce(l."{name}", e."{name}") AS "{name}"' for name in key)
     others = [name for name in columns if name not in key]
     differing = ", ".join(f'CASE WHEN l."{name}" IS DISTINCT FROM e."{name}" THEN \'{name}\' END' for name in others)
     unequal = " OR ".join(f'l."{name}" IS DISTINCT FROM e."{name}"' for name in others)
     return f"""
-        SELECT {named},
+        SELECT {keys},
             CASE WHEN l.copy IS NULL THEN 'is missing'
-                 WHEN e.copy IS NULL THEN 'should not be there'
+                 WHEN e.copy IS NULL THEN 'should not exist'
                  ELSE 'differs in ' || concat_ws(', ', {differing}) END AS fault
         FROM ({_numbered(live, key)}) l FULL JOIN ({_numbered(expected, key)}) e ON {same}
         WHERE l.copy IS NULL OR e.copy IS NULL OR {unequal}
@@ -203,8 +208,8 @@ def _numbered(table: str, key: Sequence[str]) -> str:
     return f"SELECT *, row_number() OVER (PARTITION BY {names}) AS copy FROM {table}"  # noqa: S608 (names are ours)
 
 
-def _named(key: Sequence[str], values: Sequence[object], *, fault: object) -> str:
+def _describe(key: Sequence[str], values: Sequence[object], *, fault: object) -> str:
     if tuple(key) == ("topic", "partition", "offset"):
         return f"{':'.join(str(value) for value in values)} {fault}"
-    said = ", ".join(f"{name} {'null' if value is None else value}" for name, value in zip(key, values, strict=True))
-    return f"{said} {fault}"
+    shown = ["null" if value is None else str(value) for value in values]
+    return f"{', '.join(f'{name} {value}' for name, value in zip(key, shown, strict=True))} {fault}"

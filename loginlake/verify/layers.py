@@ -1,0 +1,179 @@
+"""Bronze and silver: the same positions, each once, every event accepted once, and what their commits record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import polars as pl
+
+from lakehouse.extent import Extent
+from lakehouse.offsets import Offsets, Partition
+from lakehouse.progress import Progress, progress_from_json
+from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.silver import EVENTS
+from loginlake.verify.pinned import PinnedLake
+from loginlake.verify.ranges import POSITION, describe_ranges
+from loginlake.verify.report import Check, check
+from serving.store import collected
+
+REBUILD_SILVER = "Run `loginlake rebuild silver`, which decodes all of bronze again"
+RESTORE_BRONZE = (
+    "Restore bronze from a copy of the lake; or, while Kafka still has these records, read the topic into a new lake"
+)
+RESTORE_COMMIT = (
+    "Restore bronze's last commits from a copy of the lake; otherwise bronze reads these records a second time"
+)
+NOT_RECORDED = "the commit does not record it, so it is computed from the rows"
+IDENTITY = ["event_on", "event_id"]
+WINNER = ["winner_topic", "winner_partition", "winner_offset"]
+
+
+def bronze_progress_checks(lake: PinnedLake) -> Iterator[Check]:
+    """Compare what bronze's newest commit records with its rows."""
+    progress, positions = lake.bronze_progress, lake.bronze_positions
+    yield bronze_offsets_check(progress, positions)
+    if progress is not None and positions.height:
+        last = collected(lake.records().select(pl.col("ingested_at").max()), RAW_LOGS).item()
+        yield ingest_time_check(progress, last)
+
+
+def bronze_offsets_check(progress: Extent | None, bronze: pl.DataFrame) -> Check:
+    """Check that the recorded next offsets are past bronze's rows; they may be higher, since offsets may lack a record.
+
+    Args:
+        progress: What bronze's newest commit with rows records; None if it records nothing.
+        bronze: Positions of bronze.
+    """
+    claim = "the next offsets that bronze's newest commit records are past its rows"
+    if progress is None:
+        return check(claim, (), checked=0, hint="", notes=[NOT_RECORDED])
+    lasts = bronze.group_by("topic", "partition").agg(pl.col("offset").max()).sort("topic", "partition")
+    faults = (
+        f"{topic}:{partition} the commit records {progress.offsets.get((topic, partition))}, bronze has {last}"
+        for topic, partition, last in lasts.iter_rows()
+        if progress.offsets.get((topic, partition), 0) <= last
+    )
+    return check(claim, faults, checked=lasts.height, hint=RESTORE_COMMIT)
+
+
+def ingest_time_check(progress: Extent, last_ingest: datetime | None) -> Check:
+    """Check that the recorded ingest time is not before bronze's last row: the first of two copies to arrive wins.
+
+    Args:
+        progress: What bronze's newest commit with rows records.
+        last_ingest: The largest ingest time of its rows, UTC; None if it has no rows.
+    """
+    recorded = progress.last_ingest
+    is_earlier = last_ingest is not None and (recorded is None or recorded < last_ingest)
+    faults = [f"the commit records {recorded}, bronze has {last_ingest}"] if is_earlier else []
+    claim = "the ingest time that bronze's newest commit records is not before its last row"
+    return check(claim, faults, checked=1, hint=RESTORE_COMMIT)
+
+
+def position_checks(lake: PinnedLake) -> Iterator[Check]:
+    """Compare the positions of bronze and silver."""
+    yield _unique_check("bronze", lake.bronze_positions, hint=RESTORE_BRONZE)
+    yield _unique_check("silver", lake.silver_positions, hint=REBUILD_SILVER)
+    yield _subset_check(
+        "silver has every bronze row up to its last position",
+        lake.bronze_read_by_silver,
+        whole=lake.silver_positions,
+        hint=REBUILD_SILVER,
+    )
+    yield _subset_check(
+        "bronze has every silver row", lake.silver_positions, whole=lake.bronze_positions, hint=RESTORE_BRONZE
+    )
+
+
+def _unique_check(layer: str, positions: pl.DataFrame, *, hint: str) -> Check:
+    repeated = positions.group_by(POSITION).len().filter(pl.col("len") > 1)
+    return check(
+        f"{layer} has every position only once",
+        describe_ranges(repeated, "appears more than once"),
+        checked=positions.height,
+        count=repeated.height,
+        hint=hint,
+    )
+
+
+def _subset_check(claim: str, part: pl.DataFrame, *, whole: pl.DataFrame, hint: str) -> Check:
+    missing = part.join(whole, on=POSITION, how="anti")
+    return check(claim, describe_ranges(missing, "missing"), checked=part.height, count=missing.height, hint=hint)
+
+
+def identity_checks(lake: PinnedLake) -> Iterator[Check]:
+    """Check that every event is accepted once, and that each duplicate refers to the accepted row."""
+    events = lake.events()
+    accepted = events.filter(pl.col("verdict") == "accepted")
+    yield _accepted_once_check(accepted)
+    yield _winners_check(events, accepted)
+
+
+def _accepted_once_check(accepted: pl.LazyFrame) -> Check:
+    counts = accepted.group_by(IDENTITY).len()
+    repeated = collected(counts.filter(pl.col("len") > 1).sort(IDENTITY), EVENTS)
+    return check(
+        "silver accepts each event id once per event day",
+        (f"{day} {event_id} is accepted {copies} times" for day, event_id, copies in repeated.iter_rows()),
+        checked=collected(accepted.select(pl.len()), EVENTS).item(),
+        hint=REBUILD_SILVER,
+    )
+
+
+def _winners_check(events: pl.LazyFrame, accepted: pl.LazyFrame) -> Check:
+    duplicates = events.filter(pl.col("verdict") == "duplicate")
+    winners = accepted.select(*IDENTITY, winner_topic="topic", winner_partition="partition", winner_offset="offset")
+    without = duplicates.join(winners, on=[*IDENTITY, *WINNER], how="anti", nulls_equal=True)
+    positions = collected(without.select(POSITION), EVENTS)
+    return check(
+        "each duplicate names an accepted row with the same event day and id",
+        describe_ranges(positions, "names a row that is not accepted or has another id"),
+        checked=collected(duplicates.select(pl.len()), EVENTS).item(),
+        count=positions.height,
+        hint=REBUILD_SILVER,
+    )
+
+
+def silver_progress_checks(lake: PinnedLake) -> Iterator[Check]:
+    """Compare what silver's newest commit records with its rows."""
+    newest = next(lake.commits(EVENTS), None)
+    if newest is not None:
+        recorded = progress_from_json(newest.user_metadata)
+        yield _silver_offsets_check(recorded, lake.events())
+        yield _ingest_day_check(recorded, lake.events())
+
+
+def _silver_offsets_check(recorded: Progress | None, events: pl.LazyFrame) -> Check:
+    claim = "the next offsets that silver's newest commit records are those of its rows"
+    if recorded is None:
+        return check(claim, (), checked=0, hint=REBUILD_SILVER, notes=[NOT_RECORDED])
+    return offsets_check(claim, recorded.offsets, events=events, recorded_by="the commit", hint=REBUILD_SILVER)
+
+
+def _ingest_day_check(recorded: Progress | None, events: pl.LazyFrame) -> Check:
+    """Check the recorded ingest day: the next run looks for unread rows from that day on."""
+    claim = "the ingest day that silver's newest commit records is that of its rows"
+    if recorded is None:
+        return check(claim, (), checked=0, hint=REBUILD_SILVER, notes=[NOT_RECORDED])
+    live = collected(events.select(pl.col("ingested_at").max().dt.date()), EVENTS).item()
+    faults = [] if recorded.ingested_on == live else [f"the commit records {recorded.ingested_on}, silver has {live}"]
+    return check(claim, faults, checked=1, hint=REBUILD_SILVER)
+
+
+def offsets_check(claim: str, recorded: Offsets, *, events: pl.LazyFrame, recorded_by: str, hint: str) -> Check:
+    """Check that recorded next offsets are those of silver rows."""
+    live = next_offsets(events)
+    faults = (
+        f"{topic}:{partition} {recorded_by} records {recorded.get((topic, partition))}, "
+        f"silver has {live.get((topic, partition))}"
+        for topic, partition in sorted({*recorded, *live})
+        if recorded.get((topic, partition)) != live.get((topic, partition))
+    )
+    return check(claim, faults, checked=len({*recorded, *live}), hint=hint)
+
+
+def next_offsets(events: pl.LazyFrame) -> dict[Partition, int]:
+    """Return the largest offset plus one of each partition of silver."""
+    ends = collected(events.group_by("topic", "partition").agg(pl.col("offset").max() + 1), EVENTS)
+    return {(topic, partition): end for topic, partition, end in ends.iter_rows()}
