@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -228,35 +228,58 @@ def _checkpoint_files(folder: TableFolder, names: Sequence[str]) -> Iterator[tup
                 yield unquote(row["path"]), row["size"]
 
 
+class _NeededFiles:
+    """Finds the data files that some versions contain while the actions of all commits are applied in order.
+
+    Args:
+        start_files: Size of the files of the version at which the replay starts, by name.
+        start: That version.
+        wanted: The versions, ascending.
+    """
+
+    def __init__(self, start_files: Mapping[str, int], *, start: int, wanted: Sequence[int]) -> None:
+        self._wanted = wanted
+        self._live = {path: (size, start) for path, size in start_files.items()}
+        self.sizes: dict[str, int] = {}
+
+    def apply(self, action: Action, version: int) -> None:
+        """Apply an action of the commit of a version."""
+        if action.remove is not None:
+            self._remove(unquote(action.remove.path), version)
+        if action.add is not None:
+            self._live[unquote(action.add.path)] = (action.add.size, version)
+        if action.cdc is not None and version > self._wanted[0]:
+            self.sizes[unquote(action.cdc.path)] = action.cdc.size
+
+    def finish(self, newest: int) -> dict[str, int]:
+        """Return the sizes of all needed files after the newest version."""
+        for path in list(self._live):
+            self._remove(path, newest + 1)
+        return self.sizes
+
+    def _remove(self, path: str, version: int) -> None:
+        size, since = self._live.pop(path, (0, version))
+        at = bisect_left(self._wanted, since)
+        if at < len(self._wanted) and self._wanted[at] < version:
+            self.sizes[path] = size
+
+
 def _replay(
     log: DeltaLog, commits: dict[int, list[str]], *, start_files: dict[str, int], wanted: Sequence[int]
 ) -> None:
-    """Apply the commits in order, and keep the files that one of the wanted versions needs."""
+    """Apply the commits in order; keep the files that a wanted version needs, and each commitInfo."""
     start = (log.oldest or 0) if start_files else -1
-    live = {path: (size, start) for path, size in start_files.items()}
-
-    def remove(path: str, at: int) -> None:
-        size, since = live.pop(path, (0, at))
-        needed_at = bisect_left(wanted, since)
-        if needed_at < len(wanted) and wanted[needed_at] < at:
-            log.data_files[path] = size
-
+    files = _NeededFiles(start_files, start=start, wanted=wanted)
     for version in sorted(at for at in commits if at > start):
         for action in _actions(log, version, name=commits[version][0]):
-            if action.remove is not None:
-                remove(unquote(action.remove.path), version)
-            if action.add is not None:
-                if action.add.is_misplaced:
-                    log.faults.append(
-                        f"{log.name} has a commit {version} that puts {action.add.path} into another partition"
-                    )
-                live[unquote(action.add.path)] = (action.add.size, version)
-            if action.cdc is not None and version > wanted[0]:
-                log.data_files[unquote(action.cdc.path)] = action.cdc.size
+            files.apply(action, version)
+            if action.add is not None and action.add.is_misplaced:
+                log.faults.append(
+                    f"{log.name} has a commit {version} that puts {action.add.path} into another partition"
+                )
             if action.commit_info is not None:
                 log.commit_infos[version] = action.commit_info
-    for path in list(live):
-        remove(path, log.newest + 1)
+    log.data_files = files.finish(log.newest)
 
 
 def _actions(log: DeltaLog, version: int, *, name: str) -> list[Action]:

@@ -41,7 +41,7 @@ OFFSETS = {("logs", 0): 33, ("logs", 1): 6}
 
 
 class HandmadeLake:
-    """Writes bronze, silver, gold and snapshots as the jobs do, each table whole."""
+    """Writes bronze, silver, gold and snapshots as the jobs do, but all rows of a table at once."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

@@ -121,22 +121,22 @@ def test_a_changed_bit_in_a_commit_is_found(settings: Settings) -> None:
 
 
 def test_incomplete_files_of_a_killed_writer_are_no_fault(settings: Settings) -> None:
-    whole = next(Path(settings.root).rglob("*.parquet"))
-    sidecar = whole.with_name(f".{whole.name}.crc")
-    torn = whole.with_name("part-torn.parquet")
-    torn.write_bytes(whole.read_bytes()[:2_000])
+    intact = next(Path(settings.root).rglob("*.parquet"))
+    sidecar = intact.with_name(f".{intact.name}.crc")
+    torn = intact.with_name("part-torn.parquet")
+    torn.write_bytes(intact.read_bytes()[:2_000])
     torn.with_name(f".{torn.name}.crc").write_bytes(sidecar.read_bytes()[:12])
-    whole.with_name("part-begun.parquet").write_bytes(b"")
-    whole.with_name(".part-begun.parquet.crc").write_bytes(b"")
+    intact.with_name("part-begun.parquet").write_bytes(b"")
+    intact.with_name(".part-begun.parquet.crc").write_bytes(b"")
 
     assert faults_of(verified(settings)) == []
 
 
 def test_a_table_is_read_although_a_file_that_no_version_needs_is_corrupt(settings: Settings) -> None:
-    whole = next(Path(settings.root).glob("silver/**/*.parquet"))
-    spare = whole.with_name("part-spare.parquet")
-    spare.write_bytes(whole.read_bytes())
-    spare.with_name(f".{spare.name}.crc").write_bytes(whole.with_name(f".{whole.name}.crc").read_bytes())
+    intact = next(Path(settings.root).glob("silver/**/*.parquet"))
+    spare = intact.with_name("part-spare.parquet")
+    spare.write_bytes(intact.read_bytes())
+    spare.with_name(f".{spare.name}.crc").write_bytes(intact.with_name(f".{intact.name}.crc").read_bytes())
     flip(spare, random.Random(1))
 
     (fault,) = faults_of(verified(settings))
