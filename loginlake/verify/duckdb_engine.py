@@ -107,6 +107,14 @@ class Engine:
             ((number,),) = self._connection.execute(query).fetchall()
         return int(number)
 
+    def columns(self, table: str) -> list[str]:
+        """Return the names of the columns of a table.
+
+        Raises:
+            EngineFailed: There is no such table.
+        """
+        return [str(row[0]) for row in self.rows(f"DESCRIBE {table}")]
+
     def load(self, name: str, table: Table, *, batches: Iterator[pa.RecordBatch]) -> None:
         """Create a table with the declared columns of `table` from the batches; instants lose their zone, UTC.
 

@@ -126,11 +126,14 @@ def _detections_check(engine: Engine, lake: PinnedLake, *, rule: BruteForceIp) -
 def _compare(  # noqa: PLR0913 (two tables and where they are)
     engine: Engine, lake: PinnedLake, *, table: Table, live: str, expected: str, notes: Sequence[str] = ()
 ) -> Check:
+    recomputed = engine.columns(expected)
+    columns = [name for name in table.column_names if name in recomputed]
     unfilled = {
         column: engine.clear_where_null(expected, live, key=table.key, column=column)
         for column in unfilled_columns(lake, table)
+        if column in recomputed
     }
-    found = engine.differences(live, expected, key=table.key, columns=table.column_names)
+    found = engine.differences(live, expected, key=table.key, columns=columns)
     return check(
         CLAIM.format(table.full_name),
         found.details,
@@ -139,6 +142,7 @@ def _compare(  # noqa: PLR0913 (two tables and where they are)
         hint=REBUILD_GOLD,
         notes=[
             *notes,
+            *(f"{name} is not recomputed" for name in table.column_names if name not in recomputed),
             *(unfilled_note(name, rows, command="loginlake rebuild gold") for name, rows in unfilled.items() if rows),
         ],
     )
