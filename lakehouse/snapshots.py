@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -170,16 +172,18 @@ def resolve_snapshot(
     if not snapshots:
         raise SnapshotMissing("No snapshot is published yet", hint=NO_SNAPSHOT)
     last = snapshots[-1]
-    oldest = next((snapshot for snapshot in snapshots if snapshot.id >= retained_from), last)
+    oldest = snapshots[min(_first_from(snapshots, retained_from), len(snapshots) - 1)]
     if snapshot_id is not None:
-        found = next((snapshot for snapshot in snapshots if snapshot.id == snapshot_id), None)
+        at_or_after = snapshots[(first := _first_from(snapshots, snapshot_id)) : first + 1]
+        found = next((snapshot for snapshot in at_or_after if snapshot.id == snapshot_id), None)
         missing = f"There is no snapshot {snapshot_id}"
     elif as_of is None:
         return last
     elif as_of > clock:
         raise InFuture(f"{as_of.isoformat()} is in the future", hint=f"Ask for an instant up to {clock.isoformat()}")
     else:
-        found = next((snapshot for snapshot in reversed(snapshots) if snapshot.at <= as_of), None)
+        published_by_then = bisect_right(snapshots, as_of, key=attrgetter("at"))
+        found = snapshots[published_by_then - 1] if published_by_then else None
         missing = f"Nothing was published by {as_of.isoformat()}"
     hint = f"Ask for one from {oldest.id} to {last.id}; {oldest.id} is of {oldest.at.isoformat()}"
     if found is None:
@@ -191,3 +195,8 @@ def resolve_snapshot(
             oldest=oldest.id,
         )
     return found
+
+
+def _first_from(snapshots: Sequence[Snapshot], snapshot_id: int) -> int:
+    """Return the place of the first snapshot with at least this id, among snapshots oldest first."""
+    return bisect_left(snapshots, snapshot_id, key=attrgetter("id"))

@@ -31,7 +31,7 @@ from loginlake.broker import broker_folder, embedded_broker, refuse_taken, refus
 from loginlake.demo_report import print_next, print_panel
 from loginlake.subprocesses import child, child_failed, run_child
 from loginlake.verify import verify
-from serving.server import listening_socket, refuse_open_door
+from serving.server import listening_socket, require_loopback
 from serving.store import Store
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def preflight(settings: Settings) -> None:
     Raises:
         LakehouseError: The first of these.
     """
-    refuse_open_door(settings)
+    require_loopback(settings)
     listening_socket(settings).close()
     java_path()
     log_folder(settings).mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""Serving: the lake over REST and to the read verbs, without Spark."""
+"""Serving: the lake over REST and for the read commands, without Spark."""

@@ -21,18 +21,23 @@ from serving.routes import detections, freshness, metrics, probes, snapshots, ta
 
 DESCRIPTION = """Login events as metrics, detections and tables, at any published snapshot.
 
-Every read takes `as_of` or `snapshot`; every answer says what it covers. See docs/api.md of the project."""
+Every read accepts `as_of` or `snapshot`; every answer states what it covers. See docs/api.md of the project."""
 
 
 def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
-    """The application over the lake and the broker that the settings name."""
-    watch = BrokerLag(settings, clock)
+    """Return the application over the lake and the broker that the settings name.
+
+    Its lifespan reads the lake before the first request, and keeps it and the broker's offsets up to date.
+    """
+    store, broker_lag = FallbackStore(settings, clock), BrokerLag(settings, clock)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watch.start()
+        broker_lag.start()
+        store.start()
         yield
-        watch.stop()
+        store.stop()
+        broker_lag.stop()
 
     app = FastAPI(
         title="Loginlake",
@@ -44,8 +49,8 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
         redirect_slashes=False,
         responses={"default": {"description": "A problem (RFC 9457)", "content": {MEDIA_TYPE: {}}}},
     )
-    app.state.store = FallbackStore(settings, clock)
-    app.state.watch = watch
+    app.state.store = store
+    app.state.broker_lag = broker_lag
     app.state.clock = clock
     app.add_exception_handler(LakehouseError, on_lakehouse_error)
     app.add_exception_handler(HTTPException, on_http_error)

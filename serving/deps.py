@@ -1,4 +1,4 @@
-"""What the routes are given, each named once as a type."""
+"""What routes depend on, each named once as a type."""
 
 from __future__ import annotations
 
@@ -10,65 +10,62 @@ from fastapi import Depends, Request
 from serving.fallback import FallbackStore
 from serving.formats import FORMAT, media_type
 from serving.freshness import BrokerLag
-from serving.parameters import AS_OF, SNAPSHOT, Given, Parameter, given
-from serving.responses import Answering
+from serving.parameters import AS_OF, SNAPSHOT, Parameter, QueryParams, check_params
+from serving.responses import Responder
 
-# Every route that reads rows takes these.
+# Every route that reads rows accepts these.
 READ: tuple[Parameter[Any], ...] = (AS_OF, SNAPSHOT, FORMAT)
 
 
-class Asked:
-    """The parameters of a request; each route says which ones it takes."""
+class RequestContext:
+    """The parameters and headers of one request; each route names the parameters that it accepts."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
 
-    def of(self, *takes: Parameter[Any]) -> Given:
-        """The parameters, once checked.
+    def params(self, *allowed: Parameter[Any]) -> QueryParams:
+        """Return the checked parameters.
 
         Raises:
-            UnknownParameter: One is not among `takes`, or given more often than it may be.
+            UnknownParameter: One is not allowed, or repeated although it takes one value.
         """
-        return given(self._request.query_params.multi_items(), takes)
+        return check_params(self._request.query_params.multi_items(), allowed)
+
+    def responder(self, params: QueryParams) -> Responder:
+        """Return what writes the answer in the requested format.
+
+        Raises:
+            NotAcceptable: The client accepts none of our formats.
+        """
+        headers = self._request.headers
+        lag: BrokerLag = self._request.app.state.broker_lag
+        return Responder(headers, media_type(params.one(FORMAT), headers.get("accept")), lag.freshness)
 
 
-def takes(*parameters: Parameter[Any]) -> dict[str, Any]:
-    """What OpenAPI shall say that a route takes; later parameters of the same name are left out."""
+def accepts(*parameters: Parameter[Any]) -> dict[str, Any]:
+    """Return the OpenAPI description of a route's parameters; of those with the same name, the first counts."""
     by_name = {parameter.name: parameter for parameter in reversed(parameters)}
     return {"parameters": [parameter.openapi() for parameter in reversed(by_name.values())]}
 
 
-class Answers:
-    """Makes answers in the format that the request wants."""
-
-    def __init__(self, request: Request, watch: Watching) -> None:
-        self._request = request
-        self._watch = watch
-
-    def to(self, asked: Given) -> Answering:
-        """How to answer what was asked.
-
-        Raises:
-            NotAcceptable: The client takes none of our formats.
-        """
-        headers = self._request.headers
-        return Answering(headers, media_type(asked.one(FORMAT), headers.get("accept")), self._watch.freshness)
+# Coroutines, since FastAPI runs other dependencies in the thread pool, where they wait behind queries.
+async def _context(request: Request) -> RequestContext:
+    return RequestContext(request)
 
 
-def _store(request: Request) -> Any:
+async def _store(request: Request) -> Any:
     return request.app.state.store
 
 
-def _watch(request: Request) -> Any:
-    return request.app.state.watch
+async def _broker_lag(request: Request) -> Any:
+    return request.app.state.broker_lag
 
 
-def _now(request: Request) -> Any:
+async def _now(request: Request) -> Any:
     return request.app.state.clock()
 
 
-Reading: TypeAlias = Annotated[FallbackStore, Depends(_store)]
-Watching: TypeAlias = Annotated[BrokerLag, Depends(_watch)]
-Now: TypeAlias = Annotated[datetime, Depends(_now)]
-Asking: TypeAlias = Annotated[Asked, Depends(Asked)]
-Answered: TypeAlias = Annotated[Answers, Depends(Answers)]
+ContextDep: TypeAlias = Annotated[RequestContext, Depends(_context)]
+StoreDep: TypeAlias = Annotated[FallbackStore, Depends(_store)]
+BrokerLagDep: TypeAlias = Annotated[BrokerLag, Depends(_broker_lag)]
+NowDep: TypeAlias = Annotated[datetime, Depends(_now)]

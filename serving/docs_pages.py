@@ -1,4 +1,4 @@
-"""`/docs`: Swagger UI from our own process, and the page that explains the problems."""
+"""`/docs`: Swagger UI with its own copy of the assets, and the page that explains the problems."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ router = APIRouter(include_in_schema=False)
 
 
 def add_docs(app: FastAPI) -> None:
-    """Adds the pages and the files that they load, so that no page loads anything from elsewhere."""
+    """Add the pages and the assets that they load, so that no page loads anything from another host."""
     app.include_router(router)
     app.mount(ASSETS, StaticFiles(packages=[("fastapi_swagger", "resources")]), name="docs-assets")
 
 
 @router.get("/")
 def home() -> RedirectResponse:
-    """Leads to the docs until there is a page of its own."""
+    """Redirect to the docs."""
     return RedirectResponse("/docs")
 
 
 @router.get("/docs")
 def docs() -> HTMLResponse:
-    """Swagger UI over /openapi.json."""
+    """Return Swagger UI for /openapi.json."""
     return get_swagger_ui_html(
         openapi_url="/openapi.json",
         title="Loginlake",
@@ -40,5 +40,5 @@ def docs() -> HTMLResponse:
 
 @router.get(PAGE)
 def problems() -> HTMLResponse:
-    """Where the `type` of every problem leads."""
+    """Return the page that the `type` of every problem links to."""
     return HTMLResponse(problems_page())

@@ -1,4 +1,4 @@
-"""In which format an answer is wanted, and rows written in it."""
+"""The formats of answers: which one a request wants, and rows as JSON values or CSV."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from serving.parameters import Parameter
+from serving.parameters import Parameter, one_of
 from serving.problems import NotAcceptable
-from serving.values import one_of
 
 # Beyond it, doubles (and so the numbers of JavaScript) skip integers.
 LARGEST_EXACT = 2**53
@@ -25,43 +24,43 @@ MEDIA_TYPES = {"json": JSON, "csv": CSV}
 FORMAT: Parameter[str] = Parameter(
     "format",
     one_of(*MEDIA_TYPES),
-    "Format of the answer, before what Accept says.",
+    "Format of the answer; takes precedence over the Accept header.",
     schema={"type": "string", "enum": list(MEDIA_TYPES), "default": "json"},
 )
 
 
 @dataclass(frozen=True)
-class Range:
+class MediaRange:
     """One media range of an Accept header, with its weight."""
 
     pattern: str
     weight: float
 
 
-def media_type(asked: str | None, accept: str | None) -> str:
-    """The media type to answer in: `format=` decides, then the Accept header, then JSON.
+def media_type(requested: str | None, accept: str | None) -> str:
+    """Return the media type of the answer: that of `format=`, else the best of the Accept header, else JSON.
 
     Raises:
-        NotAcceptable: The header takes none of ours.
+        NotAcceptable: The header accepts none of our media types.
     """
-    if asked is not None:
-        return MEDIA_TYPES[asked]
+    if requested is not None:
+        return MEDIA_TYPES[requested]
     if accept is None:
         return JSON
-    ranges = [_range(part) for part in accept.split(",")]
-    best = max(MEDIA_TYPES.values(), key=lambda ours: _wish(ours, ranges))
-    if _wish(best, ranges)[0] > 0:
+    ranges = [_media_range(part) for part in accept.split(",")]
+    best = max(MEDIA_TYPES.values(), key=lambda ours: _preference(ours, ranges))
+    if _preference(best, ranges)[0] > 0:
         return best
-    raise NotAcceptable("None of the accepted formats is written here", hint=f"Accept {JSON} or {CSV}")
+    raise NotAcceptable("The Accept header names no format that can be written", hint=f"Accept {JSON} or {CSV}")
 
 
 def json_rows(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON values: integers beyond 2^53 and instants beyond the calendar as text.
+    """Return rows as JSON values: integers beyond 2^53 and instants beyond Python's calendar as text.
 
-    What is not finite becomes null when encoded.
+    Numbers that are not finite become null when they are encoded.
     """
-    longs = [name for name, type_ in rows.schema.items() if type_ == pl.Int64 and _is_large(rows[name])]
-    far = [name for name, type_ in rows.schema.items() if type_ == pl.Datetime and _is_far(rows[name])]
+    longs = [name for name, type_ in rows.schema.items() if type_ == pl.Int64 and _has_large(rows[name])]
+    far = [name for name, type_ in rows.schema.items() if type_ == pl.Datetime and _has_far(rows[name])]
     dicts = rows.with_columns(pl.col(far).dt.to_string(CSV_INSTANT)).to_dicts()
     for row in dicts:
         for name in longs:
@@ -71,35 +70,35 @@ def json_rows(rows: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def csv(rows: pl.DataFrame) -> bytes:
-    """Rows as CSV with a header, UTF-8; null and what is not finite is empty, bytes are base64, lists are JSON."""
+    """Return rows as UTF-8 CSV with a header: nulls and numbers that are not finite empty, bytes base64, lists JSON."""
     flat = rows.select(_flat(name, type_) for name, type_ in rows.schema.items())
     return flat.write_csv(datetime_format=CSV_INSTANT).encode()
 
 
-def _wish(media_type: str, ranges: Sequence[Range]) -> tuple[float, int]:
-    """How much a media type is wanted: the weight of the closest range that covers it, then how early that stands."""
+def _preference(media_type: str, ranges: Sequence[MediaRange]) -> tuple[float, int]:
+    """Return the weight of the most specific range that covers a media type, then how early that range stands."""
     for pattern in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
-        for place, wanted in enumerate(ranges):
-            if wanted.pattern == pattern:
-                return wanted.weight, -place
+        for position, each in enumerate(ranges):
+            if each.pattern == pattern:
+                return each.weight, -position
     return 0.0, 0
 
 
-def _range(part: str) -> Range:
+def _media_range(part: str) -> MediaRange:
     pattern, *options = (word.strip().lower() for word in part.split(";"))
     weights = [option.removeprefix("q=") for option in options if option.startswith("q=")]
     try:
         weight = float(weights[0]) if weights else 1.0
     except ValueError:
-        weight = 0.0  # one that can't be read is no wish for it
-    return Range(pattern, weight if weight > 0 else 0.0)
+        weight = 0.0  # a malformed weight accepts nothing
+    return MediaRange(pattern, weight if weight > 0 else 0.0)
 
 
-def _is_large(values: pl.Series) -> bool:
+def _has_large(values: pl.Series) -> bool:
     return not values.is_between(-LARGEST_EXACT, LARGEST_EXACT).all()
 
 
-def _is_far(values: pl.Series) -> bool:
+def _has_far(values: pl.Series) -> bool:
     return not values.dt.year().is_between(MINYEAR, MAXYEAR).all()
 
 

@@ -1,4 +1,4 @@
-"""How far an answer lies behind the broker: asked in the background, so that no answer waits for a dead broker."""
+"""How far an answer lies behind the broker: polled in the background, so that no answer waits for a dead broker."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from lakehouse.snapshots import Snapshot
 
 log = structlog.get_logger()
 
-LOOK_EVERY = 1.0
-# Ends older than that say nothing about now.
-STALE_AFTER = 3.0
-# What an answer may wait for a record that was never looked up; the broker has answered just before.
-PATIENCE = 0.5
+POLL_SECONDS = 1.0
+# End offsets older than this are not used.
+STALE_SECONDS = 3.0
+# How long an answer waits for a record that was never looked up; the broker has answered just before.
+LOOKUP_SECONDS = 0.5
 READ_TIMEOUT = 2.0
-REMEMBERED = 4096
+MAX_REMEMBERED = 4096
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,16 @@ class Freshness:
     """What an answer covers.
 
     Attributes:
-        snapshot: The snapshot it was read from.
-        behind_seconds: Now minus the append time of the first broker record that it does not cover; 0 if there is
-            none, None where the broker can't be asked.
+        snapshot: The snapshot that it was read from.
+        behind_seconds: Now minus the append time of the first broker record that the snapshot does not cover; 0 if
+            there is none, None where the broker does not answer.
     """
 
     snapshot: Snapshot
     behind_seconds: float | None
 
     def members(self) -> dict[str, Any]:
-        """The freshness as a JSON object."""
+        """Return the freshness as a JSON object."""
         return {
             "snapshot": self.snapshot.id,
             "at": self.snapshot.at,
@@ -54,8 +54,8 @@ class Freshness:
 
 
 @dataclass(frozen=True)
-class _First:
-    """The first record of `[start, end)`, which may hold none."""
+class _Uncovered:
+    """The offsets `[start, end)` of a partition that a snapshot does not cover; they may have no record."""
 
     at: Partition
     start: int
@@ -63,52 +63,52 @@ class _First:
 
     @property
     def start_at(self) -> tuple[Partition, int]:
-        """Its place; once there is a record, it stays the first one however far the end moves."""
+        """Where it starts: once there is a record, it stays the first one however far the end moves."""
         return self.at, self.start
 
 
 class BrokerLag:
-    """Keeps the broker's offsets at hand, from a thread of its own.
+    """Polls the broker's offsets from a thread of its own.
 
     Args:
         settings: They name the broker and the topic.
-        clock: Gives now, UTC.
+        clock: Returns the current instant, UTC.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         self._changed = threading.Condition()
-        self._wanted: set[_First] = set()
+        self._wanted: set[_Uncovered] = set()
         self._appended: dict[tuple[Partition, int], int] = {}
-        self._empty: set[_First] = set()
+        self._empty: set[_Uncovered] = set()
         self._bounds: Mapping[Partition, Bounds] = {}
-        self._seen_at: float | None = None
+        self._polled_at: float | None = None
         self._stopped = False
         self._failure: str | None = None
-        self._thread = threading.Thread(target=self._run, name="broker-watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="broker-poll", daemon=True)
 
     def start(self) -> None:
-        """Begins to look, and waits a moment for the first answer."""
+        """Start polling, and wait briefly for the first answer."""
         self._thread.start()
         with self._changed:
-            self._changed.wait_for(lambda: self._seen_at is not None, timeout=LOOK_EVERY)
+            self._changed.wait_for(lambda: self._polled_at is not None, timeout=POLL_SECONDS)
 
     def stop(self) -> None:
-        """Ends the thread; a call to a dead broker that still hangs ends with the process."""
+        """Stop the thread; a call that hangs on a dead broker ends with the process."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-        self._thread.join(timeout=LOOK_EVERY)
+        self._thread.join(timeout=POLL_SECONDS)
 
     def ends(self) -> Offsets | None:
-        """The broker's end offset of each partition as of just now; None where it can't be asked."""
+        """Return the broker's current end offset of each partition; None where the broker does not answer."""
         with self._changed:
             bounds = self._fresh_bounds()
         return None if bounds is None else {at: bound.end for at, bound in bounds.items()}
 
     def freshness(self, snapshot: Snapshot) -> Freshness:
-        """How far the snapshot lies behind the broker."""
+        """Return how far the snapshot lies behind the broker."""
         return Freshness(snapshot, self._behind_seconds(snapshot.offsets))
 
     def _behind_seconds(self, offsets: Offsets) -> float | None:
@@ -116,89 +116,89 @@ class BrokerLag:
             bounds = self._fresh_bounds()
             if bounds is None or _is_another_topic(offsets, bounds):
                 return None
-            firsts = _first_uncovered(offsets, bounds)
-            self._wait_for(firsts)
-            if not all(self._is_known(first) for first in firsts):
+            uncovered = _first_uncovered(offsets, bounds)
+            self._wait_for(uncovered)
+            if not all(self._is_known(each) for each in uncovered):
                 return None
-            appended = [self._appended[first.start_at] for first in firsts if first.start_at in self._appended]
+            appended = [self._appended[each.start_at] for each in uncovered if each.start_at in self._appended]
         if not appended:
             return 0.0
         return max(0.0, round(self._clock().timestamp() - min(appended) / 1000, 3))
 
-    def _wait_for(self, firsts: set[_First]) -> None:
-        unknown = {first for first in firsts if not self._is_known(first)}
+    def _wait_for(self, uncovered: set[_Uncovered]) -> None:
+        unknown = {each for each in uncovered if not self._is_known(each)}
         if unknown:
             self._wanted |= unknown
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not unknown & self._wanted, timeout=PATIENCE)
+            self._changed.wait_for(lambda: not unknown & self._wanted, timeout=LOOKUP_SECONDS)
 
-    def _is_known(self, first: _First) -> bool:
-        return first.start_at in self._appended or first in self._empty
+    def _is_known(self, each: _Uncovered) -> bool:
+        return each.start_at in self._appended or each in self._empty
 
     def _fresh_bounds(self) -> Mapping[Partition, Bounds] | None:
-        if self._seen_at is None or time.monotonic() - self._seen_at > STALE_AFTER:
+        if self._polled_at is None or time.monotonic() - self._polled_at > STALE_SECONDS:
             return None
         return self._bounds
 
     def _run(self) -> None:
         while not self._stopped:
             try:
-                self._look()
-                self._look_up()
-                self._tell(None)
+                self._poll_bounds()
+                self._look_up_wanted()
+                self._log_change(None)
             except BrokerFailed as error:
-                self._tell(error.what)
-                self._let_go()
+                self._log_change(error.what)
+                self._drop_wanted()
             with self._changed:
-                self._changed.wait_for(lambda: self._stopped or bool(self._wanted), timeout=LOOK_EVERY)
+                self._changed.wait_for(lambda: self._stopped or bool(self._wanted), timeout=POLL_SECONDS)
 
-    def _tell(self, failure: str | None) -> None:
-        """Logs when the broker stops or starts to answer, not every look."""
+    def _log_change(self, failure: str | None) -> None:
+        """Log when the broker stops or starts to answer, not every poll."""
         if (failure is None) != (self._failure is None):
             log.warning("broker_unreachable", reason=failure) if failure else log.info("broker_answers")
         self._failure = failure
 
-    def _let_go(self) -> None:
-        """Lets the answers that wait for a record go on without it."""
+    def _drop_wanted(self) -> None:
+        """Let the answers that wait for a record continue without it."""
         with self._changed:
             self._wanted.clear()
             self._changed.notify_all()
 
-    def _look(self) -> None:
+    def _poll_bounds(self) -> None:
         bounds = partition_bounds(self._settings)
         with self._changed:
-            self._bounds, self._seen_at = bounds, time.monotonic()
+            self._bounds, self._polled_at = bounds, time.monotonic()
             self._changed.notify_all()
 
-    def _look_up(self) -> None:
-        """Reads the records that answers wait for."""
+    def _look_up_wanted(self) -> None:
+        """Read the records that answers wait for."""
         with self._changed:
             wanted = frozenset(self._wanted)
-        for first in wanted:
-            record = first_record(self._settings, first.at, start=first.start, end=first.end, timeout=READ_TIMEOUT)
-            self._remember(first, record)
+        for each in wanted:
+            record = first_record(self._settings, each.at, start=each.start, end=each.end, timeout=READ_TIMEOUT)
+            self._remember(each, record)
         with self._changed:
             self._wanted -= wanted
             self._changed.notify_all()
 
-    def _remember(self, first: _First, record: Record | None) -> None:
-        """Keeps what never changes: when the first record was appended, or that there is none below an end."""
+    def _remember(self, uncovered: _Uncovered, record: Record | None) -> None:
+        """Keep what never changes: when the first record was appended, or that there is none below an end."""
         with self._changed:
-            if len(self._appended) + len(self._empty) >= REMEMBERED:
+            if len(self._appended) + len(self._empty) >= MAX_REMEMBERED:
                 self._appended.clear()
                 self._empty.clear()
             if record is None:
-                self._empty.add(first)
+                self._empty.add(uncovered)
             else:
-                self._appended[first.start_at] = record.appended_ms
+                self._appended[uncovered.start_at] = record.appended_ms
 
 
 def _is_another_topic(offsets: Offsets, bounds: Mapping[Partition, Bounds]) -> bool:
-    """True where the lake has read further than the broker goes: it is not the topic that was read."""
+    """Return whether the lake has read beyond the broker's end offsets: then it read another topic."""
     return any(at not in bounds or bounds[at].end < offset for at, offset in offsets.items())
 
 
-def _first_uncovered(offsets: Offsets, bounds: Mapping[Partition, Bounds]) -> set[_First]:
-    """The first record that is not covered, for each partition with any; what expired is passed over."""
+def _first_uncovered(offsets: Offsets, bounds: Mapping[Partition, Bounds]) -> set[_Uncovered]:
+    """Return the uncovered offsets of each partition that has any, without expired ones."""
     starts = {at: max(offsets.get(at, 0), bound.beginning) for at, bound in bounds.items()}
-    return {_First(at, start, bounds[at].end) for at, start in starts.items() if start < bounds[at].end}
+    return {_Uncovered(at, start, bounds[at].end) for at, start in starts.items() if start < bounds[at].end}

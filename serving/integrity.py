@@ -1,8 +1,9 @@
-"""The files of a table, held against its log: what is damaged is an error that names the table, never fewer rows."""
+"""Checks of a table's files against its log: damage is an error that names the table, never fewer rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,21 @@ from lakehouse.tables.model import Table
 
 HINT = "Run `loginlake verify` to see what is damaged"
 
+# What delta-rs records of one commit: operation, timestamp, metrics and more.
+CommitInfo = dict[str, Any]
+
 
 @contextmanager
-def reading(table: Table) -> Iterator[None]:
-    """Turns what goes wrong with the files of a table into one error that names it.
+def reading(table: Table, *, version: int | None = None) -> Iterator[None]:
+    """Translate every error of reading the files of a table into one that names the table and, if given, the version.
 
     Raises:
         LakeUnreadable: In place of an error of delta-rs, polars, Arrow or the file system.
     """
     try:
         yield
-    # A truncated file makes polars panic, and a panic is a BaseException that would end the worker. A flipped byte can
-    # give any other of its errors, a text that is none, or a time that is too far for Python.
+    # A truncated file makes polars panic, and a panic is a BaseException, which would end the worker thread. A flipped
+    # byte can raise any other error of polars, yield text that is not UTF-8, or an instant out of Python's range.
     except (
         DeltaError,
         OSError,
@@ -44,50 +48,66 @@ def reading(table: Table) -> Iterator[None]:
     ) as error:
         raise LakeUnreadable(
             f"{table.full_name} can't be read ({type(error).__name__})",
-            hint="Ask for another snapshot, and run `loginlake verify` to see what is damaged",
+            hint="Read another snapshot, and run `loginlake verify` to see what is damaged",
             table=table.full_name,
+            version=version,
         ) from error
 
 
-def checked_rows(table: Table, handle: DeltaTable) -> list[dict[str, Any]]:
-    """The rows of an open table that is small, each page held against its checksum, which polars passes over.
+def file_names(table: Table, handle: DeltaTable) -> list[str]:
+    """Return the paths of an open table's files, relative to its folder and URL-encoded, as the log has them."""
+    with reading(table):
+        return [str(name) for name in handle.get_add_actions(flatten=True)["path"].to_pylist()]
+
+
+def checked_rows(table: Table, handle: DeltaTable, *, names: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the rows of some files of an open table after comparing each page with its checksum; polars does not.
 
     Raises:
-        LakeUnreadable: A file is missing, truncated or garbled.
+        LakeUnreadable: A file is missing, truncated or damaged.
     """
-    # From bytes, and without Arrow's threads: one that holds a file of delta-rs when Python ends aborts the process.
+    rows: list[dict[str, Any]] = []
+    # From bytes and without Arrow's threads: one that holds a file of delta-rs when Python exits aborts the process.
     with reading(table):
         folder = PyFileSystem(DeltaStorageHandler(handle.table_uri))
-        rows: list[dict[str, Any]] = []
-        for name in handle.get_add_actions(flatten=True)["path"].to_pylist():
+        for name in names:
             with folder.open_input_file(unquote(name)) as stored:
                 file = ParquetFile(pa.BufferReader(stored.read_buffer()), page_checksum_verification=True)
-            rows += file.read(use_threads=False).to_pylist()
+            # By polars: eight times as fast as Arrow's own conversion to Python values.
+            rows += pl.DataFrame(file.read(use_threads=False)).to_dicts()
     return rows
 
 
-def last_commit(table: Table, handle: DeltaTable) -> dict[str, Any]:
-    """What the log says of the commit that an open table ends with.
+def last_commit(table: Table, handle: DeltaTable) -> CommitInfo:
+    """Return what the log on disk records of the commit that an open table ends with.
 
     Raises:
-        LakeUnreadable: The commit is no longer there, empty or garbled, which delta-rs itself passes over.
+        LakeUnreadable: The commit is missing, empty or malformed, which delta-rs itself ignores.
     """
     with reading(table):
         try:
-            commit: dict[str, Any] = handle.history(1)[-1]  # those that came since stand before it
+            commit: CommitInfo = handle.history(1)[-1]  # commits made since the table was opened precede it
         except IndexError as error:
             raise commit_lost(table, handle.version()) from error
-    del commit["version"]  # counted from the newest, and so another once there are more
+    del commit["version"]  # counted from the newest commit, so it changes when there are more
     return commit
 
 
-def hold_commit(table: Table, version: int, *, uri: str) -> None:
-    """Holds a commit of a lake on this machine to have been made, and to have content.
+def is_intact(table: Table, handle: DeltaTable, *, commit: CommitInfo) -> bool:
+    """Return whether the commit that an open table ends with is still the given one."""
+    try:
+        return last_commit(table, handle) == commit
+    except LakeUnreadable:
+        return False
 
-    Delta-rs reads an empty one as no change, and looks for one far beyond the last without end.
+
+def check_commit(table: Table, version: int, *, uri: str) -> None:
+    """Raise if a commit of a lake on this machine does not exist or is empty; other lakes are not checked.
+
+    Delta-rs reads an empty commit as no change, and searches without end for one far beyond the last.
 
     Raises:
-        LakeUnreadable: It was not, or has none.
+        LakeUnreadable: The commit is missing or empty.
     """
     log = Path(uri) / "_delta_log"
     if "://" in uri or not log.is_dir():
@@ -102,35 +122,36 @@ def hold_commit(table: Table, version: int, *, uri: str) -> None:
 
 
 def commit_lost(table: Table, version: int) -> LakeUnreadable:
-    """The error of a table whose commit is gone, or has no content."""
+    """Return the error for a table whose commit is missing or empty."""
     return LakeUnreadable(
         f"{table.full_name} has lost its commit {version}",
         hint="Run `loginlake refresh`, then `loginlake verify` to see what is damaged",
         table=table.full_name,
+        version=version,
     )
 
 
-def is_intact(table: Table, handle: DeltaTable, *, commit: dict[str, Any]) -> bool:
-    """True where what an open table ends with is still that commit."""
-    try:
-        return last_commit(table, handle) == commit
-    except LakeUnreadable:
-        return False
+def check_files(table: Table, handle: DeltaTable, *, uri: str) -> None:
+    """Raise if a file of an open table is missing or has another size than in its log.
 
-
-def hold_files(table: Table, handle: DeltaTable, *, uri: str) -> None:
-    """Holds the files of an open table against its log; those of a lake elsewhere are not looked at.
+    Only files on this machine are checked.
 
     Raises:
-        LakeUnreadable: One is missing, or of another size.
+        LakeUnreadable: The first such file.
     """
     if "://" in uri:
         return
     with reading(table):
         files = handle.get_add_actions(flatten=True)
-    for path, size in zip(files["path"].to_pylist(), files["size_bytes"].to_pylist(), strict=True):
-        file = Path(uri) / unquote(path)
-        if not file.is_file() or file.stat().st_size != size:
+    for name, size in zip(files["path"].to_pylist(), files["size_bytes"].to_pylist(), strict=True):
+        if _size_of(f"{uri}/{unquote(name)}") != size:
             raise LakeUnreadable(
-                f"{table.full_name} lacks its file {path}, or part of it", hint=HINT, table=table.full_name
+                f"File {name} of {table.full_name} is missing or truncated", hint=HINT, table=table.full_name
             )
+
+
+def _size_of(path: str) -> int | None:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - five times as fast as Path.stat, over thousands of files
+    except OSError:
+        return None

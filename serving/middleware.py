@@ -1,4 +1,4 @@
-"""Around every request: an id that the answer and the log share, one log line, a problem where we failed; HEAD."""
+"""ASGI middleware around every request: a request id, one log event, a problem instead of a traceback; HEAD as GET."""
 
 from __future__ import annotations
 
@@ -15,41 +15,42 @@ from serving.problems import INTERNAL, problem
 log = structlog.get_logger()
 
 HEADER = "X-Request-ID"
-# Ids from outside end up in logs, so only plain ones are taken over.
+# Ids of clients are logged, so only plain ones are accepted.
 PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class HeadAsGet:
-    """ASGI middleware that answers HEAD as GET; the server leaves the body out."""
+    """Middleware that answers HEAD as GET; the server omits the body."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one connection of the server."""
+        """Handle one request."""
         is_head = scope["type"] == "http" and scope["method"] == "HEAD"
         await self._app({**scope, "method": "GET"} if is_head else scope, receive, send)
 
 
 class RequestIds:
-    """ASGI middleware that names, logs and, where it must, ends a request."""
+    """Middleware that gives each request an id, logs it, and answers 500 where the application raises."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one connection of the server."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER.lower(), "")
-        await self._named(given if PLAIN_ID.fullmatch(given) else uuid4().hex, scope, receive=receive, send=send)
+        client_id = Headers(scope=scope).get(HEADER.lower(), "")
+        request_id = client_id if PLAIN_ID.fullmatch(client_id) else uuid4().hex
+        await self._handle(request_id, scope, receive=receive, send=send)
 
-    async def _named(self, request_id: str, scope: Scope, *, receive: Receive, send: Send) -> None:
+    async def _handle(self, request_id: str, scope: Scope, *, receive: Receive, send: Send) -> None:
         started = time.monotonic()
         status = 0
 
-        async def send_named(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -57,14 +58,14 @@ class RequestIds:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_named)
+            await self._app(scope, receive, send_with_id)
         except Exception:
             log.exception("request_failed", request_id=request_id)
             if status:
                 raise
-            await problem(INTERNAL, detail=f"See the log for {request_id}")(scope, receive, send_named)
+            await problem(INTERNAL, detail=f"See the log for {request_id}")(scope, receive, send_with_id)
         finally:
-            # The route, never the path or the query: these hold user names and addresses.
+            # The route, never the path or the query: these contain user names and addresses.
             route = getattr(scope.get("route"), "path", None)
             seconds = round(time.monotonic() - started, 4)
             log.info("request", request_id=request_id, route=route, status=status, seconds=seconds)

@@ -1,33 +1,44 @@
-"""What a question may say: each parameter named once, for REST, its docs and the command line."""
+"""The parameters of a query: each is declared once, for REST, its docs and the command line, with a strict parser."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from lakehouse.errors import BadQuery
-from serving.values import bounded, instant, moment, natural, shortened
+from lakehouse.tables.model import Column
 
 Value = TypeVar("Value")
 
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 10_000
+LARGEST_LONG = 2**63 - 1
+LONGEST_QUOTE = 80
+
+INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
+NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# RFC 3339, section 5.6; `fromisoformat` alone also accepts week dates, naive instants and more.
+INSTANT = re.compile(DAY.pattern + r"[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})")
+AGE = re.compile(r"-([0-9]{1,7})([smhd])")
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class UnknownParameter(BadQuery):
-    """A question has a parameter that is not taken here, or one twice that is taken once."""
+    """A query has an unknown parameter, or repeats one that may be given only once."""
 
 
 @dataclass(frozen=True)
 class Parameter(Generic[Value]):
-    """One parameter of a question.
+    """One parameter of a query.
 
     Attributes:
-        name: As it stands in a URL.
-        parse: From text to value; raises BadQuery.
+        name: The name in the URL.
+        parse: Returns the value of a text; raises BadQuery.
         meaning: One sentence for the docs.
         schema: JSON Schema of the text, for OpenAPI.
         repeatable: True where several values may be given.
@@ -40,66 +51,168 @@ class Parameter(Generic[Value]):
     repeatable: bool = False
 
     def openapi(self) -> dict[str, Any]:
-        """The parameter as OpenAPI describes it."""
+        """Return the OpenAPI description of the parameter."""
         schema = {"type": "array", "items": dict(self.schema)} if self.repeatable else dict(self.schema)
         return {"name": self.name, "in": "query", "required": False, "description": self.meaning, "schema": schema}
 
 
 @dataclass(frozen=True)
-class Given:
-    """The parameters of one question, all known and none given more often than it may be."""
+class QueryParams:
+    """The parameters of one query; all are known, and only repeatable ones are repeated."""
 
     pairs: tuple[tuple[str, str], ...]
 
     def one(self, parameter: Parameter[Value]) -> Value | None:
-        """The value of a parameter, None where it is not given.
+        """Return the value of a parameter, None where it is not given.
 
         Raises:
-            BadQuery: The value can't be read; the error names the parameter.
+            BadQuery: The value is malformed; the error names the parameter.
         """
-        return next(iter(self.each(parameter)), None)
+        return next(iter(self.every(parameter)), None)
 
-    def each(self, parameter: Parameter[Value]) -> tuple[Value, ...]:
-        """The values of a parameter in their order.
+    def every(self, parameter: Parameter[Value]) -> tuple[Value, ...]:
+        """Return the values of a parameter in the order in which they were given.
 
         Raises:
-            BadQuery: A value can't be read; the error names the parameter.
+            BadQuery: A value is malformed; the error names the parameter.
         """
-        return tuple(_parsed(parameter, text) for name, text in self.pairs if name == parameter.name)
+        return tuple(_parse(parameter, text) for name, text in self.pairs if name == parameter.name)
 
 
-def given(pairs: Iterable[tuple[str, str]], takes: Iterable[Parameter[Any]]) -> Given:
-    """The pairs, once checked that all are taken.
+def check_params(pairs: Iterable[tuple[str, str]], allowed: Iterable[Parameter[Any]]) -> QueryParams:
+    """Return the pairs as parameters of a query; their values are parsed when they are used.
 
     Raises:
-        UnknownParameter: One is not taken here, or given twice where one value is taken.
+        UnknownParameter: One is not allowed, or repeated although it takes one value.
     """
-    known = {parameter.name: parameter for parameter in takes}
+    known = {parameter.name: parameter for parameter in allowed}
     listed = tuple(pairs)
     for name, times in Counter(name for name, _ in listed).items():
         if name not in known:
             raise UnknownParameter(
-                f"There is no parameter {shortened(name)} here",
+                f"There is no parameter {quoted(name)} here",
                 hint=f"Use {', '.join(known)}" if known else "Leave it out",
                 parameter=name,
             )
         if times > 1 and not known[name].repeatable:
             raise UnknownParameter(f"{name} is given {times} times", hint="Give it once", parameter=name)
-    return Given(listed)
+    return QueryParams(listed)
 
 
-def _parsed(parameter: Parameter[Value], text: str) -> Value:
+def _parse(parameter: Parameter[Value], text: str) -> Value:
     try:
         text.encode()
         return parameter.parse(text)
-    except UnicodeEncodeError as error:  # bytes of a command line that are no text
-        raise BadQuery(f"{parameter.name} is no UTF-8", hint="Write it in UTF-8", parameter=parameter.name) from error
+    except UnicodeEncodeError as error:  # undecodable bytes of a command line
+        raise BadQuery(
+            f"{parameter.name} is not valid UTF-8", hint="Write it in UTF-8", parameter=parameter.name
+        ) from error
     except BadQuery as error:
         raise BadQuery(f"{parameter.name}: {error.what}", hint=error.hint, parameter=parameter.name) from error
 
 
+def integer(text: str) -> int:
+    """Parse a whole number in plain decimal digits that fits a long: no sign but `-`, no `_`, no exponent."""
+    if not INTEGER.fullmatch(text) or abs(int(text)) > LARGEST_LONG:
+        raise BadQuery(f"{quoted(text)} is not an integer", hint="Write plain digits, such as 17")
+    return int(text)
+
+
+def natural(text: str) -> int:
+    """Parse an integer from 0 on."""
+    return integer_between(0, LARGEST_LONG)(text)
+
+
+def integer_between(least: int, most: int) -> Callable[[str], int]:
+    """Return a parser of integers from `least` to `most`, both included."""
+
+    def parse(text: str) -> int:
+        value = integer(text)
+        if not least <= value <= most:
+            raise BadQuery(f"{value} is out of bounds", hint=f"Use an integer from {least} to {most}")
+        return value
+
+    return parse
+
+
+def number(text: str) -> float:
+    """Parse a finite number in plain decimal digits."""
+    if not NUMBER.fullmatch(text):
+        raise BadQuery(f"{quoted(text)} is not a number", hint="Write a number such as 0.5")
+    return float(text)
+
+
+def instant(text: str) -> datetime:
+    """Parse an RFC 3339 instant with a zone, and return it in UTC."""
+    malformed = BadQuery(
+        f"{quoted(text)} is not an instant",
+        hint="Write RFC 3339 with a zone, such as 2026-01-31T08:00:00Z (in a URL, + is %2B)",
+    )
+    if not INSTANT.fullmatch(text):
+        raise malformed
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise malformed from error
+
+
+def instant_or_age(text: str) -> datetime | timedelta:
+    """Parse an instant, or a duration before now: `-90s`, `-15m`, `-24h`, `-7d`."""
+    age = AGE.fullmatch(text)
+    return timedelta(**{UNITS[age[2]]: int(age[1])}) if age else instant(text)
+
+
+def day(text: str) -> date:
+    """Parse a day such as 2026-01-31."""
+    malformed = BadQuery(f"{quoted(text)} is not a day", hint="Write a day such as 2026-01-31")
+    if not DAY.fullmatch(text):
+        raise malformed
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise malformed from error
+
+
+def boolean(text: str) -> bool:
+    """Parse `true` or `false`."""
+    return one_of("true", "false")(text) == "true"
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    """Return a parser that accepts only these words."""
+
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise BadQuery(f"{quoted(text)} is not a known value", hint=f"Use one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+PARSERS: dict[str, Callable[[str], Any]] = {
+    "string": str,
+    "long": integer,
+    "integer": integer,
+    "double": number,
+    "boolean": boolean,
+    "date": day,
+    "timestamp": instant,
+}
+
+
+def parser_of(column: Column) -> Callable[[str], Any] | None:
+    """Return the parser of a column's values; None for bytes and lists, which can't be filtered."""
+    return PARSERS.get(column.type) if isinstance(column.type, str) else None
+
+
+def quoted(text: str) -> str:
+    """Return a text as an error quotes it: in ASCII, and shortened to a line."""
+    quote = ascii(text)
+    return quote if len(quote) <= LONGEST_QUOTE else f"{quote[:LONGEST_QUOTE]}…"
+
+
 SNAPSHOT: Parameter[int] = Parameter(
-    "snapshot", natural, "Read the snapshot of this id.", schema={"type": "integer", "minimum": 0}
+    "snapshot", natural, "Read the snapshot with this id.", schema={"type": "integer", "minimum": 0}
 )
 AS_OF: Parameter[datetime] = Parameter(
     "as_of",
@@ -108,15 +221,15 @@ AS_OF: Parameter[datetime] = Parameter(
     schema={"type": "string", "format": "date-time"},
 )
 FROM: Parameter[datetime | timedelta] = Parameter(
-    "from", moment, "First instant that is wanted: RFC 3339, or before now such as -24h or -7d."
+    "from", instant_or_age, "Start of the period, included: RFC 3339, or an age such as -24h or -7d."
 )
 TO: Parameter[datetime | timedelta] = Parameter(
-    "to", moment, "First instant that is not wanted any more: RFC 3339, or before now such as -1h."
+    "to", instant_or_age, "End of the period, excluded: RFC 3339, or an age such as -1h."
 )
 LIMIT: Parameter[int] = Parameter(
     "limit",
-    bounded(1, LARGEST_LIMIT),
-    "Rows of the answer at most.",
+    integer_between(1, LARGEST_LIMIT),
+    "Maximum number of rows.",
     schema={"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT, "default": DEFAULT_LIMIT},
 )
 VERSION: Parameter[int] = Parameter(

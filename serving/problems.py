@@ -16,6 +16,7 @@ from lakehouse.errors import (
     InFuture,
     LakehouseError,
     LakeUnreadable,
+    SchemaDiffers,
     SnapshotExpired,
     SnapshotMissing,
     TableMissing,
@@ -28,16 +29,16 @@ LONGEST_DETAIL = 1_000
 
 
 class NotAcceptable(LakehouseError):
-    """The client takes none of the formats we write."""
+    """The client accepts none of our formats."""
 
 
 class NotReady(LakehouseError):
-    """Nothing can be answered yet."""
+    """The API has no snapshot to serve."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of problem; its `slug` is an anchor of the page and a row of docs/api.md."""
+    """A kind of problem; its `slug` is an anchor of the problems page and a row of docs/api.md."""
 
     slug: str
     status: int
@@ -49,34 +50,43 @@ UNKNOWN_PARAMETER = Kind(
     "unknown-parameter",
     400,
     "Unknown parameter",
-    "The URL has a parameter that is not taken there, or gives one twice that is taken once.",
+    "The URL has a parameter that the path does not accept, or repeats one that may be given only once.",
 )
-BAD_REQUEST = Kind("bad-request", 400, "Bad request", "The request can't be read as HTTP.")
-NOT_FOUND = Kind("not-found", 404, "Not found", "There is no such path, metric, table, version or detection.")
+BAD_REQUEST = Kind("bad-request", 400, "Bad request", "The request is not valid HTTP.")
+NOT_FOUND = Kind("not-found", 404, "Not found", "The path, metric, table, version or detection does not exist.")
 SNAPSHOT_MISSING = Kind(
     "snapshot-missing",
     404,
     "No such snapshot",
-    "Nothing was published by then, or no snapshot has that id; the problem names the oldest.",
+    "No snapshot has that id, or none was published by that instant; `oldest` is the first that is retained.",
 )
 SNAPSHOT_EXPIRED = Kind(
     "snapshot-expired",
     410,
     "Snapshot expired",
-    "The snapshot is older than what is kept for time travel; `oldest` is the first that is kept. Or no kept snapshot "
-    "names the version, and its files are gone.",
+    "The snapshot is no longer retained; `oldest` is the first that is. Or no retained snapshot names the version, and "
+    "its files are deleted.",
 )
 METHOD_NOT_ALLOWED = Kind(
-    "method-not-allowed", 405, "Method not allowed", "The path is there, but not for that method."
+    "method-not-allowed", 405, "Method not allowed", "The path exists, but does not accept that method."
 )
-NOT_ACCEPTABLE = Kind("not-acceptable", 406, "Not acceptable", "The Accept header takes neither JSON nor CSV.")
+NOT_ACCEPTABLE = Kind("not-acceptable", 406, "Not acceptable", "The Accept header accepts neither JSON nor CSV.")
 BAD_VALUE = Kind(
-    "bad-value", 422, "Bad value", "A parameter has a value that is not allowed; the problem names what is."
+    "bad-value",
+    422,
+    "Bad value",
+    "A parameter has a value that is malformed or not allowed; the problem names the allowed ones.",
 )
 IN_FUTURE = Kind("in-future", 422, "In the future", "as_of is later than now.")
-INTERNAL = Kind("internal-error", 500, "Internal error", "Our fault; the log has the request id.")
+INTERNAL = Kind("internal-error", 500, "Internal error", "An error of the server; its log has the request id.")
 LAKE_UNREADABLE = Kind(
-    "lake-unreadable", 503, "Lake unreadable", "A file of the lake is missing, truncated or garbled."
+    "lake-unreadable", 503, "Lake unreadable", "A file of the lake is missing, truncated or damaged."
+)
+SCHEMA_DIFFERS = Kind(
+    "schema-differs",
+    503,
+    "Schema differs",
+    "A table has a column that this release does not declare, or one of another type; the problem names it.",
 )
 NOT_READY = Kind("not-ready", 503, "Not ready", "Nothing is published yet, or the lake can't be read.")
 
@@ -92,10 +102,11 @@ KINDS = (
     IN_FUTURE,
     INTERNAL,
     LAKE_UNREADABLE,
+    SCHEMA_DIFFERS,
     NOT_READY,
 )
 
-# The first class that fits decides, so a subclass stands before its parent.
+# The first matching class counts, so a subclass precedes its parent.
 KIND_OF_ERROR: tuple[tuple[type[LakehouseError], Kind], ...] = (
     (UnknownParameter, UNKNOWN_PARAMETER),
     (BadQuery, BAD_VALUE),
@@ -106,15 +117,16 @@ KIND_OF_ERROR: tuple[tuple[type[LakehouseError], Kind], ...] = (
     (NotAcceptable, NOT_ACCEPTABLE),
     (NotReady, NOT_READY),
     (LakeUnreadable, LAKE_UNREADABLE),
+    (SchemaDiffers, SCHEMA_DIFFERS),
 )
 KIND_OF_STATUS = {400: BAD_REQUEST, 404: NOT_FOUND, 405: METHOD_NOT_ALLOWED}
 
 
 def problem(kind: Kind, *, detail: str, hint: str | None = None, **more: Any) -> Response:
-    """A problem as an answer.
+    """Return a problem as an answer.
 
     Args:
-        kind: Which of `KINDS`.
+        kind: One of `KINDS`.
         detail: What is wrong this time.
         hint: What the client can do about it.
         more: Further members, such as the oldest snapshot.
@@ -131,9 +143,9 @@ def problem(kind: Kind, *, detail: str, hint: str | None = None, **more: Any) ->
 
 
 def on_lakehouse_error(request: Request, error: Exception) -> Response:
-    """The problem that one of our own errors stands for; damage to the lake is kept in mind for `/readyz`."""
+    """Return the problem for one of our own errors, and report damage of the lake to the store."""
     if not isinstance(error, LakehouseError):
-        raise TypeError("registered for LakehouseError alone") from error
+        raise TypeError("this handler is for LakehouseError only") from error
     if isinstance(error, LakeUnreadable):
         request.app.state.store.note(error)
     kind = next((kind for type_, kind in KIND_OF_ERROR if isinstance(error, type_)), INTERNAL)
@@ -142,17 +154,17 @@ def on_lakehouse_error(request: Request, error: Exception) -> Response:
 
 
 def on_http_error(_: Request, error: Exception) -> Response:
-    """The problem for what the router refuses: unknown paths and methods."""
+    """Return the problem for what the router refuses: unknown paths and methods."""
     if not isinstance(error, HTTPException):
-        raise TypeError("registered for HTTPException alone") from error
+        raise TypeError("this handler is for HTTPException only") from error
     kind = KIND_OF_STATUS.get(error.status_code, INTERNAL)
-    answer = problem(kind, detail=str(error.detail), hint="See /docs for what there is")
+    answer = problem(kind, detail=str(error.detail), hint="See /docs for all paths")
     answer.headers.update(error.headers or {})
     return answer
 
 
 def problems_page() -> str:
-    """The page that every problem's `type` leads to."""
+    """Return the page that the `type` of every problem links to."""
     sections = "\n".join(
         f'<h2 id="{kind.slug}">{escape(kind.title)} ({kind.status})</h2>\n<p>{escape(kind.meaning)}</p>'
         for kind in KINDS

@@ -1,4 +1,4 @@
-"""Which rows of a frame are wanted, and in which order: filters, a period, an order, a limit."""
+"""Which rows of a frame a query selects, and in which order: filters, a period, an order, a limit."""
 
 from __future__ import annotations
 
@@ -11,32 +11,31 @@ import polars as pl
 
 from lakehouse.errors import BadQuery
 from lakehouse.tables.model import Column
-from serving.parameters import DEFAULT_LIMIT, FROM, LIMIT, TO, Given, Parameter
-from serving.values import parser_of, shortened
+from serving.parameters import DEFAULT_LIMIT, FROM, LIMIT, TO, Parameter, QueryParams, parser_of, quoted
 
 NOT = "__ne"
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Keeps the rows whose column has one of the values, or none of them; None stands for null."""
+    """Selects the rows whose column has one of the values, or none of them; None stands for null."""
 
     column: str
     values: tuple[Any, ...]
     negated: bool = False
 
     def expression(self) -> pl.Expr:
-        """True for the rows to keep; never null, since a null key is a key of its own."""
+        """Return a condition that is never null, since a null key is a key of its own."""
         values = [value for value in self.values if value is not None]
-        held = pl.col(self.column).is_in(values).fill_null(value=False) if values else pl.lit(value=False)
+        found = pl.col(self.column).is_in(values).fill_null(value=False) if values else pl.lit(value=False)
         if len(values) < len(self.values):
-            held = held | pl.col(self.column).is_null()
-        return ~held if self.negated else held
+            found = found | pl.col(self.column).is_null()
+        return ~found if self.negated else found
 
 
 @dataclass(frozen=True)
 class Order:
-    """One column to sort by; nulls come last either way."""
+    """One column to sort by; nulls come last in both directions."""
 
     column: str
     descending: bool = False
@@ -44,19 +43,19 @@ class Order:
 
 @dataclass(frozen=True)
 class Period:
-    """Half-open: from `since` up to but without `until`; None is unbounded."""
+    """A half-open period `[since, until)`; None is unbounded."""
 
     since: datetime | None = None
     until: datetime | None = None
 
     def days(self, on: str) -> list[pl.Expr]:
-        """True for rows whose day `on` is touched; it is a partition, so whole files are skipped."""
+        """Return conditions on the day column `on`: a partition column, so that polars skips whole files."""
         since = [] if self.since is None else [pl.col(on) >= self.since.date()]
         until = [] if self.until is None else [pl.col(on) <= self.until.date()]
         return since + until
 
     def instants(self, at: str) -> list[pl.Expr]:
-        """True for rows whose instant `at` lies in the period."""
+        """Return conditions on the instant column `at`."""
         since = [] if self.since is None else [pl.col(at) >= self.since]
         until = [] if self.until is None else [pl.col(at) < self.until]
         return since + until
@@ -67,113 +66,109 @@ ALWAYS = Period()
 
 @dataclass(frozen=True)
 class Selection:
-    """Filters, order and limit over rows of any kind; no limit is None."""
+    """Filters, order and limit for rows of any kind; a limit of None is no limit."""
 
     filters: tuple[Filter, ...] = ()
     order_by: tuple[Order, ...] = ()
     limit: int | None = DEFAULT_LIMIT
 
-    def of(self, rows: pl.LazyFrame, key: Sequence[str]) -> pl.LazyFrame:
-        """The selected rows in a total order: by `order_by`, then by the key, since polars keeps no order itself."""
+    def apply(self, rows: pl.LazyFrame, key: Sequence[str]) -> pl.LazyFrame:
+        """Return the selected rows, sorted by `order_by` and then by the key: polars itself keeps no order."""
         ordered = [order.column for order in self.order_by]
-        rest = [Order(column) for column in key if column not in ordered]
-        orders = [*self.order_by, *rest]
-        kept = rows.filter(*(wanted.expression() for wanted in self.filters)).sort(
+        orders = [*self.order_by, *(Order(column) for column in key if column not in ordered)]
+        selected = rows.filter(*(each.expression() for each in self.filters)).sort(
             [order.column for order in orders],
             descending=[order.descending for order in orders],
             nulls_last=True,
         )
-        return kept if self.limit is None else kept.head(self.limit)
+        return selected if self.limit is None else selected.head(self.limit)
 
 
 def filter_parameters(columns: Iterable[Column]) -> tuple[Parameter[Any], ...]:
-    """Two parameters per column: `name=` and `name__ne=`, both repeatable."""
+    """Return two repeatable parameters per column: `name=` and `name__ne=`."""
     return tuple(
         parameter
         for column in columns
-        if parser_of(column) is not None
+        if (parse := parser_of(column)) is not None
         for parameter in (
-            _filter_parameter(column, "", meaning=f"Only rows with this {column.name}; empty for rows without one."),
-            _filter_parameter(column, NOT, meaning=f"Only rows with another {column.name}."),
+            _filter_parameter(
+                column.name, parse, meaning=f"Only rows with this {column.name}; empty for rows without one."
+            ),
+            _filter_parameter(f"{column.name}{NOT}", parse, meaning=f"Only rows with another {column.name}."),
         )
     )
 
 
 def order_parameter(columns: Iterable[Column]) -> Parameter[tuple[Order, ...]]:
-    """`order_by=-attempts,src_ip`: columns to sort by, `-` for the largest first."""
+    """Return the parameter `order_by`, such as `order_by=-attempts,src_ip`: `-` sorts the largest first."""
     names = [column.name for column in columns if parser_of(column) is not None]
     return Parameter(
-        "order_by", _orders(names), "Columns to sort by, comma-separated; - puts the largest first. Nulls come last."
+        "order_by", _orders_parser(names), "Columns to sort by, comma-separated; - sorts descending. Nulls come last."
     )
 
 
-def selection(
-    asked: Given, filtered: Sequence[Column], *, ordered: Sequence[Column], default: tuple[Order, ...]
+def parse_selection(
+    params: QueryParams, filterable: Sequence[Column], *, sortable: Sequence[Column], default: tuple[Order, ...]
 ) -> Selection:
-    """The filters, order and limit that were asked for.
+    """Return the filters, the order and the limit of a query.
 
     Args:
-        asked: What was asked.
-        filtered: Columns with a filter.
-        ordered: Columns to sort by.
-        default: The order where none was asked for.
+        params: Checked query parameters.
+        filterable: Columns that accept a filter.
+        sortable: Columns accepted in order_by.
+        default: The order where the query has none.
 
     Raises:
-        BadQuery: A value can't be read, or a column to sort by is not there.
+        BadQuery: A value is malformed, or order_by names an unknown column.
     """
     filters = tuple(
         Filter(parameter.name.removesuffix(NOT), values, negated=parameter.name.endswith(NOT))
-        for parameter in filter_parameters(filtered)
-        if (values := asked.each(parameter))
+        for parameter in filter_parameters(filterable)
+        if (values := params.every(parameter))
     )
-    order_by = asked.one(order_parameter(ordered))
-    return Selection(filters, default if order_by is None else order_by, asked.one(LIMIT) or DEFAULT_LIMIT)
+    order_by = params.one(order_parameter(sortable))
+    return Selection(filters, default if order_by is None else order_by, params.one(LIMIT) or DEFAULT_LIMIT)
 
 
-def period(asked: Given, clock: datetime) -> Period:
-    """The period between `from` and `to`.
-
-    Args:
-        asked: What was asked.
-        clock: Now, for moments that are relative to it.
+def parse_period(params: QueryParams, now: datetime) -> Period:
+    """Return the period between `from` and `to`; ages are subtracted from `now`.
 
     Raises:
-        BadQuery: It is empty, or a moment can't be read.
+        BadQuery: The period is empty, or an instant is malformed.
     """
-    since, until = _instant(asked.one(FROM), clock), _instant(asked.one(TO), clock)
+    since, until = _instant(params.one(FROM), now), _instant(params.one(TO), now)
     if since is not None and until is not None and since >= until:
-        raise BadQuery(f"from ({since.isoformat()}) is not before to ({until.isoformat()})", hint="Swap or widen them")
+        raise BadQuery(
+            f"The period is empty: from ({since.isoformat()}) is not before to ({until.isoformat()})",
+            hint="Set from to an earlier instant than to",
+        )
     return Period(since, until)
 
 
-def _filter_parameter(column: Column, suffix: str, *, meaning: str) -> Parameter[Any]:
-    parse = parser_of(column)
-    if parse is None:
-        raise TypeError(f"{column.name} has no values to compare with")
-
+def _filter_parameter(name: str, parse: Callable[[str], Any], *, meaning: str) -> Parameter[Any]:
     def parse_or_null(text: str) -> Any:
         return parse(text) if text else None
 
-    return Parameter(f"{column.name}{suffix}", parse_or_null, meaning, repeatable=True)
+    return Parameter(name, parse_or_null, meaning, repeatable=True)
 
 
-def _orders(names: Sequence[str]) -> Callable[[str], tuple[Order, ...]]:
+def _orders_parser(names: Sequence[str]) -> Callable[[str], tuple[Order, ...]]:
     def parse(text: str) -> tuple[Order, ...]:
         orders = tuple(Order(word.removeprefix("-"), word.startswith("-")) for word in text.split(","))
         for order in orders:
             if order.column not in names:
-                raise BadQuery(f"{shortened(order.column)} is no column here", hint=f"Use {', '.join(names)}")
+                raise BadQuery(f"{quoted(order.column)} is not a sortable column", hint=f"Use {', '.join(names)}")
         if len({order.column for order in orders}) < len(orders):
-            raise BadQuery(f"{shortened(text)} names a column twice", hint="Name each once")
+            raise BadQuery(f"{quoted(text)} names a column twice", hint="Name each column once")
         return orders
 
     return parse
 
 
-def _instant(asked: datetime | timedelta | None, clock: datetime) -> datetime | None:
-    if not isinstance(asked, timedelta):
-        return asked
+def _instant(value: datetime | timedelta | None, now: datetime) -> datetime | None:
+    if not isinstance(value, timedelta):
+        return value
     try:
-        return clock - asked
+        return now - value
     except OverflowError as error:
-        raise BadQuery("That is before the year 1", hint="Write one such as -7d") from error
+        raise BadQuery("The age reaches back before the year 1", hint="Use a smaller age, such as -7d") from error

@@ -1,4 +1,4 @@
-"""The API as a process: the port, the signals, the end."""
+"""The API as a process: its port, its signals, its end."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ log = structlog.get_logger()
 
 
 def serve(settings: Settings) -> None:
-    """Answers requests until SIGTERM or Ctrl-C; requests in flight are answered first.
+    """Answer requests until SIGTERM or Ctrl-C; requests in flight are answered first.
 
     Raises:
-        PortTaken: Another process listens there.
-        UsageError: The host is not loopback, and nothing says that the door is guarded.
+        PortTaken: Another process listens on the port.
+        UsageError: The host is not a loopback address, and unauthenticated access is not allowed.
     """
-    refuse_open_door(settings)
+    require_loopback(settings)
     listener = listening_socket(settings)
-    # No log configuration of its own: requests are logged by us, its errors reach standard error.
+    # No log configuration of uvicorn: the middleware logs requests, and its errors reach standard error.
     server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, access_log=False))
-    # uvicorn raises the signal that stopped it once more when all is answered: nothing is left to do then.
+    # uvicorn raises the signal that stopped it again once all requests are answered; nothing is left to do then.
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: None)
     log.info("serving", url=f"http://{settings.host}:{settings.port}")
@@ -36,25 +36,25 @@ def serve(settings: Settings) -> None:
         server.run(sockets=[listener])
 
 
-def refuse_open_door(settings: Settings) -> None:
-    """Holds the API to loopback.
+def require_loopback(settings: Settings) -> None:
+    """Raise unless the API listens on a loopback address or unauthenticated access is allowed.
 
     Raises:
-        UsageError: The host is not loopback, and nothing says that the door is guarded.
+        UsageError: The host is not a loopback address, and unauthenticated access is not allowed.
     """
     if settings.allow_unauthenticated or is_loopback(settings.host):
         return
     raise UsageError(
-        f"{settings.host} can be reached from other machines, and the API asks for no key",
-        hint="Listen on 127.0.0.1, or set LOGINLAKE_ALLOW_UNAUTHENTICATED=true where something else guards the door",
+        f"The API has no authentication, and other machines can reach {settings.host}",
+        hint="Listen on 127.0.0.1, or set LOGINLAKE_ALLOW_UNAUTHENTICATED=true behind an authenticating proxy",
     )
 
 
 def listening_socket(settings: Settings) -> socket.socket:
-    """The socket of the API, taken before anything else is started.
+    """Return the listening socket of the API, taken before anything else is started.
 
     Raises:
-        PortTaken: It can't be had.
+        PortTaken: Another process listens on the port, or the address can't be used.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
@@ -62,9 +62,9 @@ def listening_socket(settings: Settings) -> socket.socket:
     except OSError as error:
         raise PortTaken(
             f"The API can't listen on {settings.host}:{settings.port} ({error.strerror})",
-            hint="Stop what listens there, or choose another port with LOGINLAKE_PORT or --port",
+            hint="Stop the process that listens there, or choose another port with LOGINLAKE_PORT or --port",
             port=settings.port,
         ) from error
-    # Connections inherit it; asyncio sets it only on sockets that it made, and without it each answer waits 40 ms.
+    # Connections inherit it. asyncio sets it only on sockets that it made; without it each answer waits for 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

@@ -18,23 +18,27 @@ LOGINS = "logins"
 
 
 def sql_frames(store: Store, snapshot: Snapshot) -> dict[str, pl.LazyFrame]:
-    """Every table of a snapshot under its name, with and without its layer, and the view `logins`.
+    """Return every table of a snapshot under its name, with and without its layer, and the view `logins`.
 
     `logins` has the accepted rows of silver.events with action `login`.
+
+    Raises:
+        SchemaDiffers: A table has an undeclared column, or one of another type.
     """
-    unlisted = (RAW_LOGS, SNAPSHOTS)
-    tables = [table for table in TABLES.values() if table in unlisted or table.full_name in snapshot.versions]
+    unversioned = (RAW_LOGS, SNAPSHOTS)
+    tables = [table for table in TABLES.values() if table in unversioned or table.full_name in snapshot.versions]
     frames = {table.full_name: store.rows(table, snapshot) for table in tables}
     frames |= {table.name: frames[table.full_name] for table in tables}
     attempts = (Filter("verdict", ("accepted",)), Filter("action", ("login",)))
-    return {**frames, LOGINS: frames[EVENTS.full_name].filter(*(wanted.expression() for wanted in attempts))}
+    return {**frames, LOGINS: frames[EVENTS.full_name].filter(*(each.expression() for each in attempts))}
 
 
 def sql_answer(statement: str, store: Store, *, snapshot: Snapshot) -> pl.DataFrame:
-    """The rows that a SELECT gives.
+    """Return the rows of a SELECT.
 
     Raises:
-        BadQuery: It is no SQL that polars knows, or names a table or column that is not there.
+        BadQuery: Polars can't parse the SQL, or it names an unknown table or column.
+        SchemaDiffers: A table has an undeclared column, or one of another type.
         LakeUnreadable: A file is missing or damaged.
     """
     frames = sql_frames(store, snapshot)
@@ -45,4 +49,4 @@ def sql_answer(statement: str, store: Store, *, snapshot: Snapshot) -> pl.DataFr
     except (UnicodeEncodeError, pl.exceptions.PolarsError) as error:
         reason = str(error).partition("\n")[0]
         tables = ", ".join(name for name in sorted(frames) if "." not in name)
-        raise BadQuery(f"That SQL can't be answered: {reason}", hint=f"The tables are {tables}") from error
+        raise BadQuery(f"The SQL can't be executed: {reason}", hint=f"The tables are {tables}") from error

@@ -65,10 +65,11 @@ def history(
     import polars as pl
 
     from lakehouse.tables import table_named
-    from serving.parameters import LARGEST_LIMIT
-    from serving.values import bounded
+    from serving.parameters import LARGEST_LIMIT, integer_between
 
-    commits = [asdict(commit) for commit in store.history(table_named(table), limit=bounded(1, LARGEST_LIMIT)(limit))]
+    commits = [
+        asdict(commit) for commit in store.history(table_named(table), limit=integer_between(1, LARGEST_LIMIT)(limit))
+    ]
     for commit in commits:
         commit["metrics"] = msgspec.json.encode(commit["metrics"], order="sorted").decode()
     write_rows(pl.DataFrame(commits), form)
@@ -151,34 +152,39 @@ def sql(
     """
     form = _form(form, json=json)
     store = _store()
-    from serving.parameters import AS_OF, SNAPSHOT, given
+    from serving.parameters import AS_OF, SNAPSHOT, check_params
+    from serving.queries import requested_snapshot
     from serving.sql import sql_answer
-    from serving.store import snapshot_asked
 
-    asked = given(_given_pairs(as_of=as_of, snapshot=snapshot), (AS_OF, SNAPSHOT))
-    write_rows(sql_answer(statement, store, snapshot=snapshot_asked(asked, store)), form)
+    params = check_params(_given_pairs(as_of=as_of, snapshot=snapshot), (AS_OF, SNAPSHOT))
+    write_rows(sql_answer(statement, store, snapshot=requested_snapshot(params, store)), form)
 
 
 def _metric_rows(name: str, pairs: Pairs, *, limit: int | None, store: Store) -> pl.DataFrame:
-    from serving.metric_query import answer, metric_named, metric_parameters, metric_query
-    from serving.parameters import AS_OF, SNAPSHOT, given
-    from serving.store import snapshot_asked
+    from serving.parameters import AS_OF, SNAPSHOT, check_params
+    from serving.queries import (
+        metric_named,
+        metric_parameters,
+        metric_rows_at_snapshot,
+        parse_metric_query,
+        requested_snapshot,
+    )
 
     metric = metric_named(name)
-    asked = given(pairs, (*metric_parameters(metric), AS_OF, SNAPSHOT))
-    question = metric_query(metric, asked, clock=utc_now())
-    unpaged = replace(question, selection=replace(question.selection, limit=limit))
-    return answer(unpaged, store, snapshot=snapshot_asked(asked, store))
+    params = check_params(pairs, (*metric_parameters(metric), AS_OF, SNAPSHOT))
+    query = parse_metric_query(metric, params, now=utc_now())
+    with_limit = replace(query, selection=replace(query.selection, limit=limit))
+    return metric_rows_at_snapshot(with_limit, store, snapshot=requested_snapshot(params, store))
 
 
 def _table_rows(name: str, pairs: Pairs, *, limit: int | None, store: Store) -> pl.DataFrame:
     from lakehouse.tables import table_named
-    from serving.parameters import given
-    from serving.table_rows import rows_asked, table_parameters, table_query
+    from serving.parameters import check_params
+    from serving.queries import parse_table_query, requested_rows, table_parameters
 
     table = table_named(name)
-    asked = given(pairs, table_parameters(table))
-    return rows_asked(table_query(table, asked, limit=limit, clock=utc_now()), store, asked=asked)
+    params = check_params(pairs, table_parameters(table))
+    return requested_rows(parse_table_query(table, params, limit=limit, now=utc_now()), store, params=params)
 
 
 def _store() -> Store:
@@ -205,9 +211,9 @@ def _condition(text: str, *, options: set[str]) -> tuple[str, str]:
 def _at_most(limit: str | None, form: str) -> int | None:
     """Rows to read: as many as asked for; else all, of which a table needs one more than it shows."""
     if limit is not None:
-        from serving.values import LARGEST_LONG, bounded
+        from serving.parameters import LARGEST_LONG, integer_between
 
-        return bounded(1, LARGEST_LONG)(limit)
+        return integer_between(1, LARGEST_LONG)(limit)
     return ROWS_SHOWN + 1 if form == "table" else None
 
 

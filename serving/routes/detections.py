@@ -1,4 +1,4 @@
-"""`/v1/detections`: what was detected, with its evidence."""
+"""`/v1/detections`: what the rules detected, with evidence."""
 
 from __future__ import annotations
 
@@ -8,50 +8,49 @@ from starlette.responses import Response
 
 from lakehouse.errors import TableMissing
 from lakehouse.tables.gold import DETECTIONS
-from serving.deps import READ, Answered, Asking, Now, Reading, takes
-from serving.parameters import FROM, LIMIT, TO
-from serving.selection import filter_parameters, order_parameter, period, selection
-from serving.store import collected, snapshot_asked
-from serving.table_rows import NEWEST_DETECTIONS_FIRST, TableQuery, rows_at_snapshot
-from serving.values import shortened
+from serving.deps import READ, ContextDep, NowDep, StoreDep, accepts
+from serving.parameters import FROM, LIMIT, TO, quoted
+from serving.queries import NEWEST_DETECTIONS_FIRST, TableQuery, requested_snapshot, rows_at_snapshot
+from serving.selection import filter_parameters, order_parameter, parse_period, parse_selection
+from serving.store import collected
 
 router = APIRouter(prefix="/v1/detections", tags=["detections"])
 
-FILTERED = tuple(
+FILTERABLE = tuple(
     column for column in DETECTIONS.columns if column.name in ("rule", "entity_type", "entity", "severity", "status")
 )
-TAKES = (FROM, TO, *filter_parameters(FILTERED), order_parameter(DETECTIONS.columns), LIMIT, *READ)
+ACCEPTED = (FROM, TO, *filter_parameters(FILTERABLE), order_parameter(DETECTIONS.columns), LIMIT, *READ)
 
 
-@router.get("", summary="What was detected", openapi_extra=takes(*TAKES))
-def detections(asking: Asking, store: Reading, *, now: Now, answers: Answered) -> Response:
-    """The newest first; `from` and `to` are about when a rule first fired."""
-    asked = asking.of(*TAKES)
-    wanted = selection(asked, FILTERED, ordered=DETECTIONS.columns, default=NEWEST_DETECTIONS_FIRST)
-    query = TableQuery(DETECTIONS, wanted, period(asked, now))
-    answering = answers.to(asked)
-    snapshot = snapshot_asked(asked, store)
-    return answering.at(
+@router.get("", summary="Detections", openapi_extra=accepts(*ACCEPTED))
+def detections(context: ContextDep, store: StoreDep, *, now: NowDep) -> Response:
+    """The newest first; `from` and `to` apply to the instant at which a rule first fired."""
+    params = context.params(*ACCEPTED)
+    selection = parse_selection(params, FILTERABLE, sortable=DETECTIONS.columns, default=NEWEST_DETECTIONS_FIRST)
+    query = TableQuery(DETECTIONS, selection, parse_period(params, now))
+    responder = context.responder(params)
+    snapshot = requested_snapshot(params, store)
+    return responder.rows_at_snapshot(
         snapshot,
         query.canonical,
-        rows=lambda: rows_at_snapshot(query, store, snapshot=snapshot),
+        read=lambda: rows_at_snapshot(query, store, snapshot=snapshot),
         meta={"table": DETECTIONS.full_name},
     )
 
 
-@router.get("/{detection_id}", summary="One detection", openapi_extra=takes(*READ))
-def one_detection(detection_id: str, asking: Asking, *, store: Reading, answers: Answered) -> Response:
+@router.get("/{detection_id}", summary="One detection", openapi_extra=accepts(*READ))
+def one_detection(detection_id: str, context: ContextDep, *, store: StoreDep) -> Response:
     """One row, with the bronze positions of its evidence."""
-    asked = asking.of(*READ)
-    answering = answers.to(asked)
-    snapshot = snapshot_asked(asked, store)
-    wanted = store.rows(DETECTIONS, snapshot).filter(pl.col("detection_id") == detection_id)
-    found = collected(wanted, DETECTIONS)
+    params = context.params(*READ)
+    responder = context.responder(params)
+    snapshot = requested_snapshot(params, store)
+    with_id = store.rows(DETECTIONS, snapshot).filter(pl.col("detection_id") == detection_id)
+    found = collected(with_id, DETECTIONS, version=snapshot.versions.get(DETECTIONS.full_name))
     if found.is_empty():
         raise TableMissing(
-            f"Snapshot {snapshot.id} has no detection {shortened(detection_id)}",
-            hint="See /v1/detections for those there are",
+            f"Snapshot {snapshot.id} has no detection {quoted(detection_id)}",
+            hint="See /v1/detections for the ids of all detections",
         )
-    return answering.at(
-        snapshot, repr(("detection", detection_id)), rows=lambda: found, meta={"table": DETECTIONS.full_name}
+    return responder.rows_at_snapshot(
+        snapshot, repr(("detection", detection_id)), read=lambda: found, meta={"table": DETECTIONS.full_name}
     )

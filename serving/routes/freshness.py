@@ -1,4 +1,4 @@
-"""`/v1/freshness`: what the newest snapshot covers, and how far the broker is ahead."""
+"""`/v1/freshness`: the offsets that the newest snapshot covers, and how far the broker is ahead."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from lakehouse.offsets import Offsets
-from serving.deps import Asking, Reading, Watching, takes
+from serving.deps import BrokerLagDep, ContextDep, StoreDep, accepts
 from serving.parameters import AS_OF, SNAPSHOT
+from serving.queries import requested_snapshot
 from serving.responses import json_response
-from serving.store import snapshot_asked
 
 router = APIRouter(prefix="/v1/freshness", tags=["freshness"])
 
 
-@router.get("", summary="Offsets covered and end offsets", openapi_extra=takes(AS_OF, SNAPSHOT))
-def freshness(asking: Asking, store: Reading, *, watch: Watching) -> Response:
-    """One row per partition: the next offset to cover and the broker's end; null where the broker can't be asked."""
-    snapshot = snapshot_asked(asking.of(AS_OF, SNAPSHOT), store)
-    partitions = _partitions(snapshot.offsets, watch.ends())
-    meta = {"rows": len(partitions), "freshness": watch.freshness(snapshot).members()}
+@router.get("", summary="Offsets covered and end offsets", openapi_extra=accepts(AS_OF, SNAPSHOT))
+def freshness(context: ContextDep, store: StoreDep, *, broker_lag: BrokerLagDep) -> Response:
+    """One row per partition: the next offset to cover and the broker's end offset, null without a broker."""
+    snapshot = requested_snapshot(context.params(AS_OF, SNAPSHOT), store)
+    partitions = _partitions(snapshot.offsets, broker_lag.ends())
+    meta = {"rows": len(partitions), "freshness": broker_lag.freshness(snapshot).members()}
     answer = json_response({"data": partitions, "next": None, "meta": meta})
     answer.headers["Loginlake-Snapshot"] = str(snapshot.id)
     return answer

@@ -1,34 +1,37 @@
-"""`/livez` and `/readyz`: what an orchestrator asks."""
+"""`/livez` and `/readyz`: the probes of an orchestrator."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from lakehouse.errors import LakehouseError
-from serving.deps import Asking, Reading
+from lakehouse.snapshots import NO_SNAPSHOT
+from serving.deps import ContextDep, StoreDep
 from serving.problems import NotReady
 from serving.responses import json_response
 
 router = APIRouter(tags=["probes"])
 
+# Coroutines: they read memory only, and must not wait in the thread pool behind queries.
+
 
 @router.get("/livez", summary="Whether the process answers")
-def livez(asking: Asking) -> Response:
-    """Asks nothing of the lake nor of the broker."""
-    asking.of()
+async def livez(context: ContextDep) -> Response:
+    """200 while the process answers; neither the lake nor the broker is read."""
+    context.params()
     return json_response({"status": "alive"})
 
 
-@router.get("/readyz", summary="Whether questions can be answered")
-def readyz(asking: Asking, store: Reading) -> Response:
-    """200 where a snapshot is served, which is `degraded` where the lake behind it is damaged; else 503."""
-    asking.of()
-    try:
-        damage = store.damage()
-        snapshot = store.snapshot()
-    except LakehouseError as error:
-        raise NotReady(error.what, hint=error.hint) from error
+@router.get("/readyz", summary="Whether queries can be answered")
+async def readyz(context: ContextDep, store: StoreDep) -> Response:
+    """200 where a snapshot is served, with status `degraded` while the lake is damaged; else 503."""
+    context.params()
+    state = store.state
+    served, damage = state.served, state.damage
+    if served is None or not state.is_ready:
+        raise NotReady(
+            damage.what if damage else "No snapshot is published yet", hint=damage.hint if damage else NO_SNAPSHOT
+        )
     if damage is None:
-        return json_response({"status": "ready", "snapshot": snapshot.id})
-    return json_response({"status": "degraded", "snapshot": snapshot.id, "detail": damage.what, "hint": damage.hint})
+        return json_response({"status": "ready", "snapshot": served.id})
+    return json_response({"status": "degraded", "snapshot": served.id, "detail": damage.what, "hint": damage.hint})

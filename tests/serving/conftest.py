@@ -7,9 +7,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import pytest
@@ -17,10 +18,19 @@ import uvicorn
 
 from lakehouse.settings import Settings
 from serving.app import create_app
+from serving.fallback import FallbackStore
 from tests.conftest import a_free_port
 from tests.serving.lakes import SmallLake, publish_twice, settings_of
 
 START_SECONDS = 60
+
+
+class ApiClient(httpx.Client):
+    """A client of an API in this process, and the store of that API."""
+
+    def __init__(self, address: str, store: FallbackStore) -> None:
+        super().__init__(base_url=address, timeout=30)
+        self.store = store
 
 
 @pytest.fixture
@@ -41,9 +51,38 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
+@pytest.fixture(scope="session")
+def api(published: Settings) -> Iterator[ApiClient]:
+    """A client of an API over the published lake."""
+    with served_here(published) as client:
+        yield client
+
+
+@contextmanager
+def served_here(settings: Settings, *, lifespan: Literal["on", "off"] = "off") -> Iterator[ApiClient]:
+    """Serve the API from a thread of this process.
+
+    Without its lifespan it starts at once, polls no broker, and reads the lake again only when the test calls
+    `client.store.refresh()`.
+    """
+    app = create_app(settings)
+    if lifespan == "off":
+        app.state.store.refresh()
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan=lifespan))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            with ApiClient(f"http://127.0.0.1:{listener.getsockname()[1]}", app.state.store) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
 @contextmanager
 def serving(settings: Settings, *, port: int | None = None) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A server process of its own over the lake, at that port or a free one, and its address."""
+    """Serve the API from a process of its own, at the port or a free one; yield the process and its address."""
     port = port or a_free_port()
     environment = os.environ | {
         "LOGINLAKE_ROOT": settings.root,
@@ -53,43 +92,23 @@ def serving(settings: Settings, *, port: int | None = None) -> Iterator[tuple[su
     process = subprocess.Popen([sys.executable, "-m", "serving"], env=environment, stderr=subprocess.PIPE)
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_until_alive(process, address)
+        wait_until(lambda: is_alive(process, address))
         yield process, address
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=START_SECONDS)
 
 
-def wait_until_alive(process: subprocess.Popen[bytes], address: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(f"{address}/livez")
-        except httpx.TransportError:
-            assert process.poll() is None, process.stderr.read().decode()
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail("the server did not start")
+def is_alive(process: subprocess.Popen[bytes], address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/livez").status_code == 200
+    except httpx.TransportError:
+        assert process.poll() is None, process.stderr.read().decode()
+        return False
 
 
-@contextmanager
-def served_here(settings: Settings) -> Iterator[httpx.Client]:
-    """A client of a server in a thread of this process, which starts at once and looks for no broker."""
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, access_log=False, lifespan="off"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=30) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
-@pytest.fixture(scope="session")
-def api(published: Settings) -> Iterator[httpx.Client]:
-    """A client of a real server over the published lake."""
-    with serving(published) as (_, address), httpx.Client(base_url=address) as client:
-        yield client
+def wait_until(condition: Callable[[], bool], *, seconds: float = START_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} seconds"
+        time.sleep(0.05)

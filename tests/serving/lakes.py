@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ FIRST_PUBLISHED = DAY + timedelta(days=1)
 
 
 def a_login(offset: int, **values: Any) -> dict[str, Any]:
-    """An accepted failed login of user0001 at the day's first minute; a test names what it is about."""
+    """An accepted failed login of user0001 in the first minute of the day, with the given values replaced."""
     at = values.get("event_at", DAY + timedelta(minutes=1))
     row: dict[str, Any] = dict.fromkeys(EVENTS.column_names)
     row |= {
@@ -76,17 +77,18 @@ def settings_of(folder: Path) -> Settings:
 
 
 class SmallLake:
-    """Publishes events as silver, gold and a snapshot, as the jobs do, each table rewritten whole."""
+    """Publishes events as silver, gold and a snapshot, as the jobs do; each table is overwritten."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._events: list[dict[str, Any]] = []
         self._published = 0
+        self._versions: dict[str, int] = {}
 
     def publish(
         self, events: list[dict[str, Any]], detections: list[dict[str, Any]], at: datetime = FIRST_PUBLISHED
     ) -> Snapshot:
-        """Adds events and publishes the snapshot that covers them."""
+        """Add events and publish the snapshot that covers them."""
         self._events += events
         self._append_bronze(events)
         versions = {EVENTS.full_name: self._write(EVENTS, self._events)}
@@ -98,19 +100,29 @@ class SmallLake:
             versions[metric.table.full_name] = self._write(metric.table, rows.to_dicts())
         versions[DETECTIONS.full_name] = self._write(DETECTIONS, detections)
         versions[RESTATEMENTS.full_name] = self._write(RESTATEMENTS, [])
-        self._published += 1
         return self._append_snapshot(versions, at)
 
-    def promise_from(self, snapshot_id: object) -> None:
-        """Lets the earlier snapshots expire, as `loginlake maintain` does."""
-        promise(self._settings, snapshot_id)
+    def publish_changed(self, table: Table, change: Callable[[pa.Table], pa.Table], at: datetime) -> Snapshot:
+        """Overwrite a table, with its schema, and publish a snapshot that differs from the last one in this table."""
+        uri = self._settings.table_uri(table.layer, table.name)
+        rows = DeltaTable(uri).to_pyarrow_table()
+        write_deltalake(
+            uri, change(rows), mode="overwrite", schema_mode="overwrite", partition_by=list(table.partition_by)
+        )
+        return self._append_snapshot({**self._versions, table.full_name: DeltaTable(uri).version()}, at)
 
-    def adopt(self, *, published: int) -> None:
-        """Goes on after so many snapshots, with no events of its own yet."""
+    def retain_from(self, snapshot_id: object) -> None:
+        """Let the earlier snapshots expire, as `loginlake maintain` does."""
+        retain_from(self._settings, snapshot_id)
+
+    def continue_after(self, *, published: int) -> None:
+        """Continue with the snapshot after this one, without the events so far."""
         self._events = []
         self._published = published
 
     def _append_snapshot(self, versions: dict[str, int], at: datetime) -> Snapshot:
+        self._versions = versions
+        self._published += 1
         snapshot = Snapshot(
             id=self._published,
             at=at,
@@ -142,8 +154,8 @@ class SmallLake:
         return DeltaTable(uri).version()
 
 
-def promise(settings: Settings, snapshot_id: object) -> None:
-    """Notes the oldest snapshot that may still be asked for."""
+def retain_from(settings: Settings, snapshot_id: object) -> None:
+    """Set the oldest retained snapshot."""
     publications = DeltaTable(settings.table_uri(SNAPSHOTS.layer, SNAPSHOTS.name))
     publications.alter.set_table_properties({RETAINED_FROM: str(snapshot_id)}, raise_if_not_exists=False)
 

@@ -97,7 +97,7 @@ def test_behind_is_unknown_with_options_that_make_no_client_and_the_watch_goes_o
     watch.start()
     try:
         assert watch.freshness(a_snapshot({("logs", 0): 5})).behind_seconds is None
-        assert "broker-watch" in {thread.name for thread in threading.enumerate()}
+        assert "broker-poll" in {thread.name for thread in threading.enumerate()}
     finally:
         watch.stop()
 

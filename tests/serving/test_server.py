@@ -18,7 +18,7 @@ import pytest
 from lakehouse.errors import PortTaken, UsageError
 from lakehouse.settings import Settings
 from serving.parameters import LARGEST_LIMIT
-from serving.server import listening_socket, refuse_open_door
+from serving.server import listening_socket, require_loopback
 from tests.conftest import a_free_port
 from tests.serving.conftest import serving
 from tests.serving.lakes import SmallLake, a_login
@@ -39,14 +39,14 @@ assert not {"pyspark", "delta", "py4j"} & set(sys.modules)
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_loopback_needs_no_guard(host: str) -> None:
-    refuse_open_door(Settings(host=host, _env_file=None))
+    require_loopback(Settings(host=host, _env_file=None))
 
 
 @pytest.mark.parametrize("host", ["::", "192.0.2.1", "lake.example"])
 def test_another_address_is_refused_unless_something_guards_the_door(host: str) -> None:
     with pytest.raises(UsageError, match="LOGINLAKE_ALLOW_UNAUTHENTICATED=true"):
-        refuse_open_door(Settings(host=host, _env_file=None))
-    refuse_open_door(Settings(host=host, allow_unauthenticated=True, _env_file=None))
+        require_loopback(Settings(host=host, _env_file=None))
+    require_loopback(Settings(host=host, allow_unauthenticated=True, _env_file=None))
 
 
 def test_a_taken_port_is_one_line_that_names_the_mend() -> None:

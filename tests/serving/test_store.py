@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deltalake import DeltaTable
@@ -19,13 +21,13 @@ from lakehouse.tables.silver import EVENTS
 from serving.store import Store, collected
 from tests.serving.lakes import FIRST_PUBLISHED, SmallLake, a_login
 
-# A thread of Arrow has the name of the program, those of delta-rs and polars have names of their own.
-THREADS_AROUND_READING = """
+# A thread of Arrow has the name of the program; those of delta-rs and polars have names of their own.
+COUNT_THREADS = """
 import sys
 from pathlib import Path
 from deltalake import DeltaTable
 from lakehouse.tables.gold import SNAPSHOTS
-from serving.integrity import checked_rows
+from serving.integrity import checked_rows, file_names
 
 def threads():
     names = [task.read_text() for task in Path("/proc/self/task").glob("*/comm")]
@@ -33,16 +35,20 @@ def threads():
 
 handle = DeltaTable(sys.argv[1])
 before = threads()
-print(len(checked_rows(SNAPSHOTS, handle)), threads() - before)
+print(len(checked_rows(SNAPSHOTS, handle, names=file_names(SNAPSHOTS, handle))), threads() - before)
 """
 
 
-def test_a_lake_without_a_snapshot_says_how_to_publish_one(settings: Settings) -> None:
+def hour(number: int) -> Any:
+    return FIRST_PUBLISHED + timedelta(hours=number)
+
+
+def test_a_lake_without_a_snapshot_is_an_error_with_a_hint_to_publish_one(settings: Settings) -> None:
     with pytest.raises(SnapshotMissing, match="loginlake refresh"):
         Store(settings).snapshot()
 
 
-def test_reading_makes_no_folder(settings: Settings) -> None:
+def test_reading_creates_no_folder(settings: Settings) -> None:
     assert Store(settings).snapshots() == ()
     assert not Path(settings.root).exists()
 
@@ -50,40 +56,73 @@ def test_reading_makes_no_folder(settings: Settings) -> None:
 def test_reading_publications_starts_no_thread_that_could_outlive_python(published: Settings) -> None:
     snapshots = published.table_uri(SNAPSHOTS.layer, SNAPSHOTS.name)
 
-    said = subprocess.check_output([sys.executable, "-c", THREADS_AROUND_READING, snapshots], text=True)
+    printed = subprocess.check_output([sys.executable, "-c", COUNT_THREADS, snapshots], text=True)
 
-    assert said == f"{len(Store(published).snapshots())} 0\n"
+    assert printed == f"{len(Store(published).snapshots())} 0\n"
 
 
-def test_a_snapshot_that_is_no_longer_retained_is_refused_also_by_a_store_that_is_open(
+def test_a_snapshot_that_expires_is_refused_also_by_a_store_that_is_open(settings: Settings, lake: SmallLake) -> None:
+    store = Store(settings)
+    first = lake.publish([a_login(0)], [])
+    second = lake.publish([a_login(1)], [], hour(1))
+    assert store.snapshot(snapshot_id=1) == first
+
+    lake.retain_from(2)
+
+    assert store.snapshot() == second
+    assert store.retained(store.snapshots()) == (second,)
+    for params in ({"snapshot_id": 1}, {"as_of": FIRST_PUBLISHED}):
+        with pytest.raises(SnapshotExpired, match="from 2 to 2"):
+            store.snapshot(**params)
+
+
+def test_a_new_snapshot_is_seen_and_the_earlier_one_still_has_the_same_rows(
     settings: Settings, lake: SmallLake
 ) -> None:
     store = Store(settings)
     first = lake.publish([a_login(0)], [])
-    second = lake.publish([a_login(1)], [], FIRST_PUBLISHED + timedelta(hours=1))
-    assert store.snapshot(snapshot_id=1) == first
-
-    lake.promise_from(2)
-
-    assert store.snapshot() == second
-    for asked in ({"snapshot_id": 1}, {"as_of": FIRST_PUBLISHED}):
-        with pytest.raises(SnapshotExpired, match="Ask for one from 2 to 2"):
-            store.snapshot(**asked)
-
-
-def test_a_new_snapshot_is_seen_and_the_earlier_one_still_reads_the_same(settings: Settings, lake: SmallLake) -> None:
-    store = Store(settings)
-    first = lake.publish([a_login(0)], [])
     before = collected(store.rows(EVENTS, first), EVENTS)
 
-    second = lake.publish([a_login(1)], [], FIRST_PUBLISHED + timedelta(hours=1))
+    second = lake.publish([a_login(1)], [], hour(1))
 
     assert store.snapshots() == (first, second)
     assert collected(store.rows(EVENTS, first), EVENTS).equals(before)
     assert collected(store.rows(EVENTS, second), EVENTS).height == 2
 
 
-def test_a_commit_that_lands_meanwhile_does_not_give_its_number_to_another(
+def test_a_publication_is_read_without_the_files_of_earlier_ones(settings: Settings, lake: SmallLake) -> None:
+    store = Store(settings)
+    first = lake.publish([a_login(0)], [])
+    assert store.snapshots() == (first,)
+    (file,) = Path(settings.table_uri("gold", "snapshots")).glob("*.parquet")
+    file.write_bytes(b"")
+
+    second = lake.publish([a_login(1)], [], hour(1))
+
+    assert store.snapshots() == (first, second)
+    with pytest.raises(LakeUnreadable, match=r"gold\.snapshots"):
+        Store(settings).snapshots()
+
+
+def test_compacted_publications_are_the_same_and_the_next_one_is_added(settings: Settings, lake: SmallLake) -> None:
+    store = Store(settings)
+    published = (lake.publish([a_login(0)], []), lake.publish([a_login(1)], [], hour(1)))
+    assert store.snapshots() == published
+
+    DeltaTable(settings.table_uri("gold", "snapshots")).optimize.compact()
+
+    assert store.snapshots() == Store(settings).snapshots() == published
+    third = lake.publish([a_login(2)], [], hour(2))
+    assert store.snapshots() == Store(settings).snapshots() == (*published, third)
+
+
+def test_publications_that_did_not_change_are_the_same_object(published: Settings) -> None:
+    store = Store(published)
+
+    assert store.published() is store.published()
+
+
+def test_history_numbers_commits_correctly_while_another_is_made(
     settings: Settings, lake: SmallLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake.publish([a_login(0)], [])
@@ -91,7 +130,7 @@ def test_a_commit_that_lands_meanwhile_does_not_give_its_number_to_another(
 
     def slow_history(handle: DeltaTable, limit: int) -> list[dict[str, object]]:
         if handle.version() == 0:
-            lake.publish([a_login(1)], [], FIRST_PUBLISHED + timedelta(hours=1))
+            lake.publish([a_login(1)], [], hour(1))
         return history(handle, limit)
 
     monkeypatch.setattr(DeltaTable, "history", slow_history)
@@ -100,7 +139,7 @@ def test_a_commit_that_lands_meanwhile_does_not_give_its_number_to_another(
     assert [commit.version for commit in commits] == [1, 0]
 
 
-def test_bronze_at_a_snapshot_has_no_row_that_came_later(published: Settings) -> None:
+def test_bronze_at_a_snapshot_has_no_later_row(published: Settings) -> None:
     store = Store(published)
 
     offsets = collected(store.rows(RAW_LOGS, store.snapshot(snapshot_id=1)), RAW_LOGS)["offset"]
@@ -109,46 +148,55 @@ def test_bronze_at_a_snapshot_has_no_row_that_came_later(published: Settings) ->
 
 
 @pytest.mark.parametrize("version", [-1, 2, 2**63 - 1])
-def test_a_version_that_is_not_there_is_refused_at_once(published: Settings, version: int) -> None:
+def test_an_unknown_version_is_refused_at_once(published: Settings, version: int) -> None:
     with pytest.raises(TableMissing, match="from 0 to 1"):
         Store(published).rows_at_version(EVENTS, version)
 
 
-def test_a_version_beyond_all_commits_is_an_error_at_once(settings: Settings, lake: SmallLake) -> None:
+def test_a_snapshot_that_names_a_version_beyond_all_commits_is_an_error_at_once(
+    settings: Settings, lake: SmallLake
+) -> None:
     snapshot = lake.publish([a_login(0)], [])
     beyond = replace(snapshot, versions={EVENTS.full_name: 2**62})
 
-    with pytest.raises(LakeUnreadable, match=r"silver.events has lost its commit"):
+    with pytest.raises(LakeUnreadable, match=r"silver\.events has lost its commit"):
         Store(settings).rows(EVENTS, beyond)
 
 
-def test_a_promise_that_is_no_number_is_an_error_and_one_beyond_the_last_leaves_the_last(
-    settings: Settings, lake: SmallLake
-) -> None:
+def test_the_last_snapshot_is_retained_even_if_retention_starts_after_it(settings: Settings, lake: SmallLake) -> None:
     last = lake.publish([a_login(0)], [])
 
-    lake.promise_from(99)
+    lake.retain_from(99)
+
     assert Store(settings).snapshot() == last
-    lake.promise_from("soon")
-    with pytest.raises(LakeUnreadable, match="'soon' as the oldest snapshot"):
+
+
+def test_a_start_of_retention_that_is_not_a_number_is_an_error(settings: Settings, lake: SmallLake) -> None:
+    lake.publish([a_login(0)], [])
+
+    lake.retain_from("soon")
+
+    with pytest.raises(LakeUnreadable, match="'soon' as the id of the oldest retained snapshot"):
         Store(settings).snapshot()
 
 
 @pytest.mark.parametrize("damage", [lambda file: file.write_bytes(file.read_bytes()[:-20]), Path.unlink])
-def test_a_damaged_data_file_is_an_error_that_names_the_table(settings: Settings, lake: SmallLake, damage) -> None:
+def test_a_damaged_data_file_is_an_error_that_names_the_table(
+    settings: Settings, lake: SmallLake, damage: Callable[[Path], object]
+) -> None:
     snapshot = lake.publish([a_login(0)], [])
     table = IP_ACTIVITY.table
     (file,) = Path(settings.table_uri(table.layer, table.name)).rglob("*.parquet")
     damage(file)
 
-    with pytest.raises(LakeUnreadable, match=r"gold.ip_activity.*loginlake verify"):
+    with pytest.raises(LakeUnreadable, match=r"gold\.ip_activity.*loginlake verify"):
         collected(Store(settings).rows(table, snapshot), table)
 
 
-def test_a_garbled_log_is_an_error_that_names_the_table(settings: Settings, lake: SmallLake) -> None:
+def test_a_malformed_log_is_an_error_that_names_the_table(settings: Settings, lake: SmallLake) -> None:
     lake.publish([a_login(0)], [])
     log = Path(settings.table_uri("gold", "snapshots")) / "_delta_log" / "00000000000000000000.json"
     log.write_text("garbage{")
 
-    with pytest.raises(LakeUnreadable, match=r"gold.snapshots"):
+    with pytest.raises(LakeUnreadable, match=r"gold\.snapshots"):
         Store(settings).snapshots()

@@ -27,7 +27,7 @@ from loginlake.verify.broker import RECORDS_CLAIM
 from serving.store import Store
 from tests.loginlake.verify.conftest import Verified
 from tests.loginlake.verify.lakes import NOON, OFFSETS, RAW_SCHEMA, HandmadeLake, check_of, failed, faults_of
-from tests.serving.lakes import promise, settings_of
+from tests.serving.lakes import retain_from, settings_of
 
 Fault = Callable[[HandmadeLake], None]
 DAY = timedelta(days=1)
@@ -104,7 +104,7 @@ def cut(path: Callable[[HandmadeLake], Path]) -> Fault:
 
 def without_earlier_commits(lake: HandmadeLake) -> None:
     """Do what maintenance does to a log: a checkpoint replaces the commits before it; their snapshots have expired."""
-    promise(lake.settings, 3)
+    retain_from(lake.settings, 3)
     a_checkpoint(lake, IPS)
     for version in range(3):
         commit(lake, IPS, version).unlink()
@@ -296,7 +296,7 @@ def test_a_log_whose_old_commits_a_checkpoint_replaces_is_complete(lake: Handmad
 
 def test_a_version_that_a_retained_snapshot_names_must_exist(lake: HandmadeLake, verified: Verified) -> None:
     without_earlier_commits(lake)
-    promise(lake.settings, 1)
+    retain_from(lake.settings, 1)
 
     report = verified()
 
@@ -308,7 +308,7 @@ def test_only_files_of_retained_snapshots_must_exist(lake: HandmadeLake, verifie
     Path(old[0].removeprefix("file://")).unlink()
 
     assert any("is missing" in fault for fault in faults_of(verified()))
-    promise(lake.settings, 3)
+    retain_from(lake.settings, 3)
     assert verified().ok
 
 

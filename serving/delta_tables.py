@@ -1,0 +1,163 @@
+"""Delta tables as readers open them: a pinned version is opened once, and no table goes back to an earlier version."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import polars as pl
+from deltalake import DeltaTable, Schema
+from deltalake.exceptions import TableNotFoundError
+
+from lakehouse.errors import LakeUnreadable, SchemaDiffers, TableMissing
+from lakehouse.settings import Settings
+from lakehouse.tables.model import Table
+from serving.integrity import check_commit, reading
+
+# A pinned handle keeps its table's list of files in memory; queries read few versions at a time.
+PINNED_VERSIONS = 64
+
+
+@dataclass(frozen=True)
+class PinnedTable:
+    """One version of a table, open.
+
+    Attributes:
+        handle: Lists the files of the version.
+        rows: The rows in no order; polars resolves the files of the same frame only once.
+    """
+
+    handle: DeltaTable
+    rows: pl.LazyFrame
+
+
+class DeltaTables:
+    """Opens the tables of a lake; safe to share between threads, and no lock is held while it reads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._pinned: OrderedDict[tuple[str, int], PinnedTable] = OrderedDict()
+        # The highest version seen of each table: a lower one later means that commits were lost.
+        self._highest: dict[str, int] = {}
+
+    def uri(self, table: Table) -> str:
+        """Return the URI of a table."""
+        return self._settings.table_uri(table.layer, table.name)
+
+    def newest(self, table: Table) -> DeltaTable:
+        """Open the last version of a table.
+
+        Raises:
+            TableMissing: The table does not exist yet.
+            LakeUnreadable: Its last version is lower than before, or can't be read.
+        """
+        highest = self._highest.get(table.full_name, -1)
+        with reading(table):
+            try:
+                handle = DeltaTable(self.uri(table))
+            except TableNotFoundError as error:
+                if highest >= 0:
+                    raise
+                raise _missing(table) from error
+        if handle.version() < highest:
+            raise LakeUnreadable(
+                f"{table.full_name} went back from version {highest} to {handle.version()}",
+                hint="Its last commits are lost: run `loginlake refresh`, then `loginlake verify`",
+                table=table.full_name,
+            )
+        self._remember(table, handle.version())
+        return handle
+
+    def advance(self, table: Table, handle: DeltaTable) -> None:
+        """Move a handle of its own to the last version of the table."""
+        with reading(table):
+            handle.update_incremental()
+        self._remember(table, handle.version())
+
+    def at(self, table: Table, version: int) -> DeltaTable:
+        """Open a version of a table from disk.
+
+        Raises:
+            TableMissing: The table does not exist.
+            LakeUnreadable: The version does not exist or can't be read.
+        """
+        check_commit(table, version, uri=self.uri(table))
+        with reading(table, version=version):
+            try:
+                return DeltaTable(self.uri(table), version=version)
+            except TableNotFoundError as error:
+                if table.full_name in self._highest:
+                    raise
+                raise _missing(table) from error
+
+    def pinned(self, table: Table, version: int) -> PinnedTable:
+        """Return a version of a table that stays open, and open it if it is not.
+
+        Raises:
+            LakeUnreadable: The version does not exist or can't be read.
+            SchemaDiffers: The version has an undeclared column, or one of another type.
+        """
+        pin = (table.full_name, version)
+        with self._lock:
+            if pin in self._pinned:
+                self._pinned.move_to_end(pin)
+                return self._pinned[pin]
+        handle = self.at(table, version)
+        opened = PinnedTable(handle, scan(table, handle))
+        with self._lock:
+            self._pinned[pin] = opened
+            if len(self._pinned) > PINNED_VERSIONS:
+                self._pinned.popitem(last=False)
+        return opened
+
+    def close_pinned(self) -> None:
+        """Forget all pinned versions; a lost commit that was made again may have other rows under the same version."""
+        with self._lock:
+            self._pinned.clear()
+
+    def _remember(self, table: Table, version: int) -> None:
+        with self._lock:
+            self._highest[table.full_name] = max(version, self._highest.get(table.full_name, -1))
+
+
+def scan(table: Table, handle: DeltaTable) -> pl.LazyFrame:
+    """Return the rows of an open table with exactly the declared columns; those that the version lacks are null.
+
+    Raises:
+        SchemaDiffers: The version has an undeclared column, or one of another type.
+    """
+    with reading(table, version=handle.version()):
+        live = pl.Schema(handle.schema())
+    declared = declared_schema(table)
+    differences = [
+        f"column {name} with type {dtype}" + (f" instead of {declared[name]}" if name in declared else ", undeclared")
+        for name, dtype in live.items()
+        if declared.get(name) != dtype
+    ]
+    if differences:
+        raise SchemaDiffers(
+            f"Version {handle.version()} of {table.full_name} has {', '.join(differences)}",
+            hint="Read the lake with the release of Loginlake that wrote it",
+            table=table.full_name,
+            version=handle.version(),
+        )
+    # The version of the rows is the handle's: `scan_delta` ignores a version given beside a handle.
+    with reading(table, version=handle.version()):
+        rows = pl.scan_delta(handle)
+    added_later = [pl.lit(None, dtype).alias(name) for name, dtype in declared.items() if name not in live]
+    return rows.with_columns(added_later).select(declared.names())
+
+
+def declared_schema(table: Table) -> pl.Schema:
+    """Return the declared columns of a table as polars types."""
+    return pl.Schema(Schema.from_json(table.schema_json()))
+
+
+def _missing(table: Table) -> TableMissing:
+    return TableMissing(
+        f"{table.full_name} has no rows yet",
+        hint="Run `loginlake bronze` and `loginlake refresh`",
+        name=table.full_name,
+    )

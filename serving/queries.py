@@ -1,0 +1,239 @@
+"""Queries for the rows of a metric or of a table: parsed and checked once, for REST and the command line alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, cast
+
+import polars as pl
+
+from gold.transforms.metrics import metric_rows
+from lakehouse.errors import BadQuery, LakeUnreadable, SnapshotExpired, TableMissing
+from lakehouse.snapshots import Snapshot
+from lakehouse.tables import METRICS_BY_NAME
+from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY
+from lakehouse.tables.model import Metric, Table, Window
+from serving.parameters import AS_OF, FROM, LIMIT, SNAPSHOT, TO, VERSION, Parameter, QueryParams, one_of, quoted
+from serving.selection import (
+    ALWAYS,
+    Order,
+    Period,
+    Selection,
+    filter_parameters,
+    order_parameter,
+    parse_period,
+    parse_selection,
+)
+from serving.store import Store, collected
+
+# The default order of detections; the rows of other tables are in the order of their key.
+NEWEST_DETECTIONS_FIRST = (Order("fired_at", descending=True),)
+
+
+@dataclass(frozen=True)
+class MetricQuery:
+    """A query for rows of a metric."""
+
+    metric: Metric
+    every: Window
+    period: Period
+    selection: Selection
+
+    @property
+    def canonical(self) -> str:
+        """The same text for the same query, however it was written."""
+        return repr((self.metric.name, self.every, self.period, self.selection))
+
+
+@dataclass(frozen=True)
+class TableQuery:
+    """A query for rows of a table; the period applies to the instant whose day the table is partitioned by."""
+
+    table: Table
+    selection: Selection
+    period: Period = ALWAYS
+
+    @property
+    def canonical(self) -> str:
+        """The same text for the same query, however it was written."""
+        return repr((self.table.full_name, self.period, self.selection))
+
+    def apply(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Return the selected rows of the table, sorted."""
+        if self.table.instant is not None:
+            days = self.period.days(self.table.partition_by[-1])
+            rows = rows.filter(*days, *self.period.instants(self.table.instant))
+        return self.selection.apply(rows, self.table.key)
+
+
+def metric_named(name: str) -> Metric:
+    """Return the metric of that name.
+
+    Raises:
+        TableMissing: No metric has that name.
+    """
+    if name not in METRICS_BY_NAME:
+        raise TableMissing(f"There is no metric {quoted(name)}", hint=f"Use one of {', '.join(METRICS_BY_NAME)}")
+    return METRICS_BY_NAME[name]
+
+
+def default_window(metric: Metric) -> Window:
+    """Return the stored window, which is read fastest; else the metric's first."""
+    return metric.stored or metric.every[0]
+
+
+def every_parameter(metric: Metric) -> Parameter[str]:
+    """Return the parameter `every`: the length of the windows."""
+    return Parameter(
+        "every",
+        one_of(*metric.every),
+        f"Length of the windows; the default is {default_window(metric)}.",
+        schema={"type": "string", "enum": list(metric.every), "default": default_window(metric)},
+    )
+
+
+def metric_parameters(metric: Metric) -> tuple[Parameter[Any], ...]:
+    """Return the parameters of a query for the metric, without those that choose the snapshot."""
+    return (
+        every_parameter(metric),
+        FROM,
+        TO,
+        *filter_parameters(metric.dimensions),
+        order_parameter(metric.columns),
+        LIMIT,
+    )
+
+
+def parse_metric_query(metric: Metric, params: QueryParams, *, now: datetime) -> MetricQuery:
+    """Return the query with checked values.
+
+    Args:
+        metric: The metric whose rows are read.
+        params: Parameters among `metric_parameters(metric)`; others are ignored.
+        now: The instant that ages in `from` and `to` are subtracted from.
+
+    Raises:
+        BadQuery: A value is malformed or not allowed; the error names the allowed ones.
+    """
+    newest_first = (Order("window_at", descending=True), Order(metric.measures[0].name, descending=True))
+    return MetricQuery(
+        metric=metric,
+        every=cast("Window", params.one(every_parameter(metric)) or default_window(metric)),
+        period=parse_period(params, now),
+        selection=parse_selection(params, metric.dimensions, sortable=metric.columns, default=newest_first),
+    )
+
+
+def metric_rows_at_snapshot(query: MetricQuery, store: Store, *, snapshot: Snapshot) -> pl.DataFrame:
+    """Return the selected rows of the metric at a snapshot: stored ones, or computed from the base.
+
+    Raises:
+        LakeUnreadable: A file is missing or damaged.
+        SchemaDiffers: The table has an undeclared column, or one of another type.
+        TableMissing: The snapshot is older than the metric's table.
+    """
+    is_stored = query.metric.stored == query.every
+    table = query.metric.table if is_stored else PAIR_ACTIVITY
+    # Each window lies within one day, so a filter of days keeps windows whole.
+    whole_days = store.rows(table, snapshot).filter(*query.period.days("window_on"))
+    rows = whole_days if is_stored else metric_rows(query.metric, whole_days, every=query.every)
+    in_period = cast("pl.LazyFrame", rows).filter(*query.period.instants("window_at"))
+    selected = query.selection.apply(in_period, query.metric.key)
+    return collected(selected, table, version=snapshot.versions.get(table.full_name))
+
+
+def table_parameters(table: Table) -> tuple[Parameter[Any], ...]:
+    """Return the parameters of a query for the table on the command line: any column accepts a filter."""
+    of_period = () if table.instant is None else (FROM, TO)
+    return (*of_period, *filter_parameters(table.columns), order_parameter(table.columns), VERSION, AS_OF, SNAPSHOT)
+
+
+def parse_table_query(table: Table, params: QueryParams, *, limit: int | None, now: datetime) -> TableQuery:
+    """Return the query with checked values.
+
+    Args:
+        table: The table whose rows are read.
+        params: Parameters among `table_parameters(table)`.
+        limit: Maximum number of rows; None is all rows.
+        now: The instant that ages in `from` and `to` are subtracted from.
+
+    Raises:
+        BadQuery: A value is malformed or not allowed; the error names the allowed ones.
+    """
+    default = NEWEST_DETECTIONS_FIRST if table is DETECTIONS else ()
+    selection = parse_selection(params, table.columns, sortable=table.columns, default=default)
+    return TableQuery(table, replace(selection, limit=limit), parse_period(params, now))
+
+
+def requested_snapshot(params: QueryParams, store: Store) -> Snapshot:
+    """Return the snapshot that `as_of` or `snapshot` names; without either, the last one.
+
+    Raises:
+        BadQuery: Both are given.
+        SnapshotMissing: No published snapshot matches.
+        SnapshotExpired: The snapshot is no longer retained.
+        InFuture: `as_of` is later than now.
+    """
+    snapshot_id, as_of = params.one(SNAPSHOT), params.one(AS_OF)
+    if snapshot_id is not None and as_of is not None:
+        raise BadQuery("as_of and snapshot are both given", hint="Give only one of them")
+    return store.snapshot(snapshot_id=snapshot_id, as_of=as_of)
+
+
+def requested_version(params: QueryParams) -> int | None:
+    """Return the version of one table that the query names, None where it names none.
+
+    Raises:
+        BadQuery: A snapshot is given too.
+    """
+    version = params.one(VERSION)
+    if version is not None and (params.one(AS_OF) is not None or params.one(SNAPSHOT) is not None):
+        raise BadQuery("version is given together with a snapshot", hint="Give one of version, snapshot and as_of")
+    return version
+
+
+def requested_rows(query: TableQuery, store: Store, *, params: QueryParams) -> pl.DataFrame:
+    """Return the rows at the version that the query names, else at its snapshot.
+
+    Raises:
+        BadQuery: Both are given.
+    """
+    version = requested_version(params)
+    if version is not None:
+        return rows_at_version(query, store, version=version)
+    return rows_at_snapshot(query, store, snapshot=requested_snapshot(params, store))
+
+
+def rows_at_snapshot(query: TableQuery, store: Store, *, snapshot: Snapshot) -> pl.DataFrame:
+    """Return the selected rows of the table at a snapshot.
+
+    Raises:
+        LakeUnreadable: A file is missing or damaged.
+        SchemaDiffers: The table has an undeclared column, or one of another type.
+        TableMissing: The snapshot is older than the table.
+    """
+    table = query.table
+    selected = query.apply(store.rows(table, snapshot))
+    return collected(selected, table, version=snapshot.versions.get(table.full_name))
+
+
+def rows_at_version(query: TableQuery, store: Store, *, version: int) -> pl.DataFrame:
+    """Return the selected rows of one version of the table, for inspection.
+
+    Raises:
+        TableMissing: The table has no such version.
+        SnapshotExpired: No retained snapshot names the version, and its files are deleted.
+        SchemaDiffers: The table has an undeclared column, or one of another type.
+        LakeUnreadable: A file is missing or damaged.
+    """
+    table = query.table
+    try:
+        return collected(query.apply(store.rows_at_version(table, version)), table, version=version)
+    except LakeUnreadable as error:
+        if store.is_retained(table, version):
+            raise
+        raise SnapshotExpired(
+            f"Version {version} of {table.full_name} is no longer retained",
+            hint="Read a snapshot, or a version that a retained snapshot names",
+        ) from error
