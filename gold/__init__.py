@@ -1,1 +1,1 @@
-"""Gold: the base, the metrics, the detections, the snapshots."""
+"""Gold: activity per user, address and app, detections, restatements and the published snapshots."""

@@ -1,55 +1,209 @@
-"""What silver rows span in time, and which of them gold looks at."""
+"""What changed in silver since the last snapshot, and whether gold can be updated by it or must be rebuilt."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, date, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
+import narwhals.stable.v2 as nw
+import structlog
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
-from gold.transforms.metrics import COUNTED_ACTIONS
+from gold.rules.model import Rule
+from gold.transforms.metrics import is_accepted, is_counted
+from lakehouse.lake import Lake, is_below
+from lakehouse.offsets import Offsets
+from lakehouse.progress import Progress, extent_of, progress_from_json, read_progress
+from lakehouse.snapshots import Snapshot
+from lakehouse.tables import SNAPSHOT_TABLES
+from lakehouse.tables.gold import RESTATEMENTS
+from lakehouse.tables.model import Table
+from lakehouse.tables.silver import EVENTS
+
+log = structlog.get_logger()
+
+# A commit that replaces days lists them in its condition; longer lists are split into several commits.
+DAYS_PER_COMMIT = 100
+
+# Rows of silver.events with Delta's column `_change_type`.
+ChangeFeed: TypeAlias = DataFrame
 
 
 class ChangeSummary(NamedTuple):
-    """What silver rows span in time.
+    """When the rows of a change feed happened.
 
     Attributes:
-        first_event_at: The least event time of an accepted row.
-        last_event_at: The largest one.
-        last_append_at: The largest append time of any row; one that no calendar holds is passed over.
-        counted_on: The event days of the accepted rows that the metrics count.
-        suspected_on: The event days of the accepted rows that a rule looks at.
+        first_event_at: Smallest event time of an accepted row; None if there is none.
+        last_event_at: Largest event time of an accepted row.
+        last_append_at: Largest Kafka append time of any row that Python can represent.
+        metric_days: Event days of the rows that the metrics count.
+        rule_days: Event days of the rows that each rule reads, by the rule's name.
     """
 
-    first_event_at: datetime | None
-    last_event_at: datetime | None
-    last_append_at: datetime | None
-    counted_on: list[date]
-    suspected_on: list[date]
+    first_event_at: datetime | None = None
+    last_event_at: datetime | None = None
+    last_append_at: datetime | None = None
+    metric_days: Sequence[date] = ()
+    rule_days: Mapping[str, Sequence[date]] = {}
 
 
-def summarize(events: DataFrame) -> ChangeSummary:
-    """The span of silver rows, in one pass."""
-    is_accepted = F.col("verdict") == "accepted"
-    event_at = F.when(is_accepted, F.col("event_at"))
-    ends = {
-        "first_event_at": F.min(event_at),
-        "last_event_at": F.max(event_at),
-        # Of a topic that we did not create it is what the producer says.
-        "last_append_at": F.max(F.when(F.year("appended_at").between(MINYEAR, MAXYEAR), F.col("appended_at"))),
-        "counted_on": F.collect_set(F.when(is_accepted & is_counted(), F.col("event_on"))),
-        "suspected_on": F.collect_set(F.when(is_accepted & is_suspect(), F.col("event_on"))),
-    }
-    (span,) = events.agg(*(end.alias(name) for name, end in ends.items())).toArrow().to_pylist()
-    return ChangeSummary(**span)
+@dataclass(frozen=True)
+class Changes:
+    """What one refresh of gold works on. It is read once; all later steps depend on it only.
+
+    Attributes:
+        last: The snapshot to go on from; None before the first one.
+        progress: How far silver has read bronze.
+        events: All rows of silver.events, at the version that the next snapshot will name.
+        feed: The rows added, changed or removed since `last`. In a rebuild, the rows beyond the offsets of `last`.
+        summary: When the rows of `feed` happened; in a rebuild, those of `events`.
+        is_rebuild: True if all of gold is computed from `events`, False if it is updated where `feed` touches it.
+        unreadable: Full names of the tables that can't be read as `last` names them.
+    """
+
+    last: Snapshot | None
+    progress: Progress
+    events: DataFrame
+    feed: ChangeFeed
+    summary: ChangeSummary
+    is_rebuild: bool
+    unreadable: Sequence[str] = ()
 
 
-def is_counted() -> Column:
-    """True for events that the metrics count."""
-    return F.col("action").isin(*COUNTED_ACTIONS)
+def read_changes(lake: Lake, last: Snapshot | None, *, rules: Iterable[Rule]) -> Changes:
+    """Return what changed since the last snapshot, and decide whether gold is updated or rebuilt.
+
+    The caller must unpersist the feed.
+    """
+    if last is None:
+        return read_all_events(lake, None, rules=rules)
+    lost = lost_commits(lake, last)
+    if lost:
+        log.warning("commits_lost", tables=lost, snapshot=last.id, hint="gold is rebuilt from silver")
+    version = lake.version(EVENTS)
+    feed = None if lost or must_rebuild(lake, last) else change_feed(lake, last, until=version)
+    events = lake.read(EVENTS, version=version)
+    if feed is None:
+        return _rebuild(lake, last, events=events, unreadable=lost, rules=rules)
+    is_unchanged = version == last.versions[EVENTS.full_name]
+    summary = ChangeSummary() if is_unchanged else summarize(feed, rules)
+    return Changes(last, read_progress(lake), events=events, feed=feed, summary=summary, is_rebuild=False)
 
 
-def is_suspect() -> Column:
-    """True for events that may make a rule judge otherwise."""
-    return (F.col("outcome") == "failure") & F.col("src_ip").isNotNull()
+def read_all_events(lake: Lake, last: Snapshot | None, *, rules: Iterable[Rule]) -> Changes:
+    """Return what a rebuild of all of gold works on."""
+    lost = lost_commits(lake, last) if last else []
+    events = lake.read(EVENTS, version=lake.version(EVENTS))
+    return _rebuild(lake, last, events=events, unreadable=lost, rules=rules)
+
+
+def days_per_commit(days: Iterable[date]) -> Iterator[list[date]]:
+    """Yield the days in order, in lists short enough for the condition of one commit."""
+    ordered = sorted(days)
+    for first in range(0, len(ordered), DAYS_PER_COMMIT):
+        yield ordered[first : first + DAYS_PER_COMMIT]
+
+
+def summarize(events: DataFrame, rules: Iterable[Rule]) -> ChangeSummary:
+    """Summarize rows of silver.events in one pass."""
+    reads = {rule.name: f"is_read_by_{rule.name}" for rule in rules}
+    masks = {reads[rule.name]: rule.reads() for rule in rules}
+    marked = (
+        nw.from_native(events).with_columns(is_accepted=is_accepted(), is_counted=is_counted(), **masks).to_native()
+    )
+    event_at = F.when(F.col("is_accepted"), F.col("event_at"))
+    # In a topic with timestamp type CreateTime the producer sets the append time: it can be any 64-bit number.
+    append_at = F.when(F.year("appended_at").between(MINYEAR, MAXYEAR), F.col("appended_at"))
+    (row,) = (
+        marked.agg(
+            F.min(event_at).alias("first_event_at"),
+            F.max(event_at).alias("last_event_at"),
+            F.max(append_at).alias("last_append_at"),
+            *(_days_where(mask) for mask in ("is_counted", *masks)),
+        )
+        .toArrow()
+        .to_pylist()
+    )
+    return ChangeSummary(
+        first_event_at=row["first_event_at"],
+        last_event_at=row["last_event_at"],
+        last_append_at=row["last_append_at"],
+        metric_days=row["is_counted"],
+        rule_days={name: row[mask] for name, mask in reads.items()},
+    )
+
+
+def lost_commits(lake: Lake, last: Snapshot) -> list[str]:
+    """Return the full names of the tables that have lost the commit which the last snapshot names.
+
+    Silver may have lost a commit and written another one under the same version since then. Its offsets show that.
+    """
+    named = [table for table in SNAPSHOT_TABLES if table.full_name in last.versions]
+    lost = [table for table in named if lake.commit_info(table, last.versions[table.full_name]) is None]
+    if EVENTS not in lost and _silver_offsets(lake, last.versions[EVENTS.full_name]) != last.offsets:
+        lost.append(EVENTS)
+    return [table.full_name for table in lost]
+
+
+def added_tables(last: Snapshot) -> list[Table]:
+    """Return the tables that were declared after the last snapshot and must be computed from all of silver.
+
+    Restatements are not among them: they begin with the first refresh that writes them.
+    """
+    return [table for table in SNAPSHOT_TABLES if table.full_name not in last.versions and table != RESTATEMENTS]
+
+
+def must_rebuild(lake: Lake, last: Snapshot) -> bool:
+    """Return True if a table is new, or was overwritten since the last snapshot.
+
+    The change feed of an overwritten silver table has every row twice. Gold tables are overwritten by a rebuild; if it
+    ended before it published, some tables may be old and some new.
+    """
+    if new := added_tables(last):
+        log.info("tables_added", tables=[table.full_name for table in new], snapshot=last.id)
+        return True
+    return any(lake.was_overwritten(table, after=last.versions.get(table.full_name, 0)) for table in SNAPSHOT_TABLES)
+
+
+def change_feed(lake: Lake, last: Snapshot, *, until: int) -> ChangeFeed | None:
+    """Return silver's change feed since the last snapshot, persisted; None if Delta refuses to read it."""
+    covered = last.versions[EVENTS.full_name]
+    if covered == until:
+        return lake.read(EVENTS, version=until).limit(0)
+    try:
+        # It is read more than once. persist() also plans it, and planning is when Delta refuses.
+        return lake.changes(EVENTS, after=covered, until=until).persist()
+    except AnalysisException as error:
+        log.warning("change_feed_refused", condition=error.getCondition(), after=covered, hint="gold is rebuilt")
+        return None
+
+
+def _rebuild(
+    lake: Lake, last: Snapshot | None, *, events: DataFrame, unreadable: Sequence[str], rules: Iterable[Rule]
+) -> Changes:
+    added = events.where(~is_below(last.offsets if last else {})).withColumn("_change_type", F.lit("insert"))
+    progress = read_progress(lake)
+    return Changes(
+        last,
+        progress,
+        events=events,
+        feed=added,
+        summary=summarize(events, rules) if progress.offsets else ChangeSummary(),
+        is_rebuild=True,
+        unreadable=unreadable,
+    )
+
+
+def _silver_offsets(lake: Lake, version: int) -> Offsets:
+    """Return how far silver had read at a version: from the note in its commit, or else from its rows."""
+    commit = lake.commit_info(EVENTS, version) or {}
+    noted = progress_from_json(commit.get("userMetadata"))
+    return noted.offsets if noted is not None else extent_of(lake.read(EVENTS, version=version)).offsets
+
+
+def _days_where(mask: str) -> Column:
+    return F.collect_set(F.when(F.col(mask), F.col("event_on"))).alias(mask)

@@ -1,4 +1,4 @@
-"""The command that brings gold up to silver."""
+"""The command `loginlake gold`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ app = typer.Typer(add_completion=False)
 
 @app.command(cls=SettingsCommand, epilog="For example: loginlake gold")
 def gold() -> None:
-    """Compute anew what the new silver rows touch, then publish all tables as one snapshot."""
+    """Update the gold tables from new silver rows and publish a snapshot."""
     with spark_job("gold") as lake:
-        from gold.job import publish
+        from gold.job import refresh_gold
 
-        snapshot = publish(lake)
+        snapshot = refresh_gold(lake)
     typer.echo(outcome(snapshot))
 
 
 def outcome(snapshot: Snapshot | None) -> str:
-    """One line about what was published."""
+    """Return one line that describes the published snapshot."""
     if snapshot is None:
-        return "Nothing new: the last snapshot covers all"
-    return f"Snapshot {snapshot.id} published, of {snapshot.at:%Y-%m-%d %H:%M:%S} UTC"
+        return "Nothing new: the last snapshot is up to date"
+    return f"Published snapshot {snapshot.id} at {snapshot.at:%Y-%m-%d %H:%M:%S} UTC"

@@ -247,19 +247,19 @@ def is_below(offsets: Offsets) -> Column:
     return reduce(lambda first, second: first | second, positions, F.lit(False))
 
 
-def matching(rows: DataFrame, touched: DataFrame, *, key: Sequence[str]) -> DataFrame:
-    """The rows whose key is among the touched ones; null is a value like any other."""
-    return _joined(rows, touched, key=key, how="left_semi")
+def semi_join(rows: DataFrame, keys: DataFrame, *, on: Sequence[str]) -> DataFrame:
+    """Return the rows whose key is among the keys; null equals null."""
+    return _null_safe_join(rows, keys, on=on, how="left_semi")
 
 
-def without(rows: DataFrame, touched: DataFrame, *, key: Sequence[str]) -> DataFrame:
-    """The rows whose key is not among the touched ones; null is a value like any other."""
-    return _joined(rows, touched, key=key, how="left_anti")
+def anti_join(rows: DataFrame, keys: DataFrame, *, on: Sequence[str]) -> DataFrame:
+    """Return the rows whose key is not among the keys; null equals null."""
+    return _null_safe_join(rows, keys, on=on, how="left_anti")
 
 
-def _joined(rows: DataFrame, touched: DataFrame, *, key: Sequence[str], how: str) -> DataFrame:
-    keys = touched.select(*(F.col(name).alias(f"touched_{name}") for name in key))
-    return rows.join(keys, [F.col(f"touched_{name}").eqNullSafe(F.col(name)) for name in key], how)
+def _null_safe_join(rows: DataFrame, keys: DataFrame, *, on: Sequence[str], how: str) -> DataFrame:
+    renamed = keys.select(*(F.col(name).alias(f"key_{name}") for name in on))
+    return rows.join(renamed, [F.col(f"key_{name}").eqNullSafe(F.col(name)) for name in on], how)
 
 
 def _day_literals(days: Iterable[date]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bronze.stream import running_stream
-from gold.job import publish_rebuilt, publish_snapshot
+from gold.job import rebuild_and_publish, update_and_publish
 from lakehouse.clock import Clock, utc_now
 from lakehouse.errors import LockHeld
 from lakehouse.lake import Lake
@@ -41,7 +41,7 @@ def refresh(lake: Lake, *, clock: Clock = utc_now) -> Snapshot | None:
     """
     with writer_lock(lake, "refresh"):
         append_events(lake)
-        return publish_snapshot(lake, clock=clock)
+        return update_and_publish(lake, clock=clock)
 
 
 def rebuild_silver(lake: Lake, *, clock: Clock = utc_now) -> Snapshot | None:
@@ -54,7 +54,7 @@ def rebuild_silver(lake: Lake, *, clock: Clock = utc_now) -> Snapshot | None:
     """
     with writer_lock(lake, "refresh"):
         rewrite_events(lake)
-        return publish_rebuilt(lake, clock=clock)
+        return rebuild_and_publish(lake, clock=clock)
 
 
 def rebuild_gold(lake: Lake, *, clock: Clock = utc_now) -> Snapshot | None:
@@ -64,7 +64,7 @@ def rebuild_gold(lake: Lake, *, clock: Clock = utc_now) -> Snapshot | None:
         LockHeld: Another job writes silver or gold.
     """
     with writer_lock(lake, "refresh"):
-        return publish_rebuilt(lake, clock=clock)
+        return rebuild_and_publish(lake, clock=clock)
 
 
 def redrive(
@@ -82,7 +82,7 @@ def redrive(
         LockHeld: Another job writes silver or gold.
     """
     with writer_lock(lake, "refresh"):
-        return redrive_events(lake, reason=reason), publish_snapshot(lake, clock=clock)
+        return redrive_events(lake, reason=reason), update_and_publish(lake, clock=clock)
 
 
 def refresh_every(

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from gold.job import publish_snapshot
+from gold.job import update_and_publish
 from lakehouse.clock import Clock, utc_now
 from lakehouse.errors import LockHeld
 from lakehouse.lake import Lake
@@ -108,7 +108,7 @@ def _maintain_published(lake: Lake, clock: Clock) -> list[TableMaintenance]:
     tables = [table for table in (*SNAPSHOT_TABLES, SNAPSHOTS) if lake.exists(table)]
     before = [size_of(lake, table) for table in tables]
     small = [compacted(lake, table) for table in tables]
-    publish_snapshot(lake, clock=clock)
+    update_and_publish(lake, clock=clock)
     snapshots = published(lake)
     if snapshots:
         now = max(clock(), snapshots[-1].at)

@@ -149,13 +149,13 @@ computed.select("window_on", "src_ip", "attempts", "failures", "users").orderBy(
 # each table. Readers see only versions that a snapshot names. A second call finds no changes and publishes no snapshot.
 
 # %%
-from gold.job import publish
+from gold.job import refresh_gold
 
-snapshot = publish(lake)
+snapshot = refresh_gold(lake)
 print(f"snapshot {snapshot.id} of {snapshot.at:%Y-%m-%d %H:%M:%S}")
 for table, version in snapshot.versions.items():
     print(f"  {table} at version {version}")
-assert publish(lake) is None
+assert refresh_gold(lake) is None
 
 # %% [markdown]
 # The rows that we computed and the stored rows are the same: neither set has a row that the other lacks.

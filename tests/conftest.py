@@ -99,14 +99,14 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def created(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a lake whose tables have just been created: it is copied, since that takes seconds."""
-    from gold.job import opened_gold
+    from gold.job import ensure_tables
     from lakehouse.lake import Lake
     from lakehouse.tables.bronze import RAW_LOGS
 
     folder = tmp_path_factory.mktemp("created")
     lake = Lake(spark, Settings(root=str(folder / "lake"), state=folder / "state", _env_file=None))
     lake.ensure(RAW_LOGS)
-    opened_gold(lake)
+    ensure_tables(lake)
     return folder / "lake"
 
 

@@ -1,1 +1,1 @@
-"""Pure functions on frames: metrics and rules."""
+"""Pure functions from frame to frame, for Spark and polars alike."""

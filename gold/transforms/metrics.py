@@ -1,9 +1,13 @@
-"""The base and the metrics: one narwhals function each, run by Spark for gold and by polars for serving."""
+"""The base and the metrics: one narwhals function each, run by Spark for gold and by polars for serving.
+
+To add a metric: declare it in `lakehouse/tables/gold.py` and write the function that computes it from the base here,
+marked with `@computes(...)`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import narwhals.stable.v2 as nw
 
@@ -11,54 +15,106 @@ from lakehouse.tables.gold import APP_ACTIVITY, IP_ACTIVITY, PAIR_ACTIVITY, USER
 from lakehouse.tables.model import Column, Metric, Window
 from lakehouse.tables.silver import FAILURE_REASONS
 
-Frame = nw.LazyFrame[Any]
+# Rows of the base, with `window_at` truncated to the window of the metric.
+Pairs: TypeAlias = nw.LazyFrame[Any]
+# Rows of a metric.
+Rows: TypeAlias = nw.LazyFrame[Any]
+Aggregation: TypeAlias = Callable[[Pairs], Rows]
 
 TRUNCATIONS: dict[Window, str] = {"hour": "1h", "day": "1d"}
 COUNTED_ACTIONS = ("login", "probe", "lockout")
+AGGREGATIONS: dict[str, Aggregation] = {}
+
+
+def is_accepted() -> nw.Expr:
+    """Return the mask of the silver rows that are accepted."""
+    return nw.col("verdict") == "accepted"
+
+
+def is_counted() -> nw.Expr:
+    """Return the mask of the silver rows that the base and the metrics count; the only definition of it."""
+    return is_accepted() & nw.col("action").is_in(COUNTED_ACTIONS)
+
+
+def counted_events(events: Any, *, every: Window = "hour") -> Any:
+    """Return the rows of silver.events that the metrics count, with `window_at`, the start of their window.
+
+    Args:
+        events: Rows of silver.events with any verdict, as a native frame of Spark or polars.
+        every: Length of the windows.
+
+    Returns:
+        A lazy frame of the same engine.
+    """
+    counted = nw.from_native(events).lazy().filter(is_counted())
+    return counted.with_columns(window_at=nw.col("event_at").dt.truncate(TRUNCATIONS[every])).to_native()
 
 
 def pair_activity_hourly(events: Any) -> Any:
-    """The base: one row per app, username, src_ip and hour.
+    """Return the base: one row per app, username, src_ip and hour.
 
     Args:
-        events: Rows of silver.events, any verdict, as a native frame of Spark or polars.
+        events: Rows of silver.events with any verdict, as a native frame of Spark or polars.
 
     Returns:
-        A frame of the same engine with the columns of gold.pair_activity_hourly.
+        A lazy frame of the same engine with the columns of gold.pair_activity_hourly.
     """
-    counted = (
-        nw.from_native(events)
-        .lazy()
-        .filter(nw.col("verdict") == "accepted", nw.col("action").is_in(COUNTED_ACTIONS))
-        .with_columns(window_at=nw.col("event_at").dt.truncate("1h"))
-    )
     is_login = nw.col("action") == "login"
-    success = is_login & (nw.col("outcome") == "success")
-    failure = is_login & (nw.col("outcome") == "failure")
+    is_success = is_login & (nw.col("outcome") == "success")
+    is_failure = is_login & (nw.col("outcome") == "failure")
+    by_reason = {
+        f"failures_{reason}": _occurrences(is_failure & (nw.col("failure_reason") == reason))
+        for reason in FAILURE_REASONS
+    }
+    counted = nw.from_native(counted_events(events)).lazy()
     pairs = counted.group_by("app", "username", "src_ip", "window_at").agg(
-        attempts=_times(is_login),
-        successes=_times(success),
-        failures=_times(failure),
-        **{f"failures_{reason}": _times(failure & (nw.col("failure_reason") == reason)) for reason in FAILURE_REASONS},
-        probes=_times(nw.col("action") == "probe"),
-        lockouts=_times(nw.col("action") == "lockout"),
-        mfa_successes=_times(success & nw.col("is_mfa")),
+        attempts=_occurrences(is_login),
+        successes=_occurrences(is_success),
+        failures=_occurrences(is_failure),
+        **by_reason,
+        probes=_occurrences(nw.col("action") == "probe"),
+        lockouts=_occurrences(nw.col("action") == "lockout"),
+        mfa_successes=_occurrences(is_success & nw.col("is_mfa")),
         first_at=nw.col("event_at").min(),
         last_at=nw.col("event_at").max(),
-        last_success_at=_instant(success).max(),
-        last_failure_at=_instant(failure).max(),
+        last_success_at=_event_at(is_success).max(),
+        last_failure_at=_event_at(is_failure).max(),
         country=nw.col("country").max(),
         is_private=_any(nw.col("is_private")),
     )
     return _declared(pairs, PAIR_ACTIVITY.columns)
 
 
-def ip_activity(pairs: Frame) -> Frame:
+def metric_rows(metric: Metric, base: Any, *, every: Window) -> Any:
+    """Return the rows of a metric, computed from the base.
+
+    Args:
+        metric: Its declaration.
+        base: Rows of gold.pair_activity_hourly as a native frame of Spark or polars; all rows of each window.
+        every: Length of the windows.
+
+    Returns:
+        A lazy frame of the same engine with the columns that the metric declares.
+    """
+    pairs = nw.from_native(base).lazy().with_columns(window_at=nw.col("window_at").dt.truncate(TRUNCATIONS[every]))
+    return _declared(AGGREGATIONS[metric.name](pairs), metric.columns)
+
+
+def computes(metric: Metric) -> Callable[[Aggregation], Aggregation]:
+    """Register the decorated function as the one that computes a metric from the base."""
+
+    def register(aggregation: Aggregation) -> Aggregation:
+        AGGREGATIONS[metric.name] = aggregation
+        return aggregation
+
+    return register
+
+
+@computes(IP_ACTIVITY)
+def ip_activity(pairs: Pairs) -> Rows:
     """Attempts per source address and window."""
-    return pairs.group_by("window_at", "src_ip").agg(
-        attempts=nw.col("attempts").sum(),
-        successes=nw.col("successes").sum(),
-        failures=nw.col("failures").sum(),
+    per_ip = pairs.group_by("window_at", "src_ip").agg(
+        **_sums("attempts", "successes", "failures"),
         users=_distinct("username", where="attempts"),
         users_failed=_distinct("username", where="failures"),
         apps=_distinct("app", where="attempts"),
@@ -67,63 +123,36 @@ def ip_activity(pairs: Frame) -> Frame:
         first_at=nw.col("first_at").min(),
         last_at=nw.col("last_at").max(),
     )
+    return per_ip.with_columns(failure_rate=_rate("failures", of="attempts"))
 
 
-def user_activity(pairs: Frame) -> Frame:
+@computes(USER_ACTIVITY)
+def user_activity(pairs: Pairs) -> Rows:
     """Attempts per user and window."""
-    return pairs.group_by("window_at", "username").agg(
-        attempts=nw.col("attempts").sum(),
-        successes=nw.col("successes").sum(),
-        failures=nw.col("failures").sum(),
+    per_user = pairs.group_by("window_at", "username").agg(
+        **_sums("attempts", "successes", "failures", "lockouts"),
         ips=_distinct("src_ip", where="attempts"),
         countries=_distinct("country", where="attempts"),
         apps=_distinct("app", where="attempts"),
-        lockouts=nw.col("lockouts").sum(),
         last_success_at=nw.col("last_success_at").max(),
         last_failure_at=nw.col("last_failure_at").max(),
     )
+    return per_user.with_columns(failure_rate=_rate("failures", of="attempts"))
 
 
-def app_activity(pairs: Frame) -> Frame:
+@computes(APP_ACTIVITY)
+def app_activity(pairs: Pairs) -> Rows:
     """Attempts per app and window."""
     per_app = pairs.group_by("window_at", "app").agg(
-        attempts=nw.col("attempts").sum(),
-        successes=nw.col("successes").sum(),
-        failures=nw.col("failures").sum(),
+        **_sums("attempts", "successes", "failures", "mfa_successes"),
         active_users=_distinct("username", where="successes"),
         active_ips=_distinct("src_ip", where="successes"),
-        mfa_successes=nw.col("mfa_successes").sum(),
     )
     return per_app.with_columns(mfa_rate=_rate("mfa_successes", of="successes"))
 
 
-TRANSFORMS: dict[str, Callable[[Frame], Frame]] = {
-    IP_ACTIVITY.name: ip_activity,
-    USER_ACTIVITY.name: user_activity,
-    APP_ACTIVITY.name: app_activity,
-}
-
-
-def metric_rows(metric: Metric, base: Any, *, every: Window) -> Any:
-    """The rows of a metric, computed from the base.
-
-    Args:
-        metric: Its declaration.
-        base: Rows of gold.pair_activity_hourly, whole windows of them, as a native frame of Spark or polars.
-        every: The window to sum up to.
-
-    Returns:
-        A lazy frame of the same engine with the columns that the metric declares.
-    """
-    pairs = nw.from_native(base).lazy().with_columns(window_at=nw.col("window_at").dt.truncate(TRUNCATIONS[every]))
-    rows = TRANSFORMS[metric.name](pairs)
-    if any(measure.name == "failure_rate" for measure in metric.measures):
-        rows = rows.with_columns(failure_rate=_rate("failures", of="attempts"))
-    return _declared(rows, metric.columns)
-
-
-def _declared(rows: Frame, columns: tuple[Column, ...]) -> Any:
-    """Exactly the declared columns in the declared types: engines differ in the types of counts."""
+def _declared(rows: Rows, columns: tuple[Column, ...]) -> Any:
+    """Return exactly the declared columns in the declared types; the engines differ in the types of counts."""
     import pyarrow as pa
 
     schema = nw.Schema.from_arrow(pa.schema([column.arrow_field() for column in columns]))
@@ -131,32 +160,37 @@ def _declared(rows: Frame, columns: tuple[Column, ...]) -> Any:
     return dated.select(nw.col(name).cast(dtype) for name, dtype in schema.items()).to_native()
 
 
-def _times(condition: nw.Expr) -> nw.Expr:
-    """Occurrences for which the condition holds; a null condition does not."""
-    return nw.when(condition).then(nw.col("times")).otherwise(nw.lit(0)).sum()
+def _sums(*measures: str) -> dict[str, nw.Expr]:
+    return {measure: nw.col(measure).sum() for measure in measures}
 
 
-def _instant(condition: nw.Expr) -> nw.Expr:
-    return nw.when(condition).then(nw.col("event_at"))
+def _occurrences(mask: nw.Expr) -> nw.Expr:
+    """Occurrences for which the mask is true; null counts as false."""
+    return nw.when(mask).then(nw.col("times")).otherwise(nw.lit(0)).sum()
 
 
-def _any(claim: nw.Expr) -> nw.Expr:
-    """True where a row claims it, null where none knows; written as a maximum, since Spark refuses sums of booleans."""
-    return nw.when(claim).then(nw.lit(1)).when(~claim).then(nw.lit(0)).max() == 1
+def _event_at(mask: nw.Expr) -> nw.Expr:
+    return nw.when(mask).then(nw.col("event_at"))
+
+
+def _any(mask: nw.Expr) -> nw.Expr:
+    """True if any row is true, null if all rows are null; a maximum, because Spark can't sum booleans."""
+    return nw.when(mask).then(nw.lit(1)).when(~mask).then(nw.lit(0)).max() == 1
 
 
 def _distinct(column: str, *, where: str) -> nw.Expr:
-    """Distinct values, null being one, over the rows where the measure `where` is above zero.
+    """Distinct values, null being one, over the rows in which the measure `where` is above zero.
 
-    The other rows are folded into one value of their own, which is then taken off the count.
+    All other rows share one extra value, which is subtracted if there are such rows.
     """
-    counts = nw.col(where) > 0
-    folded = nw.when(~counts).then(nw.lit("-")).when(nw.col(column).is_null()).then(nw.lit("0"))
+    is_included = nw.col(where) > 0
+    folded = nw.when(~is_included).then(nw.lit("-")).when(nw.col(column).is_null()).then(nw.lit("0"))
     values = folded.otherwise(nw.concat_str(nw.lit("+"), nw.col(column)))
-    others = nw.when(counts).then(nw.lit(0)).otherwise(nw.lit(1)).max()
-    return values.n_unique() - others
+    extra = nw.when(is_included).then(nw.lit(0)).otherwise(nw.lit(1)).max()
+    return values.n_unique() - extra
 
 
 def _rate(part: str, *, of: str) -> nw.Expr:
+    """A fraction; null if the whole is zero."""
     whole = nw.col(of)
     return nw.when(whole > 0).then(nw.col(part) / whole)

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from gold.transforms.detections import BruteForceIp
+from gold.rules.brute_force_ip import BruteForceIp
 
 DAY = timedelta(days=1)
 EVIDENCE_POSITIONS = 100
@@ -53,10 +53,12 @@ def _detections_of_address(src_ip: str, failures: Sequence[Failure], *, rule: Br
         near = failures[bisect_left(instants, first) : bisect_left(instants, end)]
         for chain in _chains(_hits(near, rule), window):
             began = near[chain[0]].at
-            if began < first + 2 * window:
+            if began.date() == day:
+                hits = chain
+            elif began < first + 2 * window:
                 hits = [number for number in chain if near[number].at.date() == day]
             else:
-                hits = chain if began.date() == day else []
+                hits = []
             if hits:
                 yield _detection(src_ip, near, hits=hits, rule=rule)
 

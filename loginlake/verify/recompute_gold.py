@@ -7,7 +7,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from gold.transforms.detections import BruteForceIp
+from gold.rules.brute_force_ip import BruteForceIp
 from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import FAILURE_REASONS

@@ -12,9 +12,9 @@ import pytest
 from polars.testing import assert_frame_equal
 from pyspark.sql import DataFrame, SparkSession
 
-from gold.recompute import detections
+from gold.detect import detections
 from gold.rules import load_rules
-from gold.transforms.detections import brute_force_ip, suspects
+from gold.rules.evaluate import candidates, detect_in_arrow
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
 from lakehouse.settings import Settings
 from lakehouse.tables.gold import DETECTIONS, METRICS, PAIR_ACTIVITY
@@ -94,8 +94,8 @@ def test_every_metric_is_the_same_on_both_engines(
 
 def test_the_rule_finds_the_same_on_both_engines(on_spark: DataFrame, on_polars: pl.LazyFrame) -> None:
     rule = load_rules(Settings(_env_file=None)).brute_force_ip
-    failures = suspects(on_polars, rule).collect()
+    failures = candidates(on_polars, rule).collect()
     of_each = failures.partition_by("src_ip")
-    by_polars = pa.concat_tables(brute_force_ip(rule)(group.to_arrow()) for group in of_each)
+    by_polars = pa.concat_tables(detect_in_arrow(rule)(group.to_arrow()) for group in of_each)
 
     assert_equal(detections(on_spark, rule), pl.from_arrow(by_polars).lazy(), key=DETECTIONS.key)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bronze.stream import ingest_once
-from gold.job import publish
+from gold.job import refresh_gold
 from lakehouse.errors import LockHeld
 from lakehouse.lake import Lake
 from lakehouse.locks import LockName, lock_path
@@ -55,7 +55,7 @@ def test_of_two_silver_processes_one_works_and_the_other_names_it_until_its_jvm_
         code, said = ended(settings, "silver")
         assert code == LockHeld.exit_code
         assert f"Process {first.pid} has held the lock of refresh since 20" in said.splitlines()[-1]
-        for job in (refine, publish, refresh):
+        for job in (refine, refresh_gold, refresh):
             with pytest.raises(LockHeld, match=f"Process {first.pid} "):
                 job(lake)
 

@@ -1,4 +1,4 @@
-"""A damaged lake under the jobs: what was lost is made again, or the job stops and names the file and the mend."""
+"""Refreshing a damaged lake: lost commits are computed again, or the job stops with the file and a hint."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from loginlake.pipeline import refresh
 from tests.damage import COMMIT_DAMAGES, FILE_DAMAGES, Damage, commits, flip_username, garble_pointer, remove_checkpoint
 from tests.spark_lakes import a_raw_login, append_batch, copied
 
-pytestmark = [pytest.mark.spark, pytest.mark.guarantees]
+pytestmark = pytest.mark.slow
 
 FAILURES = {"outcome": "failure", "src_ip": "192.0.2.1", "event_at": "2026-02-01T10:00:00Z"}
 LATER = [a_raw_login(20, **FAILURES), a_raw_login(21, event_id="e0-9")]
 
 
 def rows(lake: Lake) -> dict[str, list[dict[str, Any]]]:
-    """What the events give; restatements hold it against what was published, which may be among what was lost.
+    """Return the rows of silver and gold, without restatements: they also depend on the published rows that were lost.
 
-    Read by Spark, which does not need the checkpoint that some of these lakes lack.
+    Spark reads them, because some of these lakes lack a checkpoint that other readers need.
     """
     tables = [table for table in SNAPSHOT_TABLES if table != RESTATEMENTS]
     return {table.full_name: lake.read(table).orderBy(*table.key).toArrow().to_pylist() for table in tables}
@@ -45,7 +45,7 @@ def checkpoint(lake: Lake, table: Table) -> None:
 
 @pytest.fixture(scope="module")
 def built(spark: Any, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """A lake of two snapshots, with checkpoints at the first; copied for each test."""
+    """A lake of two snapshots with checkpoints at the first one."""
     lake = copied(spark, created, tmp_path_factory.mktemp("built"))
     append_batch(lake, [a_raw_login(offset, **FAILURES, username=f"u{offset}") for offset in range(8)])
     refresh(lake)
@@ -58,13 +58,13 @@ def built(spark: Any, created: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def lake(built: Lake, tmp_path: Path) -> Lake:
-    """The lake copied elsewhere, which all of these tests go on with there."""
+    """A copy of the lake in another folder."""
     return copied(built.spark, Path(built.settings.root), tmp_path)
 
 
 @pytest.fixture(scope="module")
 def expected(built: Lake, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
-    """What silver and gold hold after the next batch, where nothing was damaged."""
+    """The rows of silver and gold after the next batch, without damage."""
     whole = copied(built.spark, Path(built.settings.root), tmp_path_factory.mktemp("expected"))
     append_batch(whole, LATER, number=2)
     refresh(whole)
@@ -83,14 +83,14 @@ LOST = {
 
 
 @pytest.mark.parametrize(("table", "damage"), LOST.values(), ids=LOST.keys())
-def test_the_next_refresh_makes_what_was_lost_again(
+def test_the_next_refresh_computes_lost_commits_again(
     lake: Lake,
     expected: dict[str, list[dict[str, Any]]],
     table: Table,
     damage: Damage,
 ) -> None:
     damage(Path(lake.uri(table)))
-    # More comes before anything has noticed, so that silver may reach the version that it had.
+    # The next batch comes before a job has noticed: silver may then reach the version that it had.
     append_batch(lake, LATER, number=2)
 
     with capture_logs() as logs:
@@ -112,20 +112,20 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize(("table", "damage", "named"), DAMAGED.values(), ids=DAMAGED.keys())
-def test_what_can_not_be_made_again_stops_the_refresh_with_the_file_and_the_mend(
-    lake: Lake, table: Table, damage: Damage, named: str
+@pytest.mark.parametrize(("table", "damage", "message"), DAMAGED.values(), ids=DAMAGED.keys())
+def test_unreadable_files_stop_the_refresh_with_the_file_and_a_hint(
+    lake: Lake, table: Table, damage: Damage, message: str
 ) -> None:
     damage(Path(lake.uri(table)))
     append_batch(lake, LATER, number=2)
 
-    with pytest.raises(LakeUnreadable, match=rf"{named}.*Restore it from a copy") as stopped, translated_errors():
+    with pytest.raises(LakeUnreadable, match=rf"{message}.*Restore it from a copy") as stopped, translated_errors():
         refresh(lake)
 
     assert "\n" not in str(stopped.value)
 
 
-def test_at_the_door_it_is_one_line_without_a_stack_trace(lake: Lake, tmp_path: Path) -> None:
+def test_the_command_prints_one_line_without_a_traceback(lake: Lake, tmp_path: Path) -> None:
     COMMIT_DAMAGES["garbage"](Path(lake.uri(SNAPSHOTS)))
     environment = {"LOGINLAKE_ROOT": lake.settings.root, "LOGINLAKE_STATE": str(tmp_path / "state")}
 
@@ -138,10 +138,10 @@ def test_at_the_door_it_is_one_line_without_a_stack_trace(lake: Lake, tmp_path: 
         check=False,
     )
 
-    said = [line for line in ended.stderr.splitlines() if "incubator modules" not in line]
+    printed = [line for line in ended.stderr.splitlines() if "incubator modules" not in line]
     assert ended.returncode == 1
-    assert len(said) == 1, ended.stderr
-    assert "gold/snapshots" in said[0]
+    assert len(printed) == 1, ended.stderr
+    assert "gold/snapshots" in printed[0]
 
 
 def test_a_log_whose_checkpoint_and_older_commits_are_gone_stops_the_refresh(lake: Lake) -> None:

@@ -9,8 +9,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
-from gold.job import last_snapshot, publish
-from gold.recompute import stored_rows
+from gold.activity import stored_rows
+from gold.job import refresh_gold
+from gold.publish import last_snapshot
 from lakehouse.errors import LockHeld
 from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
@@ -25,8 +26,6 @@ from serving.store import Store
 from silver.job import refine
 from tests.spark_lakes import a_raw, a_raw_login, append_batch, copied, rows_of
 
-pytestmark = pytest.mark.spark
-
 PUBLISHED_AT = datetime(2026, 2, 3, tzinfo=UTC)
 
 
@@ -35,7 +34,7 @@ def a_failure(offset: int, **fields: Any) -> dict[str, Any]:
 
 
 def a_burst(first: int, at: str, count: int = 7) -> list[dict[str, Any]]:
-    """Failures of one address within a second, enough to trip the rule."""
+    """Return failures of one address at one instant, enough for the rule to fire."""
     return [a_failure(offset, event_at=at) for offset in range(first, first + count)]
 
 
@@ -44,7 +43,7 @@ class Stopped(Exception):
 
 
 class StoppingLake(Lake):
-    """Writes the base, and is stopped before the other tables are."""
+    """A lake whose writer stops between the base and the other tables."""
 
     def replace_days(self, table: Table, rows: DataFrame, *, days: Sequence[date]) -> None:
         if table != PAIR_ACTIVITY:
@@ -56,21 +55,21 @@ def versions(lake: Lake) -> dict[str, int]:
     return {table.full_name: lake.version(table) for table in (*SNAPSHOT_TABLES, SNAPSHOTS)}
 
 
-def follows_from_bronze(lake: Lake) -> bool:
-    """True where another engine makes the same silver and gold of bronze, cell by cell."""
+def equals_recomputation(lake: Lake) -> bool:
+    """Return True if another engine computes the same silver and gold from bronze, cell by cell."""
     return verify(lake.settings, Store(lake.settings), options=VerifyOptions(is_deep=True)).ok
 
 
 @pytest.fixture(scope="module")
 def published_lake(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """A lake that was refreshed once: a burst, a login of nobody, a broken record, and an earlier event at the end.
+    """A lake that was refreshed once: a burst, a login without user and address, a broken record, an earlier event.
 
-    No test writes to it.
+    Tests must not write to it.
     """
     lake = copied(spark, created, tmp_path_factory.mktemp("published"))
-    of_nobody = a_raw_login(7, src_ip=None, username=None, event_at="2026-02-01T09:30:00Z")
+    anonymous = a_raw_login(7, src_ip=None, username=None, event_at="2026-02-01T09:30:00Z")
     earlier = a_failure(11, event_at="2026-02-01T09:00:00Z")
-    append_batch(lake, [*a_burst(0, "2026-02-01T10:00:00Z"), of_nobody, a_raw(8), earlier])
+    append_batch(lake, [*a_burst(0, "2026-02-01T10:00:00Z"), anonymous, a_raw(8), earlier])
     refresh(lake, clock=lambda: PUBLISHED_AT)
     return lake
 
@@ -85,12 +84,12 @@ def test_a_refresh_publishes_the_versions_offsets_and_now_of_all_tables(publishe
     assert snapshot.last_append_at > snapshot.last_event_at
 
 
-def test_a_refresh_without_news_writes_nothing_and_publishes_nothing(published_lake: Lake) -> None:
+def test_a_refresh_without_new_rows_writes_and_publishes_nothing(published_lake: Lake) -> None:
     lake, before = published_lake, versions(published_lake)
 
     assert refresh(lake) is None
     assert refine(lake) == 0
-    assert publish(lake) is None
+    assert refresh_gold(lake) is None
     assert versions(lake) == before
 
 
@@ -99,10 +98,10 @@ def test_an_empty_lake_publishes_nothing(lake: Lake) -> None:
     assert rows_of(lake, SNAPSHOTS) == []
 
 
-def test_refreshing_batch_by_batch_equals_computing_all_anew(lake: Lake) -> None:
+def test_refreshing_batch_by_batch_equals_computing_everything_at_once(lake: Lake) -> None:
     append_batch(lake, [*a_burst(0, "2026-02-01T10:00:00Z"), a_raw_login(7, username=None, app="portal")])
     refresh(lake)
-    # Late rows of an hour that is long closed, a copy, a null key again, and a burst that joins the first one.
+    # A late row of a closed hour, a duplicate, a null key again, and a burst that joins the first one.
     append_batch(
         lake,
         [
@@ -114,7 +113,7 @@ def test_refreshing_batch_by_batch_equals_computing_all_anew(lake: Lake) -> None
         number=1,
     )
     refresh(lake)
-    # A burst before midnight and one after, and one before the first, which it then belongs to.
+    # A burst before midnight and one after it; and one before the first burst, which then belongs to its detection.
     append_batch(
         lake,
         [
@@ -126,7 +125,7 @@ def test_refreshing_batch_by_batch_equals_computing_all_anew(lake: Lake) -> None
     )
     refresh(lake)
 
-    assert follows_from_bronze(lake)
+    assert equals_recomputation(lake)
     assert [row["fired_on"] for row in sorted(rows_of(lake, DETECTIONS), key=lambda row: row["fired_at"])] == [
         date(2026, 1, 31),
         date(2026, 2, 1),
@@ -145,19 +144,19 @@ def test_only_the_touched_days_are_written_again(refreshed_lake: Lake) -> None:
     assert sum(row["attempts"] for row in rows_of(lake, IP_ACTIVITY.table)) == 2
 
 
-def test_keys_that_became_empty_are_deleted(lake: Lake) -> None:
+def test_keys_without_events_are_deleted(lake: Lake) -> None:
     append_batch(lake, [*a_burst(0, "2026-02-01T10:00:00Z"), a_raw_login(8, src_ip="198.51.100.1")])
     refresh(lake)
     lake.spark.sql(
         f"UPDATE delta.`{lake.uri(EVENTS)}` SET verdict = 'broken', reason = 'bad_value' WHERE src_ip = '192.0.2.1'"
     )
 
-    assert publish(lake) is not None
+    assert refresh_gold(lake) is not None
     assert [row["src_ip"] for row in rows_of(lake, IP_ACTIVITY.table)] == ["198.51.100.1"]
     assert rows_of(lake, DETECTIONS) == []
 
 
-def test_a_record_from_beyond_the_calendar_stops_no_refresh(lake: Lake) -> None:
+def test_a_record_with_an_append_time_that_no_calendar_has_is_refreshed(lake: Lake) -> None:
     append_batch(lake, [a_failure(0)])
     sent = lake.read(RAW_LOGS).withColumn("offset", F.lit(1).cast("long"))
     lake.append(RAW_LOGS, sent.withColumn("appended_at", F.timestamp_micros(F.lit(1_772_000_000_000_000_000))))
@@ -166,29 +165,29 @@ def test_a_record_from_beyond_the_calendar_stops_no_refresh(lake: Lake) -> None:
 
     assert snapshot.offsets == {("logs", 0): 2}
     assert snapshot.last_append_at == a_failure(0)["appended_at"]
-    assert follows_from_bronze(lake)
+    assert equals_recomputation(lake)
 
 
-def test_what_a_crashed_refresh_left_is_computed_again(refreshed_lake: Lake) -> None:
+def test_tables_that_a_stopped_refresh_wrote_are_computed_again(refreshed_lake: Lake) -> None:
     lake = refreshed_lake
     append_batch(lake, [a_failure(1), a_failure(2)], number=1)
     refine(lake)
     stopping = StoppingLake(lake.spark, lake.settings)
     with pytest.raises(Stopped):
-        publish(stopping)
+        refresh_gold(stopping)
     assert lake.version(PAIR_ACTIVITY) > last_snapshot(lake).versions[PAIR_ACTIVITY.full_name]
 
     assert refresh(lake) is not None
-    assert follows_from_bronze(lake)
+    assert equals_recomputation(lake)
 
 
-def test_gold_is_built_anew_where_the_change_feed_is_refused(refreshed_lake: Lake) -> None:
+def test_gold_is_rebuilt_if_delta_refuses_the_change_feed(refreshed_lake: Lake) -> None:
     lake = refreshed_lake
     lake.spark.sql(f"ALTER TABLE delta.`{lake.uri(EVENTS)}` SET TBLPROPERTIES ('delta.enableChangeDataFeed' = 'false')")
     append_batch(lake, [a_failure(1), a_failure(2, src_ip="198.51.100.1")], number=1)
 
     assert refresh(lake) is not None
-    assert follows_from_bronze(lake)
+    assert equals_recomputation(lake)
 
 
 def test_stored_metrics_equal_those_computed_from_the_base(published_lake: Lake) -> None:
@@ -198,7 +197,7 @@ def test_stored_metrics_equal_those_computed_from_the_base(published_lake: Lake)
         assert computed == rows_of(lake, metric.table)
 
 
-def test_a_snapshot_is_later_than_the_last_also_when_the_clock_was_set_back(refreshed_lake: Lake) -> None:
+def test_a_snapshot_is_later_than_the_last_one_even_if_the_clock_was_set_back(refreshed_lake: Lake) -> None:
     last = last_snapshot(refreshed_lake)
     append_batch(refreshed_lake, [a_failure(1)], number=1)
 
@@ -210,13 +209,13 @@ def test_a_snapshot_is_later_than_the_last_also_when_the_clock_was_set_back(refr
 
 def test_a_second_refresh_is_refused(lake: Lake) -> None:
     with writer_lock(lake, "refresh"), pytest.raises(LockHeld, match="lock of refresh"):
-        publish(lake)
+        refresh_gold(lake)
 
 
-def test_rows_spread_over_more_days_than_one_commit_takes_all_land(
+def test_changes_on_more_days_than_fit_into_one_commit_are_all_written(
     refreshed_lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gold.recompute.DAYS_PER_COMMIT", 2)
+    monkeypatch.setattr("gold.changes.DAYS_PER_COMMIT", 2)
     lake = refreshed_lake
     before = versions(lake)
     start = datetime(2026, 1, 20, tzinfo=UTC)
@@ -227,4 +226,4 @@ def test_rows_spread_over_more_days_than_one_commit_takes_all_land(
     for table in (IP_ACTIVITY.table, DETECTIONS):
         assert lake.version(table) > before[table.full_name] + 1
     assert len(rows_of(lake, DETECTIONS)) == 5
-    assert follows_from_bronze(lake)
+    assert equals_recomputation(lake)

@@ -1,8 +1,9 @@
-"""Restatements: what a snapshot changed in windows that were closed, from what to what, and why."""
+"""Restatements: the published figures of closed windows that a snapshot changes, from what to what, and why."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,22 +12,26 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
-from gold.job import last_snapshot, publish
+from gold.changes import Changes, ChangeSummary
+from gold.job import refresh_gold
+from gold.publish import last_snapshot
+from gold.restatements import tables_to_compare
 from lakehouse.lake import Lake
+from lakehouse.progress import Progress
+from lakehouse.snapshots import Snapshot
 from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import rebuild_silver, redrive, refresh
 from tests.spark_lakes import FIRST_LOGIN, a_raw_login, append_batch, copied, rows_of
 
-pytestmark = [pytest.mark.spark, pytest.mark.guarantees]
-
 BASE = PAIR_ACTIVITY.full_name
-# Of a lake with FIRST_LOGIN, the day of that and the hour from noon are open.
+ALL = [BASE, *(metric.table.full_name for metric in STORED_METRICS)]
+# In a lake whose last event is FIRST_LOGIN, at noon of 1 February, that hour and that day are open; this is not.
 LONG_AGO = "2026-01-12T05:06:07Z"
 
 
 def restated(lake: Lake, table: str) -> list[tuple[int, datetime, Any, Any, str, list[str]]]:
-    """Snapshot, window, old and new attempts, cause and offsets of the restatements of a table."""
+    """Return snapshot, window, old attempts, new attempts, cause and offsets of the restatements of a table."""
     return [
         (
             row["snapshot_id"],
@@ -43,6 +48,64 @@ def restated(lake: Lake, table: str) -> list[tuple[int, datetime, Any, Any, str,
 
 def at(day: int, hour: int = 0, month: int = 2) -> datetime:
     return datetime(2026, month, day, hour, tzinfo=UTC)
+
+
+def changes(*, first: datetime | None, lacks: str = "", **values: Any) -> Changes:
+    """Changes since a snapshot whose last event is at half past noon of 1 February."""
+    last = Snapshot(
+        id=1,
+        at=at(2),
+        versions={name: 1 for name in ALL if name != lacks},
+        offsets={},
+        last_event_at=at(1, 12).replace(minute=30),
+        last_append_at=at(2),
+        enrichment={},
+    )
+    no_rows: Any = None
+    return Changes(
+        **{
+            "last": last,
+            "progress": Progress({}, None),
+            "events": no_rows,
+            "feed": no_rows,
+            "summary": ChangeSummary(first_event_at=first),
+            "is_rebuild": False,
+        }
+        | values
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "compared"),
+    [
+        (at(1, 12), []),
+        (at(1, 11).replace(minute=59), [BASE]),
+        (at(1), [BASE]),
+        (at(31, 23, month=1), ALL),
+        (None, []),
+    ],
+    ids=["an open hour", "a closed hour", "an open day", "a closed day", "no event"],
+)
+def test_tables_are_compared_if_an_event_is_in_one_of_their_closed_windows(
+    first: datetime | None, compared: list[str]
+) -> None:
+    assert [each.name for each in tables_to_compare(changes(first=first))] == compared
+
+
+def test_after_a_rebuild_all_published_tables_that_can_be_read_are_compared() -> None:
+    rebuilt = changes(first=None, is_rebuild=True, unreadable=[BASE], lacks="gold.ip_activity")
+
+    assert [each.name for each in tables_to_compare(rebuilt)] == ["gold.user_activity", "gold.app_activity"]
+
+
+@pytest.mark.parametrize("is_rebuild", [True, False])
+def test_nothing_is_compared_without_a_snapshot_that_has_events(is_rebuild: bool) -> None:
+    first = changes(first=at(1), last=None, is_rebuild=is_rebuild)
+    empty = changes(first=at(1), is_rebuild=is_rebuild)
+    assert empty.last is not None
+
+    assert tables_to_compare(first) == []
+    assert tables_to_compare(replace(empty, last=replace(empty.last, last_event_at=None))) == []
 
 
 def test_only_figures_of_closed_windows_are_restated(lake: Lake) -> None:
@@ -85,7 +148,7 @@ def test_only_figures_of_closed_windows_are_restated(lake: Lake) -> None:
 
 @pytest.fixture(scope="module")
 def refused(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a lake whose second login of two was taken for implausible."""
+    """The folder of a lake whose second login of two is broken, because it was too old when it was read."""
     lake = copied(spark, created, tmp_path_factory.mktemp("refused"), max_event_age_days=1)
     append_batch(lake, [FIRST_LOGIN, a_raw_login(1, event_at=LONG_AGO)])
     refresh(lake)
@@ -94,16 +157,16 @@ def refused(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture
 def refused_lake(spark: SparkSession, refused: Path, tmp_path: Path) -> Lake:
-    """A copy of it, which takes such a login for plausible from now on."""
+    """A copy of it, whose settings accept a login of that age."""
     return copied(spark, refused, tmp_path)
 
 
-def test_mended_and_erased_events_are_told_apart(refused_lake: Lake) -> None:
+def test_a_redriven_event_is_mended_and_a_deleted_event_is_erased(refused_lake: Lake) -> None:
     lake = refused_lake
 
     redrive(lake)
     lake.spark.sql(f"DELETE FROM delta.`{lake.uri(EVENTS)}` WHERE offset = 1")
-    publish(lake)
+    refresh_gold(lake)
 
     assert restated(lake, IP_ACTIVITY.table.full_name) == [
         (2, at(12, month=1), None, 1, "mended", ["logs:0:1-1"]),
@@ -111,7 +174,7 @@ def test_mended_and_erased_events_are_told_apart(refused_lake: Lake) -> None:
     ]
 
 
-def test_what_a_killed_refresh_left_is_replaced(refreshed_lake: Lake) -> None:
+def test_restatements_of_a_killed_refresh_are_deleted_by_the_next_one(refreshed_lake: Lake) -> None:
     lake = refreshed_lake
     append_batch(lake, [a_raw_login(1, event_at=LONG_AGO)], number=1)
     refresh(lake)
@@ -126,11 +189,11 @@ def test_what_a_killed_refresh_left_is_replaced(refreshed_lake: Lake) -> None:
     assert {row["window_at"].date() for row in newer} == {at(13, month=1).date()}
 
     lake.append(RESTATEMENTS, left.withColumn("snapshot_id", F.col("snapshot_id") + 1))
-    assert publish(lake) is not None
+    assert refresh_gold(lake) is not None
     assert rows_of(lake, RESTATEMENTS) == published + newer
 
 
-def test_a_rebuild_tells_what_it_changed(refused_lake: Lake) -> None:
+def test_a_rebuild_records_what_it_changed(refused_lake: Lake) -> None:
     lake = refused_lake
     append_batch(lake, [a_raw_login(2, event_at="2026-02-01T10:00:00Z")], number=1)
 
@@ -143,7 +206,7 @@ def test_a_rebuild_tells_what_it_changed(refused_lake: Lake) -> None:
     assert last_snapshot(lake).versions[RESTATEMENTS.full_name] == lake.version(RESTATEMENTS)
 
 
-def test_a_lake_of_before_there_were_restatements_goes_on(refreshed_lake: Lake) -> None:
+def test_a_lake_of_a_release_without_restatements_is_refreshed(refreshed_lake: Lake) -> None:
     lake, snapshot = refreshed_lake, last_snapshot(refreshed_lake)
     assert snapshot is not None
     lake.spark.sql(

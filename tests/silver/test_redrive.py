@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from gold.job import last_snapshot
+from gold.publish import last_snapshot
 from lakehouse.errors import LockHeld
 from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock

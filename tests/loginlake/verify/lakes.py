@@ -12,7 +12,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 
 from gold.rules import load_rules
-from gold.transforms.detections import brute_force_ip, suspects
+from gold.rules.evaluate import candidates, detect_in_arrow
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
 from lakehouse.extent import Extent
 from lakehouse.offsets import Offsets, Partition
@@ -211,8 +211,8 @@ def with_duplicates(events: pl.DataFrame) -> pl.DataFrame:
 def detections(events: pl.DataFrame, settings: Settings) -> pa.Table:
     """Return the detections of the rule."""
     rule = load_rules(settings).brute_force_ip
-    failures = suspects(events.lazy(), rule).collect()
-    found = [brute_force_ip(rule)(of_ip.to_arrow()) for of_ip in failures.partition_by("src_ip")]
+    failures = candidates(events.lazy(), rule).collect()
+    found = [detect_in_arrow(rule)(of_ip.to_arrow()) for of_ip in failures.partition_by("src_ip")]
     return pa.concat_tables([DETECTIONS.arrow_schema().empty_table(), *found])
 
 

@@ -1,0 +1,151 @@
+"""Evaluates a rule: from the events of one entity to the rows of gold.detections.
+
+A rule is evaluated for one day at a time, on the events of the day before, the day itself and the day after. The result
+for a day therefore depends on these three days only, whichever process computes it and whatever other events it has.
+The consequences:
+
+- The state of a rule reaches back to the start of the day before at most.
+- A detection ends with the day after it fired at the latest. An attack that goes on for longer is a new detection on
+  the third day and on each following day.
+- An attack that begins within two windows of midnight on the day before may have begun even earlier. It is then also a
+  detection of the day itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import narwhals.stable.v2 as nw
+
+from gold.rules.model import Event, Rule
+from gold.rules.windows import chains
+from lakehouse.tables.gold import DETECTIONS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# The detections of a day depend on the events of this many days before and after it.
+CONTEXT_DAYS = 1
+DAY = timedelta(days=1)
+EVIDENCE_POSITIONS = 100
+EVENT_COLUMNS = ("event_at", "times", "username", "topic", "partition", "offset")
+
+# A row of gold.detections.
+Detection: TypeAlias = dict[str, Any]
+
+
+def candidates(events: Any, rule: Rule) -> Any:
+    """Return the events that the rule reads, of the entities with enough of them for it to fire.
+
+    Args:
+        events: Rows of silver.events with any verdict, as a native frame of Spark or polars.
+        rule: The rule.
+
+    Returns:
+        A lazy frame of the same engine with the rule's entity and `EVENT_COLUMNS`.
+    """
+    read = nw.from_native(events).lazy().filter(rule.reads()).select(rule.entity, *EVENT_COLUMNS)
+    counts = read.group_by(rule.entity).agg(occurrences=nw.col("times").sum())
+    frequent = counts.filter(nw.col("occurrences") >= rule.min_occurrences).select(rule.entity)
+    return read.join(frequent, on=rule.entity, how="semi").to_native()
+
+
+def detect_in_arrow(rule: Rule) -> Callable[[pa.Table], pa.Table]:
+    """Return the rule as a function from the candidates of one entity, in any order, to its detections."""
+    import pyarrow as pa
+
+    def detect(of_entity: pa.Table) -> pa.Table:
+        found = detections_of(of_entity[rule.entity][0].as_py(), sorted_events(of_entity), rule=rule)
+        return pa.Table.from_pylist(found, schema=DETECTIONS.arrow_schema())
+
+    return detect
+
+
+def sorted_events(table: pa.Table) -> list[Event]:
+    """Return the rows of an Arrow table with `EVENT_COLUMNS` as events, ordered by time and position."""
+    columns = (table[name].to_pylist() for name in EVENT_COLUMNS)
+    events = (Event(at, times, username, tuple(position)) for at, times, username, *position in zip(*columns))  # noqa: B905
+    return sorted(events, key=attrgetter("at", "position"))
+
+
+def detections_of(entity: str, events: Sequence[Event], *, rule: Rule) -> list[Detection]:
+    """Return all detections of one entity, day by day.
+
+    Args:
+        entity: Value of the rule's entity column.
+        events: The entity's events that the rule reads, ordered by time and position.
+        rule: The rule.
+    """
+    instants = [event.at for event in events]
+    found: list[Detection] = []
+    for day in sorted({at.date() for at in instants}):
+        first, end = midnight(day) - CONTEXT_DAYS * DAY, midnight(day) + (1 + CONTEXT_DAYS) * DAY
+        context = events[bisect_left(instants, first) : bisect_left(instants, end)]
+        found += (_detection(entity, context, hits=hits, rule=rule) for hits in _hits_of_day(context, day, rule=rule))
+    return found
+
+
+def days_around(days: Iterable[date]) -> list[date]:
+    """Return the days whose detections events on the given days can change.
+
+    They are also the days whose events must be read to evaluate a rule for the given days.
+    """
+    reach = range(-CONTEXT_DAYS, CONTEXT_DAYS + 1)
+    return sorted({day + timedelta(days=distance) for day in days for distance in reach})
+
+
+def detection_id(rule: str, entity: str, *, fired_at: datetime) -> str:
+    """Return the hash of rule, entity and the hour in which the rule first fired."""
+    hour = fired_at.replace(minute=0, second=0, microsecond=0).isoformat()
+    return hashlib.sha256("\n".join((rule, entity, hour)).encode()).hexdigest()[:32]
+
+
+def midnight(day: date) -> datetime:
+    """Return the start of a UTC day."""
+    return datetime.combine(day, time(), UTC)
+
+
+def _hits_of_day(context: Sequence[Event], day: date, *, rule: Rule) -> Iterator[list[Event]]:
+    """Yield the hits of each detection of the day.
+
+    A chain of hits that begins on the day belongs to it as a whole. A chain that begins the day before belongs to that
+    day, unless it begins within two windows of the start of the context: then it may have begun earlier. In that case
+    the first hit within a window of the start may be missing, because it depends on earlier events, but the next one,
+    within a second window, is found. The hits on the day itself are then a detection of the day.
+    """
+    may_have_begun_earlier = midnight(day) - CONTEXT_DAYS * DAY + 2 * rule.window
+    for chain in chains(rule.find(context), gap=rule.window):
+        began = chain[0].at
+        if began.date() == day:
+            yield chain
+        elif began < may_have_begun_earlier and (hits := [hit for hit in chain if hit.at.date() == day]):
+            yield hits
+
+
+def _detection(entity: str, context: Sequence[Event], *, hits: Sequence[Event], rule: Rule) -> Detection:
+    """Return the row for a chain of hits; the evidence begins a window before the first hit and ends with the last."""
+    fired_at, last_at = hits[0].at, hits[-1].at
+    begin = bisect_right(context, fired_at - rule.window, key=attrgetter("at"))
+    evidence = context[begin : bisect_right(context, last_at, key=attrgetter("at"))]
+    return {
+        "detection_id": detection_id(rule.name, entity, fired_at=fired_at),
+        "rule": rule.name,
+        "rule_version": rule.version,
+        "entity_type": rule.entity,
+        "entity": entity,
+        "fired_at": fired_at,
+        "fired_on": fired_at.date(),
+        "first_at": evidence[0].at,
+        "last_at": last_at,
+        "severity": rule.severity,
+        "status": "confirmed",
+        "measures": json.dumps({**rule.measures(evidence), "hits": len(hits)}, sort_keys=True),
+        "evidence": json.dumps([event.position for event in evidence[:EVIDENCE_POSITIONS]]),
+        "technique": rule.technique,
+    }

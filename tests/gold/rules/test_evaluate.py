@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from typing import ClassVar
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from msgspec.structs import asdict
+
+from gold.rules.brute_force_ip import BruteForceIp
+from gold.rules.evaluate import (
+    CONTEXT_DAYS,
+    EVENT_COLUMNS,
+    Detection,
+    candidates,
+    days_around,
+    detect_in_arrow,
+    detections_of,
+)
+from gold.rules.model import Event
+from lakehouse.tables.gold import DETECTIONS
+from lakehouse.tables.silver import EVENTS
+from tests.gold.rules.builders import NOON, RULE, events_at
+from tests.serving.lakes import a_login
+
+BURST = [0.0] * 6
+
+
+def found(events: list[Event]) -> list[Detection]:
+    return detections_of("192.0.2.1", events, rule=RULE)
+
+
+def test_hits_less_than_a_window_apart_are_one_detection() -> None:
+    (together,) = found(events_at(BURST + [3599.0] * 6))
+    apart = found(events_at(BURST + [3600.0] * 6))
+
+    assert json.loads(together["measures"])["hits"] == 2
+    assert [detection["fired_at"] for detection in apart] == [NOON, NOON + timedelta(hours=1)]
+    assert len({detection["detection_id"] for detection in apart}) == 2
+
+
+def test_a_detection_names_rule_entity_time_and_evidence() -> None:
+    (detection,) = found(events_at([0, 1, 2, 3, 4, 5, 6]))
+
+    assert {name: detection[name] for name in ("rule", "rule_version", "entity_type", "entity", "technique")} == {
+        "rule": "brute_force_ip",
+        "rule_version": 1,
+        "entity_type": "src_ip",
+        "entity": "192.0.2.1",
+        "technique": "T1110",
+    }
+    assert (detection["first_at"], detection["last_at"]) == (NOON, NOON + timedelta(seconds=5))
+    assert detection["fired_on"] == NOON.date()
+    assert json.loads(detection["evidence"]) == [["logs", 0, number] for number in range(6)]
+
+
+def test_the_id_is_that_of_lakes_written_before() -> None:
+    (detection,) = found(events_at(BURST))
+
+    assert detection["detection_id"] == "78378a709ee633a9b7409291819a28db"
+
+
+def test_evidence_names_a_hundred_records_at_most() -> None:
+    (detection,) = found(events_at(range(300)))
+
+    assert len(json.loads(detection["evidence"])) == 100
+    assert json.loads(detection["measures"])["failures"] > 100
+
+
+def test_an_attack_across_midnight_is_one_detection_of_the_day_it_began() -> None:
+    start = NOON.replace(hour=23, minute=59, second=50)
+    (detection,) = found(events_at(range(20), start=start))
+
+    assert detection["fired_on"] == NOON.date()
+    assert detection["last_at"] > NOON.replace(hour=23, minute=59, second=59)
+
+
+@pytest.mark.parametrize("minutes", [2, 3])
+def test_detections_cover_each_day_of_an_attack_that_goes_on_for_days(minutes: int) -> None:
+    days = 6
+    steady = events_at([60.0 * minutes * number for number in range(days * 24 * 60 // minutes)])
+
+    covered = [
+        detection["fired_on"] + timedelta(days=later)
+        for detection in found(steady)
+        for later in range((detection["last_at"].date() - detection["fired_on"]).days + 1)
+    ]
+
+    assert covered == [NOON.date() + timedelta(days=day) for day in range(days + 1)]
+
+
+def test_the_detections_of_a_day_depend_on_its_neighbours_only() -> None:
+    days = [events_at([0] * 7, start=NOON + timedelta(days=day)) for day in range(5)]
+    by_day = {detection["fired_on"]: detection for detection in found([event for day in days for event in day])}
+
+    near = found([event for day in days[1:4] for event in day])
+
+    assert by_day[NOON.date() + timedelta(days=2)] in near
+
+
+def test_no_events_have_no_detections() -> None:
+    assert found([]) == []
+
+
+class CountingRule(BruteForceIp, frozen=True, kw_only=True):
+    """Counts the events that it is given."""
+
+    read: ClassVar[list[int]] = []
+
+    def find(self, events: Sequence[Event]) -> Iterator[Event]:
+        self.read.append(len(events))
+        return super().find(events)
+
+
+def test_each_event_is_read_once_per_day_that_it_can_change_however_long_the_history_is() -> None:
+    rule, days = CountingRule(**asdict(RULE)), 400
+    history = [event for day in range(days) for event in events_at(BURST, start=NOON + timedelta(days=day))]
+
+    assert len(detections_of("192.0.2.1", history, rule=rule)) == days
+    assert len(rule.read) == days
+    assert sum(rule.read) <= (2 * CONTEXT_DAYS + 1) * len(history)
+
+
+def test_days_around_are_the_days_whose_detections_can_change() -> None:
+    first, apart = date(2026, 3, 1), date(2026, 3, 10)
+
+    assert days_around([apart, first]) == [first + timedelta(days=n) for n in (-1, 0, 1, 8, 9, 10)]
+
+
+def test_only_accepted_failures_of_addresses_with_enough_of_them_are_candidates() -> None:
+    attackers = [a_login(offset, src_ip="192.0.2.9", times=3) for offset in (0, 1)]
+    others = [
+        *(a_login(offset, src_ip="192.0.2.8") for offset in range(2, 7)),
+        *(a_login(offset, src_ip=None, times=6) for offset in (7, 8)),
+        a_login(9, src_ip="192.0.2.7", times=6, verdict="duplicate"),
+        a_login(10, src_ip="192.0.2.6", times=6, outcome="success"),
+        a_login(11, src_ip="192.0.2.5", times=6, action="probe", outcome=None),
+    ]
+    events = pl.from_arrow(pa.Table.from_pylist(attackers + others, schema=EVENTS.arrow_schema()))
+
+    read = candidates(events, RULE).collect()
+
+    assert read.columns == ["src_ip", *EVENT_COLUMNS]
+    assert sorted(read["offset"].to_list()) == [0, 1]
+
+
+def test_candidates_in_any_order_become_rows_of_the_table() -> None:
+    rows = [a_login(offset, times=2, event_at=NOON + timedelta(seconds=offset)) for offset in (2, 0, 1)]
+    table = pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema()).select(["src_ip", *EVENT_COLUMNS])
+
+    detections = detect_in_arrow(RULE)(table)
+
+    assert detections.schema == DETECTIONS.arrow_schema()
+    assert json.loads(detections["evidence"][0].as_py()) == [["logs", 0, offset] for offset in range(3)]
