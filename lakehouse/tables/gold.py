@@ -1,18 +1,18 @@
-"""The gold layer: the base, the metrics, the detections and the published snapshots."""
+"""The gold layer: the base, the metrics, detections, restatements and snapshots."""
 
 from __future__ import annotations
 
 from lakehouse.tables.model import WINDOW_AT, WINDOW_ON, Column, Metric, Table
 from lakehouse.tables.silver import FAILURE_REASONS
 
-USERNAME = Column("username", "string", "User name as given; null is a key of its own.")
+USERNAME = Column("username", "string", "User name as the source gives it; null is a key of its own.")
 SRC_IP = Column("src_ip", "string", "Source address in canonical form; null is a key of its own.")
-APP = Column("app", "string", "What was logged in to; null is a key of its own.")
-ATTEMPTS = Column("attempts", "long", "Login attempts: the sum of times over accepted logins.")
+APP = Column("app", "string", "Application that the user logged in to; null is a key of its own.")
+ATTEMPTS = Column("attempts", "long", "Login attempts: the sum of `times` over accepted logins.")
 SUCCESSES = Column("successes", "long", "Attempts that succeeded.")
 FAILURES = Column("failures", "long", "Attempts that failed.")
 FAILURE_RATE = Column("failure_rate", "double", "failures / attempts; null without attempts.")
-COUNTRY = Column("country", "string", "Country in which src_ip is registered.")
+COUNTRY = Column("country", "string", "Country in which src_ip is registered, ISO 3166-1 alpha-2.")
 IS_PRIVATE = Column("is_private", "boolean", "True where src_ip is not a public address.")
 LOCKOUTS = Column("lockouts", "long", "Lockouts reported by the source.")
 FIRST_AT = Column("first_at", "timestamp", "First attempt, probe or lockout of the window.")
@@ -37,7 +37,7 @@ PAIR_ACTIVITY = Table(
         SUCCESSES,
         FAILURES,
         *(Column(f"failures_{reason}", "long", f"Failures with the reason {reason}.") for reason in FAILURE_REASONS),
-        Column("probes", "long", "Names tried without an attempt."),
+        Column("probes", "long", "User names that were tried without a login attempt."),
         LOCKOUTS,
         Column("mfa_successes", "long", "Successful attempts with a second factor."),
         FIRST_AT,
@@ -79,7 +79,7 @@ USER_ACTIVITY = Metric(
         FAILURES,
         FAILURE_RATE,
         Column("ips", "long", "Distinct source addresses with an attempt."),
-        Column("countries", "long", "Distinct countries with an attempt; unknown is one."),
+        Column("countries", "long", "Distinct countries with an attempt; unknown counts as one."),
         APPS,
         LOCKOUTS,
         LAST_SUCCESS_AT,
@@ -110,19 +110,19 @@ DETECTIONS = Table(
     key=("detection_id",),
     partition_by=("fired_on",),
     columns=(
-        Column("detection_id", "string", "Hash of rule, entity and the hour in which it first fired."),
+        Column("detection_id", "string", "Hash of the rule, the entity and the hour in which the rule first fired."),
         Column("rule", "string", "Name of the rule."),
-        Column("rule_version", "integer", "Grows when the rule or its thresholds change."),
-        Column("entity_type", "string", "The column that the entity is a value of, such as src_ip."),
-        Column("entity", "string", "Who or what the rule fired for."),
-        Column("fired_at", "timestamp", "The event at which the rule first fired."),
+        Column("rule_version", "integer", "Version of the rule and its thresholds that found it."),
+        Column("entity_type", "string", "Column of silver.events that the entity is a value of, such as src_ip."),
+        Column("entity", "string", "Who or what the rule fired for, such as an address."),
+        Column("fired_at", "timestamp", "Time of the event at which the rule first fired."),
         Column("fired_on", "date", "UTC day of fired_at; the partition."),
-        Column("first_at", "timestamp", "First event of the evidence."),
-        Column("last_at", "timestamp", "Last event of the evidence."),
+        Column("first_at", "timestamp", "Time of the first event of the evidence."),
+        Column("last_at", "timestamp", "Time of the last event of the evidence."),
         Column("severity", "string", "low, medium, high or critical."),
-        Column("status", "string", "confirmed: computed from silver; live answers will add provisional ones."),
-        Column("measures", "string", "JSON object of what was counted."),
-        Column("evidence", "string", "JSON list of [topic, partition, offset], at most 100 bronze positions."),
+        Column("status", "string", "confirmed: computed from silver."),
+        Column("measures", "string", "JSON object: what the rule counted in the evidence."),
+        Column("evidence", "string", "JSON list of [topic, partition, offset]: the first 100 bronze positions."),
         Column("technique", "string", "MITRE ATT&CK technique."),
     ),
 )
@@ -134,22 +134,23 @@ RESTATEMENTS = Table(
     key=("snapshot_id", "table_name", "window_at", "key"),
     partition_by=(),
     columns=(
-        Column("snapshot_id", "long", "The snapshot that changed the figures; the one before it has the old ones."),
-        Column("table_name", "string", "The table: the base or a stored metric."),
-        Column("key", "string", "JSON object: the columns beside the window that name the row."),
-        Column("window_at", "timestamp", "Start of the window; it had ended by the now of the snapshot before."),
-        Column("old_values", "string", "JSON object: what the changed measures were; null where there was no row."),
-        Column("new_values", "string", "JSON object: what they are; null where there is no row any more."),
+        Column("snapshot_id", "long", "Snapshot that changed the figures; the snapshot before it has the old ones."),
+        Column("table_name", "string", "Full name of the table: the base or a stored metric."),
+        Column("key", "string", "JSON object: the key columns of the row, without the window."),
+        Column("window_at", "timestamp", "Start of the window; it was closed at the snapshot before."),
+        Column("old_values", "string", "JSON object: old values of the changed measures; null if there was no row."),
+        Column("new_values", "string", "JSON object: new values of the changed measures; null if the row was removed."),
         Column(
             "cause",
             "string",
-            "late: events came; erased: events went; mended: events are read otherwise than before, or all of these.",
+            "late: events were added; erased: events were removed; mended: events were decoded differently, or several "
+            "of these.",
         ),
         Column(
             "offsets",
             "string",
-            "JSON list of topic:partition:first-last: where the events lie that came, went or changed; "
-            "after a rebuild, those that came.",
+            "JSON list of topic:partition:first-last: offsets of the events that were added, changed or removed; after "
+            "a rebuild, of the added ones only.",
         ),
     ),
 )
@@ -162,11 +163,11 @@ SNAPSHOTS = Table(
     partition_by=(),
     columns=(
         Column("id", "long", "1, 2, 3 and so on."),
-        Column("at", "timestamp", "Instant of publication; never goes back."),
-        Column("versions", "string", "JSON object: the version of silver and of every gold table."),
-        Column("offsets", "string", "JSON object: next Kafka offset per topic and partition that silver has read."),
-        Column("last_event_at", "timestamp", "Largest event time covered."),
-        Column("last_append_at", "timestamp", "Largest append time covered."),
+        Column("at", "timestamp", "Instant of publication, UTC; always later than that of the snapshot before."),
+        Column("versions", "string", "JSON object: the version of silver.events and of every gold table."),
+        Column("offsets", "string", "JSON object: next Kafka offset to read, per topic and partition."),
+        Column("last_event_at", "timestamp", "Largest event time in silver at this snapshot."),
+        Column("last_append_at", "timestamp", "Largest Kafka append time in silver at this snapshot."),
         Column("enrichment", "string", "JSON object: versions of the enrichment data."),
     ),
 )
