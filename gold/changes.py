@@ -80,7 +80,7 @@ def read_changes(lake: Lake, last: Snapshot | None, *, rules: Iterable[Rule]) ->
     The caller must unpersist the feed.
     """
     if last is None:
-        return read_all_events(lake, None, rules=rules)
+        return read_for_rebuild(lake, None, rules=rules)
     lost = lost_commits(lake, last)
     if lost:
         log.warning("commits_lost", tables=lost, snapshot=last.id, hint="gold is rebuilt from silver")
@@ -94,7 +94,7 @@ def read_changes(lake: Lake, last: Snapshot | None, *, rules: Iterable[Rule]) ->
     return Changes(last, read_progress(lake), events=events, feed=feed, summary=summary, is_rebuild=False)
 
 
-def read_all_events(lake: Lake, last: Snapshot | None, *, rules: Iterable[Rule]) -> Changes:
+def read_for_rebuild(lake: Lake, last: Snapshot | None, *, rules: Iterable[Rule]) -> Changes:
     """Return what a rebuild of all of gold works on."""
     lost = lost_commits(lake, last) if last else []
     events = lake.read(EVENTS, version=lake.version(EVENTS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from gold.activity import write_activity
-from gold.changes import Changes, read_all_events, read_changes
+from gold.changes import Changes, read_for_rebuild, read_changes
 from gold.detect import write_detections
 from gold.publish import last_snapshot, publish_snapshot
 from gold.restatements import published_figures, write_restatements
@@ -51,7 +51,7 @@ def rebuild_and_publish(lake: Lake, *, clock: Clock) -> Snapshot | None:
     """
     ensure_tables(lake)
     rules = load_rules(lake.settings)
-    return _write(lake, read_all_events(lake, last_snapshot(lake), rules=rules), rules=rules, clock=clock)
+    return _write(lake, read_for_rebuild(lake, last_snapshot(lake), rules=rules), rules=rules, clock=clock)
 
 
 def ensure_tables(lake: Lake) -> None:
