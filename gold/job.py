@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from gold.activity import write_activity
-from gold.changes import Changes, read_for_rebuild, read_changes
+from gold.changes import Changes, read_changes, read_for_rebuild
 from gold.detect import write_detections
 from gold.publish import last_snapshot, publish_snapshot
 from gold.restatements import published_figures, write_restatements
