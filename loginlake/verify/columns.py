@@ -6,6 +6,7 @@ written, and the next job that writes the table adds it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 
 from deltalake import Schema
@@ -57,7 +58,11 @@ def _wrong_columns(name: str, live: Schema, *, declared: Schema) -> Iterator[str
         if field.name not in declared_types:
             yield f"{name} has the column {field.name}, which is not declared"
         elif field.type != declared_types[field.name]:
-            yield f"{name} has the column {field.name} as {field.type}, declared is {declared_types[field.name]}"
+            live_type, declared_type = (
+                json.loads(field.type.to_json()),
+                json.loads(declared_types[field.name].to_json()),
+            )
+            yield f"{name} has the column {field.name} with type {live_type} instead of {declared_type}"
 
 
 def _missing(live: Schema, declared: Schema) -> list[str]:

@@ -122,7 +122,7 @@ class Engine:
             BaseException: What the iterator of batches raises.
         """
         schema = _without_zones(table.arrow_schema())
-        incoming = BatchIterator(_declared(batch, schema) for batch in batches)
+        incoming = BatchIterator(batch.select(schema.names).cast(schema) for batch in batches)
         self._connection.register("incoming", pa.RecordBatchReader.from_batches(schema, incoming))
         try:
             self.run(f"CREATE TABLE {name} AS SELECT * FROM incoming")  # noqa: S608 (names are ours)
@@ -177,14 +177,6 @@ def batches_of(rows: pl.LazyFrame, table: Table) -> Iterator[pa.RecordBatch]:
     with reading(table):
         for frame in rows.collect_batches(chunk_size=CHUNK_ROWS):
             yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
-
-
-def _declared(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Return the declared columns; one that the batch lacks is null."""
-    for field in schema:
-        if field.name not in batch.schema.names:
-            batch = batch.append_column(field, pa.nulls(batch.num_rows, field.type))
-    return batch.select(schema.names).cast(schema)
 
 
 def _without_zones(schema: pa.Schema) -> pa.Schema:

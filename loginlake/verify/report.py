@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from lakehouse.errors import LakehouseError, LakeUnreadable, TableMissing
+from lakehouse.errors import LakehouseError, LakeUnreadable, SchemaDiffers, TableMissing
 
 # All faults of a claim are counted, but only the first ones are listed.
 MAX_DETAILS = 1_000
@@ -19,7 +19,15 @@ RESTORE_FILES = (
     "`loginlake rebuild silver` or `loginlake rebuild gold`"
 )
 # What reading a damaged lake raises: our own errors, and those of polars, Arrow and the file system.
-UNREADABLE = (LakeUnreadable, TableMissing, pl.exceptions.PolarsError, pa.ArrowException, OSError, UnicodeDecodeError)
+UNREADABLE = (
+    LakeUnreadable,
+    SchemaDiffers,
+    TableMissing,
+    pl.exceptions.PolarsError,
+    pa.ArrowException,
+    OSError,
+    UnicodeDecodeError,
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,8 @@ def catch_unreadable(claim: str, checks: Callable[[], Iterable[Check]]) -> Itera
     try:
         yield from checks()
     except UNREADABLE as error:
-        yield check(claim, [_describe(error)], checked=0, hint=RESTORE_FILES)
+        hint = error.hint if isinstance(error, SchemaDiffers) else RESTORE_FILES
+        yield check(claim, [_describe(error)], checked=0, hint=hint)
 
 
 def _describe(error: BaseException) -> str:
