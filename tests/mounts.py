@@ -1,4 +1,4 @@
-"""Small file systems of their own, which a test may fill or make read-only."""
+"""Small file systems that a test may fill or make read-only."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ NO_MOUNT = "file systems can't be mounted here"
 
 @contextmanager
 def mounted(folder: Path, *, megabytes: int) -> Iterator[Path]:
-    """A file system of that size at the folder, for the block; without leave to mount, the test is skipped."""
+    """Mount a file system of that size at the folder for the block; skip the test without the permission to mount."""
     folder.mkdir(parents=True)
-    made = subprocess.run(
+    mount = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], capture_output=True, check=False
     )
-    if made.returncode != 0:
+    if mount.returncode != 0:
         pytest.skip(NO_MOUNT)
     try:
         yield folder
@@ -29,12 +29,12 @@ def mounted(folder: Path, *, megabytes: int) -> Iterator[Path]:
 
 
 def make_read_only(folder: Path) -> None:
-    """Refuses every write to the file system at the folder from now on."""
+    """Make the file system at the folder refuse every write from now on."""
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
 
 
 def fill(folder: Path, *, but: int = 0) -> Path:
-    """Takes all room of the file system at the folder but so many bytes; it is free again without this file."""
+    """Fill the file system at the folder except for `but` bytes, and return the file that takes the space."""
     filler = folder / "filler"
     free = os.statvfs(folder)
     filler.write_bytes(b"\0" * max(0, free.f_bavail * free.f_frsize - but))

@@ -1,4 +1,4 @@
-"""Waiting for something to come about, by looking again and again."""
+"""Wait for a condition by checking it repeatedly."""
 
 from __future__ import annotations
 
@@ -6,24 +6,27 @@ import subprocess
 import time
 from collections.abc import Callable
 
-# A busy machine takes long to start Spark.
-PATIENCE_SECONDS = 300.0
+# Spark starts slowly on a busy machine.
+TIMEOUT_SECONDS = 300.0
 
 
 def wait_until(
-    holds: Callable[[], bool],
-    *alive: subprocess.Popen[bytes],
-    seconds: float = PATIENCE_SECONDS,
-    look_seconds: float = 0.1,
+    condition: Callable[[], bool],
+    *processes: subprocess.Popen[bytes],
+    seconds: float = TIMEOUT_SECONDS,
+    poll_seconds: float = 0.1,
 ) -> None:
-    """Looks until something holds, while processes live; four fifths of the time it sleeps, since cores are few."""
+    """Wait until the condition is true; fail after a timeout, or as soon as one of the processes has ended.
+
+    Checks take at most a fifth of the time: the processes that are waited for need the cores.
+    """
     deadline = time.monotonic() + seconds
     while True:
-        began = time.monotonic()
-        if holds():
+        check_started = time.monotonic()
+        if condition():
             return
-        for process in alive:
-            assert process.poll() is None, f"{process.args} ended with {process.returncode}"
-        looked = time.monotonic()
-        assert looked < deadline, "it did not come"
-        time.sleep(max(look_seconds, 4 * (looked - began)))
+        for process in processes:
+            assert process.poll() is None, f"{process.args} ended with exit code {process.returncode}"
+        check_ended = time.monotonic()
+        assert check_ended < deadline, f"the condition was still false after {seconds:g} s"
+        time.sleep(max(poll_seconds, 4 * (check_ended - check_started)))

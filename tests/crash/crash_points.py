@@ -1,4 +1,4 @@
-"""The named points at which a job is killed, each seen from outside: in the files that the job leaves."""
+"""The points at which a job is killed, recognized from outside by the files that the job writes."""
 
 from __future__ import annotations
 
@@ -15,42 +15,43 @@ from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 
 GOLD = (PAIR_ACTIVITY, *(metric.table for metric in STORED_METRICS), DETECTIONS)
-# A parquet file begins and ends with these letters; between them it has a footer and its length.
+# A Parquet file begins and ends with these bytes.
 MAGIC = b"PAR1"
-SMALLEST_PARQUET = 12
+MIN_PARQUET_BYTES = 12
 
 
 class LakeFiles:
-    """What the files of a lake and of the stream's checkpoint tell of the job that has just been started."""
+    """The files that a job has written to a lake and to the stream's checkpoint since this object was created."""
 
     def __init__(self, settings: Settings) -> None:
         self._root = Path(settings.root)
         self._checkpoint = settings.state / "bronze-checkpoint"
-        self._began = time.time_ns()
-        # Killed jobs leave data files that no commit names: they tell nothing of this one.
-        self._left = {table.full_name: set(self._data_files(table)) for table in (RAW_LOGS, SNAPSHOTS)}
+        self._created_at = time.time_ns()
+        # Jobs that were killed before leave data files that no commit names.
+        self._old_files = {table.full_name: set(self._data_files(table)) for table in (RAW_LOGS, SNAPSHOTS)}
 
     def committed_at(self, table: Table) -> int:
-        """When the table's newest commit was written, in nanoseconds; 0 where this job has made none."""
+        """Return when the table's newest commit was written, in nanoseconds; 0 if this job has made no commit."""
         newest = max((name for name in self._log(table) if name.endswith(".json")), default=None)
-        return self._since_began(self._folder(table) / "_delta_log" / newest) if newest else 0
+        return self._changed_at(self._folder(table) / "_delta_log" / newest) if newest else 0
 
     def uncommitted_files(self, table: Table) -> list[Path]:
-        """Data files that this job has begun and no commit names yet."""
-        files, committed_at = set(self._data_files(table)) - self._left[table.full_name], self.committed_at(table)
-        return [file for file in files if self._since_began(file) > committed_at]
+        """Return data files of this job that no commit names yet."""
+        files = set(self._data_files(table)) - self._old_files[table.full_name]
+        committed_at = self.committed_at(table)
+        return [file for file in files if self._changed_at(file) > committed_at]
 
     def is_writing_checkpoint(self, table: Table) -> bool:
-        """True where a Delta checkpoint is begun, and not yet under its name."""
+        """True while a Delta checkpoint is written under a temporary name."""
         return any(name.startswith(".") and ".checkpoint." in name and ".tmp" in name for name in self._log(table))
 
     def planned_at(self) -> int:
-        """When the stream noted the offsets of a batch that it has not done yet, in nanoseconds; 0 without one."""
-        planned, done = (
+        """Return when the stream planned its unfinished batch, in nanoseconds; 0 if it has no unfinished batch."""
+        planned, finished = (
             {name for name in _names(self._checkpoint / folder) if name.isdigit()} for folder in ("offsets", "commits")
         )
         newest = max(planned, key=int, default=None)
-        return 0 if newest is None or newest in done else self._since_began(self._checkpoint / "offsets" / newest)
+        return 0 if newest is None or newest in finished else self._changed_at(self._checkpoint / "offsets" / newest)
 
     def _log(self, table: Table) -> list[str]:
         return _names(self._folder(table) / "_delta_log")
@@ -66,22 +67,22 @@ class LakeFiles:
                 if name.endswith(".parquet"):
                     yield folder / partition / name
 
-    def _since_began(self, file: Path) -> int:
+    def _changed_at(self, file: Path) -> int:
         try:
             changed_at = file.stat().st_mtime_ns
-        except FileNotFoundError:  # gone since it was listed
+        except FileNotFoundError:  # deleted since it was listed
             return 0
-        return changed_at if changed_at > self._began else 0
+        return changed_at if changed_at > self._created_at else 0
 
 
 @dataclass(frozen=True)
-class Point:
-    """A moment in a job that its files show.
+class CrashPoint:
+    """A point in the work of a job.
 
     Attributes:
-        name: As the guarantees call it.
-        job: The verb that passes it.
-        is_now: Whether the files show that moment.
+        name: The name that the documentation uses.
+        job: The command that runs the job.
+        is_now: True while the files show that the job is at this point.
     """
 
     name: str
@@ -89,49 +90,49 @@ class Point:
     is_now: Callable[[LakeFiles], bool]
 
 
-def _is_planned(sight: LakeFiles) -> bool:
-    return sight.planned_at() > sight.committed_at(RAW_LOGS) and not sight.uncommitted_files(RAW_LOGS)
+def _is_planned(files: LakeFiles) -> bool:
+    return files.planned_at() > files.committed_at(RAW_LOGS) and not files.uncommitted_files(RAW_LOGS)
 
 
-def _is_writing_data(sight: LakeFiles) -> bool:
-    return not all(map(_is_complete, sight.uncommitted_files(RAW_LOGS)))
+def _is_writing_data(files: LakeFiles) -> bool:
+    return not all(map(_is_complete, files.uncommitted_files(RAW_LOGS)))
 
 
-def _has_written_data(sight: LakeFiles) -> bool:
-    files = sight.uncommitted_files(RAW_LOGS)
-    return bool(files) and all(map(_is_complete, files))
+def _has_written_data(files: LakeFiles) -> bool:
+    uncommitted = files.uncommitted_files(RAW_LOGS)
+    return bool(uncommitted) and all(map(_is_complete, uncommitted))
 
 
-def _has_committed(sight: LakeFiles) -> bool:
-    return sight.committed_at(RAW_LOGS) > sight.planned_at() > 0
+def _has_committed(files: LakeFiles) -> bool:
+    return files.committed_at(RAW_LOGS) > files.planned_at() > 0
 
 
-def _is_writing_checkpoint(sight: LakeFiles) -> bool:
-    return sight.is_writing_checkpoint(RAW_LOGS)
+def _is_writing_checkpoint(files: LakeFiles) -> bool:
+    return files.is_writing_checkpoint(RAW_LOGS)
 
 
-def _is_ahead_of_gold(sight: LakeFiles) -> bool:
-    return sight.committed_at(EVENTS) > max(map(sight.committed_at, GOLD))
+def _is_ahead_of_gold(files: LakeFiles) -> bool:
+    return files.committed_at(EVENTS) > max(map(files.committed_at, GOLD))
 
 
-def _is_amid_gold(sight: LakeFiles) -> bool:
-    base, *metrics = (sight.committed_at(table) for table in GOLD[:-1])
+def _is_between_gold_tables(files: LakeFiles) -> bool:
+    base, *metrics = map(files.committed_at, GOLD[:-1])
     return base > min(metrics)
 
 
-def _is_about_to_publish(sight: LakeFiles) -> bool:
-    return bool(sight.uncommitted_files(SNAPSHOTS))
+def _is_about_to_publish(files: LakeFiles) -> bool:
+    return bool(files.uncommitted_files(SNAPSHOTS))
 
 
-POINTS = (
-    Point("after the offset log", "bronze", _is_planned),
-    Point("during parquet", "bronze", _is_writing_data),
-    Point("between parquet and commit", "bronze", _has_written_data),
-    Point("after the commit", "bronze", _has_committed),
-    Point("during a Delta checkpoint", "bronze", _is_writing_checkpoint),
-    Point("between silver and gold", "up", _is_ahead_of_gold),
-    Point("between gold tables", "gold", _is_amid_gold),
-    Point("before the snapshot row", "gold", _is_about_to_publish),
+CRASH_POINTS = (
+    CrashPoint("after the offset log", "bronze", _is_planned),
+    CrashPoint("during parquet", "bronze", _is_writing_data),
+    CrashPoint("between parquet and commit", "bronze", _has_written_data),
+    CrashPoint("after the commit", "bronze", _has_committed),
+    CrashPoint("during a Delta checkpoint", "bronze", _is_writing_checkpoint),
+    CrashPoint("between silver and gold", "up", _is_ahead_of_gold),
+    CrashPoint("between gold tables", "gold", _is_between_gold_tables),
+    CrashPoint("before the snapshot row", "gold", _is_about_to_publish),
 )
 
 
@@ -140,7 +141,7 @@ def _is_complete(file: Path) -> bool:
         with file.open("rb") as content:
             size = content.seek(0, os.SEEK_END)
             content.seek(max(0, size - len(MAGIC)))
-            return size >= SMALLEST_PARQUET and content.read() == MAGIC
+            return size >= MIN_PARQUET_BYTES and content.read() == MAGIC
     except FileNotFoundError:
         return False
 
@@ -148,5 +149,5 @@ def _is_complete(file: Path) -> bool:
 def _names(folder: Path) -> list[str]:
     try:
         return [entry.name for entry in os.scandir(folder)]
-    except FileNotFoundError:  # not made yet
+    except FileNotFoundError:  # not created yet
         return []

@@ -1,4 +1,4 @@
-"""Broker, producer and `loginlake up` as the soak kills them."""
+"""The processes that a user runs (broker, producer and `loginlake up`), as the soak kills and restarts them."""
 
 from __future__ import annotations
 
@@ -18,20 +18,26 @@ from lakehouse.offsets import Offsets
 from lakehouse.settings import Settings
 from loginlake.broker import Broker, embedded_broker
 from serving.store import Store
-from tests.crash.crash_points import LakeFiles, Point
-from tests.crash.oracle import acknowledged, ends
-from tests.crash.processes import child_of, is_free, kill, kill_at, started
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.crash.crash_points import CrashPoint, LakeFiles
+from tests.crash.oracle import acknowledged, end_offsets
+from tests.crash.processes import child_pid, is_port_free, kill, start, stop_at
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 RATE = "500"
-# Kills at a random time fall into bronze commits and a refresh.
-SPAN_SECONDS = 15.0
+# Long enough that kills at a random time hit bronze commits and a refresh.
+MAX_UPTIME_SECONDS = 15.0
 PAUSE_SECONDS = 5.0
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
-class Stage:
-    """Broker, producer and `loginlake up`, each of which can be killed and started again."""
+class Deployment:
+    """A broker, a producer and `loginlake up`. Each `kill_` method kills one, restarts it, and returns the kill time.
+
+    Attributes:
+        settings: Settings of all processes.
+        folder: Folder of ledgers and logs.
+        ledgers: One ledger for each start of the producer.
+    """
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
@@ -39,117 +45,121 @@ class Stage:
         self.ledgers: list[Path] = []
         self._store = Store(settings)
         self._brokers = ExitStack()
-        self.broker = self._started_broker()
-        self.producer = self._started_producer()
-        self.everything, self.sight = self._started_everything()
+        self._broker = self._start_broker()
+        self._producer = self._start_producer()
+        self._up, self._files = self._start_up()
 
-    def kill_at(self, point: Point) -> float:
-        """Kills Spark at the point."""
-        killed_at = kill_at(point, self.everything, self.sight)
-        self._restart()
+    def kill_at(self, point: CrashPoint) -> float:
+        """Kill `up` at a crash point."""
+        stop_at(point, self._up, self._files)
+        killed_at = kill(self._up)
+        self._restart_up()
         return killed_at
 
-    def kill_at_random(self, chance: random.Random) -> float:
-        """Kills Spark at any moment."""
-        time.sleep(chance.uniform(0, SPAN_SECONDS))
-        killed_at = kill(self.everything)
-        self._restart()
+    def kill_at_random_time(self, rng: random.Random) -> float:
+        """Kill `up` after a random time."""
+        time.sleep(rng.uniform(0, MAX_UPTIME_SECONDS))
+        killed_at = kill(self._up)
+        self._restart_up()
         return killed_at
 
     def kill_api(self) -> float:
-        """Kills the API, at which `up` ends by itself."""
-        os.kill(child_of(self.everything, "-m", "serving"), signal.SIGKILL)
+        """Kill the API process, whereupon `up` ends by itself."""
+        os.kill(child_pid(self._up, "-m", "serving"), signal.SIGKILL)
         killed_at = time.monotonic()
-        wait_until(lambda: self.everything.poll() is not None)
-        self._restart()
+        wait_until(lambda: self._up.poll() is not None)
+        self._restart_up()
         return killed_at
 
     def kill_broker(self) -> float:
-        """Kills the broker."""
-        self.broker.process.kill()
-        self.broker.process.wait()
+        """Kill the broker."""
+        self._broker.process.kill()
+        self._broker.process.wait()
         killed_at = time.monotonic()
-        self.broker = self._started_broker()
+        self._broker = self._start_broker()
         return killed_at
 
-    def stop_broker(self) -> float:
-        """Lets the broker stand still for a while."""
-        self.broker.process.send_signal(signal.SIGSTOP)
+    def pause_broker(self) -> float:
+        """Stop the broker for PAUSE_SECONDS and continue it."""
+        self._broker.process.send_signal(signal.SIGSTOP)
         stopped_at = time.monotonic()
         time.sleep(PAUSE_SECONDS)
-        self.broker.process.send_signal(signal.SIGCONT)
+        self._broker.process.send_signal(signal.SIGCONT)
         return stopped_at
 
     def kill_producer(self) -> float:
-        """Kills the producer with records in flight."""
-        killed_at = kill(self.producer)
-        self.producer = self._started_producer()
+        """Kill the producer while records are in flight."""
+        killed_at = kill(self._producer)
+        self._producer = self._start_producer()
         return killed_at
 
-    def until_covered(self) -> Callable[[], bool]:
-        """Whether a snapshot covers all that is acknowledged now; an `up` that ended by itself is started again."""
-        acked = ends(acknowledged(*self.ledgers))
-        return partial(self.covers_with_up, acked)
+    def wait_for_first_snapshot(self) -> None:
+        """Wait until a snapshot is published."""
+        wait_until(lambda: self._covers({(self.settings.topic, 0): 1}), self._up, poll_seconds=POLL_SECONDS)
 
-    def until_acknowledged(self) -> Callable[[], bool]:
-        """Whether more is acknowledged than now."""
-        so_far = self._acknowledged_bytes()
-        return lambda: self._acknowledged_bytes() > so_far
+    def covers_acknowledged(self) -> Callable[[], bool]:
+        """Return a condition: a snapshot covers everything that is acknowledged at the time of this call."""
+        return partial(self._covers_with_up, end_offsets(acknowledged(*self.ledgers)))
 
-    def covers(self, acked: Offsets) -> bool:
-        """True where a snapshot covers these offsets."""
-        try:
-            offsets = self._store.snapshot().offsets
-        except LakehouseError:  # none yet
-            return False
-        return all(offsets.get(at, 0) >= end for at, end in acked.items())
-
-    def covers_with_up(self, acked: Offsets) -> bool:
-        """The same; should `up` have ended by itself it is started again."""
-        if self.everything.poll() is not None:
-            print(f"{now()}  up had ended by itself and is started again", flush=True)
-            self._restart()
-        return self.covers(acked)
+    def acknowledges_more(self) -> Callable[[], bool]:
+        """Return a condition: more records are acknowledged than at the time of this call."""
+        bytes_now = self._ledger_bytes()
+        return lambda: self._ledger_bytes() > bytes_now
 
     def settle(self) -> None:
-        """Asks the producer to deliver what it has and end, then waits until a snapshot covers all that Kafka holds."""
-        _end(self.producer)
-        held = {at: bounds.end for at, bounds in kafka.partition_bounds(self.settings).items()}
-        wait_until(lambda: self.covers_with_up(held), look_seconds=LOOK_SECONDS)
+        """End the producer after it has delivered its records, and wait until a snapshot covers all of Kafka."""
+        _end(self._producer)
+        ends = {partition: bounds.end for partition, bounds in kafka.partition_bounds(self.settings).items()}
+        wait_until(lambda: self._covers_with_up(ends), poll_seconds=POLL_SECONDS)
 
     def end(self) -> None:
-        """Asks all to end, the broker last."""
+        """End all processes, the broker last."""
         with self._brokers:
-            for process in (self.producer, self.everything):
+            for process in (self._producer, self._up):
                 _end(process)
 
-    def _acknowledged_bytes(self) -> int:
+    def _covers(self, ends: Offsets) -> bool:
+        """True if a snapshot covers these end offsets."""
+        try:
+            offsets = self._store.snapshot().offsets
+        except LakehouseError:  # no snapshot yet
+            return False
+        return all(offsets.get(partition, 0) >= end for partition, end in ends.items())
+
+    def _covers_with_up(self, ends: Offsets) -> bool:
+        """Restart `up` if it has ended by itself; then return whether a snapshot covers these end offsets."""
+        if self._up.poll() is not None:
+            print(f"{now()}  up ended by itself and is restarted", flush=True)
+            self._restart_up()
+        return self._covers(ends)
+
+    def _ledger_bytes(self) -> int:
         return sum(ledger.stat().st_size for ledger in self.ledgers if ledger.exists())
 
-    def _started_broker(self) -> Broker:
+    def _start_broker(self) -> Broker:
         return self._brokers.enter_context(embedded_broker(self.settings))
 
-    def _started_producer(self) -> subprocess.Popen[bytes]:
+    def _start_producer(self) -> subprocess.Popen[bytes]:
         number = len(self.ledgers)
         self.ledgers.append(self.folder / f"ledger-{number}.ndjson")
-        words = ("--rate", RATE, "--seed", str(number), "--ledger", str(self.ledgers[-1]))
-        return started(self.settings, "produce", "generate", *words, output=self.folder / "produce.log")
+        arguments = ("--rate", RATE, "--seed", str(number), "--ledger", str(self.ledgers[-1]))
+        return start(self.settings, "produce", "generate", *arguments, output=self.folder / "produce.log")
 
-    def _started_everything(self) -> tuple[subprocess.Popen[bytes], LakeFiles]:
-        sight = LakeFiles(self.settings)
-        return started(self.settings, "up", output=self.folder / "up.log"), sight
+    def _start_up(self) -> tuple[subprocess.Popen[bytes], LakeFiles]:
+        files = LakeFiles(self.settings)
+        return start(self.settings, "up", output=self.folder / "up.log"), files
 
-    def _restart(self) -> None:
-        """Starts `up` again; its API's port is free as soon as that has noticed the end of the one before."""
-        wait_until(lambda: is_free(self.settings.port))
-        self.everything, self.sight = self._started_everything()
+    def _restart_up(self) -> None:
+        """Start `up` again once the API of the previous one has released its port."""
+        wait_until(lambda: is_port_free(self.settings.port))
+        self._up, self._files = self._start_up()
 
 
 def now() -> str:
-    """The time of day, for a line of progress."""
+    """Return the local time of day for a progress line."""
     return time.strftime("%H:%M:%S")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGTERM)
-    process.wait(PATIENCE_SECONDS)
+    process.wait(TIMEOUT_SECONDS)

@@ -1,4 +1,4 @@
-"""Jobs as processes of their own that are stopped, looked at and killed."""
+"""Start commands as processes of their own, and stop and kill them together with their JVM."""
 
 from __future__ import annotations
 
@@ -14,82 +14,84 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lakehouse.settings import Settings
-from tests.crash.crash_points import LakeFiles, Point
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.crash.crash_points import CrashPoint, LakeFiles
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
-LOOK_SECONDS = 0.001
+POLL_SECONDS = 0.001
 
 
-def started(settings: Settings, *words: str, output: Path) -> subprocess.Popen[bytes]:
-    """The running verb with these settings, leader of a process group; what it says goes to the end of a file."""
+def start(settings: Settings, *arguments: str, output: Path) -> subprocess.Popen[bytes]:
+    """Start a command with these settings as the leader of a process group; append its output to a file."""
     ours = {f"LOGINLAKE_{name.upper()}": str(getattr(settings, name)) for name in settings.model_fields_set}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LOGINLAKE_")}
-    with output.open("ab") as said:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("LOGINLAKE_")}
+    with output.open("ab") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", "loginlake", *words],
-            env=kept | ours,
+            [sys.executable, "-m", "loginlake", *arguments],
+            env=others | ours,
             cwd=output.parent,
             stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
+            stdout=file,
+            stderr=file,
             start_new_session=True,
         )
 
 
 @contextmanager
-def running(settings: Settings, *words: str, output: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The same for the block, killed at its end if it or its JVM still runs: no failed test leaves a process."""
-    job = started(settings, *words, output=output)
+def running(settings: Settings, *arguments: str, output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a command for the block, and kill it at the end if it or its JVM still runs."""
+    process = start(settings, *arguments, output=output)
     try:
-        yield job
+        yield process
     finally:
-        if _states(job.pid):
-            kill(job)
+        if _states(process.pid):
+            kill(process)
 
 
-def kill(job: subprocess.Popen[bytes]) -> float:
-    """Kill -9 of the Python process and its JVM at once; gives the moment."""
+def kill(process: subprocess.Popen[bytes]) -> float:
+    """Kill the process and its JVM with SIGKILL and return the time of the kill."""
     killed_at = time.monotonic()
-    os.killpg(job.pid, signal.SIGKILL)
-    job.wait(PATIENCE_SECONDS)
-    # A JVM whose first thread is a zombie already may hold its locks until the last one is gone.
-    wait_until(lambda: not _states(job.pid))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(TIMEOUT_SECONDS)
+    # A JVM may hold its locks until its last thread has ended, which is after its first thread became a zombie.
+    wait_until(lambda: not _states(process.pid))
     return killed_at
 
 
-def kill_at(point: Point, job: subprocess.Popen[bytes], sight: LakeFiles) -> float:
-    """Kills the job at that point: it is stopped when the files show it, and killed if they still do then."""
+def stop_at(point: CrashPoint, process: subprocess.Popen[bytes], files: LakeFiles) -> None:
+    """Stop the process when the files show the crash point; continue it if they no longer do once it has stopped."""
     while True:
-        wait_until(lambda: point.is_now(sight), job, look_seconds=LOOK_SECONDS)
-        stop(job)
-        if point.is_now(sight):
-            return kill(job)
-        os.killpg(job.pid, signal.SIGCONT)
+        wait_until(lambda: point.is_now(files), process, poll_seconds=POLL_SECONDS)
+        stop(process)
+        if point.is_now(files):
+            return
+        os.killpg(process.pid, signal.SIGCONT)
 
 
-def stop(job: subprocess.Popen[bytes]) -> None:
-    """Stops all processes of the job where they are."""
-    os.killpg(job.pid, signal.SIGSTOP)
-    wait_until(lambda: set(_states(job.pid)) <= {"T", "Z"}, look_seconds=LOOK_SECONDS)
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop all processes of the process group with SIGSTOP."""
+    os.killpg(process.pid, signal.SIGSTOP)
+    wait_until(lambda: set(_states(process.pid)) <= {"T", "Z"}, poll_seconds=POLL_SECONDS)
 
 
-def is_free(port: int) -> bool:
-    """True where nothing listens on this machine."""
+def is_port_free(port: int) -> bool:
+    """True if nothing listens on the port of this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def child_of(job: subprocess.Popen[bytes], *last_words: str) -> int:
-    """The process that the job has started with a command that ends with these words."""
-    (found,) = (
-        pid for pid, stat in _processes() if stat.parent == job.pid and _command(pid)[-len(last_words) :] == last_words
+def child_pid(process: subprocess.Popen[bytes], *last_arguments: str) -> int:
+    """Return the id of the child process whose command line ends with these arguments."""
+    (pid,) = (
+        pid
+        for pid, stat in _processes()
+        if stat.parent == process.pid and _command_line(pid)[-len(last_arguments) :] == last_arguments
     )
-    return found
+    return pid
 
 
 @dataclass(frozen=True)
 class Stat:
-    """What the kernel says of a process: its state as a letter, its parent and its group."""
+    """The state of a process as a letter, its parent and its group."""
 
     state: str
     parent: int
@@ -97,7 +99,7 @@ class Stat:
 
 
 def _states(group: int) -> list[str]:
-    """The states of all processes in a group."""
+    """Return the states of all processes in a group."""
     return [stat.state for _, stat in _processes() if stat.group == group]
 
 
@@ -105,12 +107,12 @@ def _processes() -> Iterator[tuple[int, Stat]]:
     for file in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, parent, group = file.read_text().rpartition(")")[2].split()[:3]
-        except (FileNotFoundError, ProcessLookupError):  # it ended between the listing and the reading
+        except (FileNotFoundError, ProcessLookupError):  # the process has ended since it was listed
             continue
         yield int(file.parent.name), Stat(state, int(parent), int(group))
 
 
-def _command(pid: int) -> tuple[str, ...]:
+def _command_line(pid: int) -> tuple[str, ...]:
     try:
         return tuple(Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0"))
     except (FileNotFoundError, ProcessLookupError):

@@ -1,12 +1,12 @@
-"""Kills under load for as long as you like, at named points and random times; then every record is counted.
+"""Kill processes under load for some minutes, at crash points and at random times; then count every record.
 
     python -m tests.crash.soak --minutes 60 --seed 7
 
-A broker, a producer of 500 records a second and `loginlake up` run as they do for a user, in a folder of their own.
-After each kill what was killed is started again, and nothing else is done. Two series of kills go on side by side, so
-that those of one fall into recoveries from the other. `up` has recovered when a snapshot covers all that had been
-acknowledged; the broker and the producer have when records are acknowledged again. Exits 1 where a record is lost, one
-stands twice, or verify fails.
+A broker, a producer of 500 records a second and `loginlake up` run as a user runs them, in a temporary folder. A killed
+process is restarted, and nothing else is repaired. Two series of kills run concurrently, so that kills of one series
+hit recoveries from the other. `up` has recovered when a snapshot covers everything acknowledged before; the broker and
+the producer have recovered when records are acknowledged again. Exits 1 if a record is lost or duplicated, or if
+verify fails.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from lakehouse.settings import Settings
 from loginlake.verify import verify
 from serving.store import Store
 from tests.conftest import a_free_port
-from tests.crash.crash_points import POINTS
-from tests.crash.harness import LOOK_SECONDS, PAUSE_SECONDS, Stage, now
-from tests.crash.oracle import acknowledged, tally
+from tests.crash.crash_points import CRASH_POINTS
+from tests.crash.harness import PAUSE_SECONDS, POLL_SECONDS, Deployment, now
+from tests.crash.oracle import acknowledged, count_positions
 from tests.waiting import wait_until
 
-# Between the broker or the producer having recovered and the next kill of one of them, at most.
-CALM_SECONDS = 60.0
+# The longest pause between a recovery of the broker or the producer and the next fault of one of them.
+MAX_PAUSE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is done to a process.
+    """A fault to inject.
 
     Attributes:
-        name: What the table calls it.
-        inject: Does it, and has what was killed running again at its end; gives the moment of the kill.
+        name: Name in the printed table.
+        inject: Kills and restarts a process; returns the time of the kill.
     """
 
     name: str
@@ -56,71 +56,78 @@ class Fault:
 
 @dataclass(frozen=True)
 class Recovery:
-    """How long it took from a fault until all was well again."""
+    """The time from a fault to the recovery from it."""
 
     fault: str
     seconds: float
 
 
 def main() -> None:
-    """Kills for so many minutes, prints the table and exits; what went wrong is left to be looked at."""
-    wanted = _arguments()
+    """Run the soak from the command line; keep its folder if it fails."""
+    arguments = _arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(mkdtemp(prefix="loginlake-soak-"))
-    print(f"seed {wanted.seed}: kills for {wanted.minutes:g} minutes, in {folder}", flush=True)
-    with running_stage(folder) as stage:
-        wait_until(lambda: stage.covers({(stage.settings.topic, 0): 1}), stage.everything, look_seconds=LOOK_SECONDS)
-        whole = is_whole(stage, soak(stage, seed=wanted.seed, seconds=wanted.minutes * 60))
-    if not whole:
-        sys.exit(f"The lake, the ledgers and what the processes said are left in {folder}")
+    print(f"seed {arguments.seed}: kills for {arguments.minutes:g} minutes, in {folder}", flush=True)
+    if not soak(folder, seed=arguments.seed, seconds=arguments.minutes * 60):
+        sys.exit(f"The lake, the ledgers and the logs are kept in {folder}")
     shutil.rmtree(folder)
 
 
+def soak(folder: Path, *, seed: int, seconds: float) -> bool:
+    """Start all processes, inject faults for some seconds, and return whether no record is lost or duplicated."""
+    with running_deployment(folder) as deployment:
+        deployment.wait_for_first_snapshot()
+        recoveries = inject_faults(deployment, seed=seed, seconds=seconds)
+        deployment.settle()
+        print_recoveries(recoveries)
+        return is_complete(deployment)
+
+
 @contextmanager
-def running_stage(folder: Path) -> Iterator[Stage]:
-    """All processes, for the block."""
-    stage = Stage(_settings(folder), folder)
+def running_deployment(folder: Path) -> Iterator[Deployment]:
+    """Run all processes for the block."""
+    deployment = Deployment(_settings(folder), folder)
     try:
-        yield stage
+        yield deployment
     finally:
-        stage.end()
+        deployment.end()
 
 
-def soak(stage: Stage, *, seed: int, seconds: float) -> list[Recovery]:
-    """Injects both series of faults until the time is over; gives the recoveries in the order of their ends."""
+def inject_faults(deployment: Deployment, *, seed: int, seconds: float) -> list[Recovery]:
+    """Inject both series of faults until the time is over, and return the recoveries in order."""
     ends_at, stop, recoveries = time.monotonic() + seconds, threading.Event(), list[Recovery]()
 
-    def inject(fault: Fault, until_recovered: Callable[[], Callable[[], bool]]) -> None:
+    def inject(fault: Fault, recovery_condition: Callable[[], Callable[[], bool]]) -> None:
         injected_at = fault.inject()
-        has_recovered = until_recovered()
-        wait_until(lambda: stop.is_set() or has_recovered(), look_seconds=LOOK_SECONDS)
+        has_recovered = recovery_condition()
+        wait_until(lambda: stop.is_set() or has_recovered(), poll_seconds=POLL_SECONDS)
         recoveries.append(Recovery(fault.name, time.monotonic() - injected_at))
         print(f"{now()}  {len(recoveries):>4}  {fault.name:<26} {recoveries[-1].seconds:6.1f} s", flush=True)
 
-    def kill_up() -> None:
-        with setting_if_failed(stop):
-            for fault in faults_of_up(stage, random.Random(f"{seed} up")):
+    def inject_into_up() -> None:
+        with setting_on_failure(stop):
+            for fault in up_faults(deployment, random.Random(f"{seed} up")):
                 if stop.is_set() or time.monotonic() > ends_at:
                     return
-                inject(fault, stage.until_covered)
+                inject(fault, deployment.covers_acknowledged)
 
-    def kill_around_it() -> None:
-        chance = random.Random(f"{seed} around it")
-        for fault in faults_around_it(stage, chance):
-            if stop.wait(chance.uniform(0, CALM_SECONDS)) or time.monotonic() > ends_at:
+    def inject_into_kafka() -> None:
+        rng = random.Random(f"{seed} kafka")
+        for fault in kafka_faults(deployment, rng):
+            if stop.wait(rng.uniform(0, min(MAX_PAUSE_SECONDS, seconds / 2))) or time.monotonic() > ends_at:
                 return
-            inject(fault, stage.until_acknowledged)
+            inject(fault, deployment.acknowledges_more)
 
-    with ThreadPoolExecutor(1) as threads, setting_if_failed(stop):
-        beside = threads.submit(kill_up)
-        kill_around_it()  # in this thread: a broker ends with the thread that started it
-        beside.result()
+    with ThreadPoolExecutor(1) as threads, setting_on_failure(stop):
+        up_series = threads.submit(inject_into_up)
+        inject_into_kafka()  # in this thread: a broker ends with the thread that started it
+        up_series.result()
     return recoveries
 
 
 @contextmanager
-def setting_if_failed(stop: threading.Event) -> Iterator[None]:
-    """Sets the event where the block fails or is interrupted."""
+def setting_on_failure(stop: threading.Event) -> Iterator[None]:
+    """Set the event if the block raises."""
     try:
         yield
     except BaseException:
@@ -128,47 +135,52 @@ def setting_if_failed(stop: threading.Event) -> Iterator[None]:
         raise
 
 
-def faults_of_up(stage: Stage, chance: random.Random) -> Iterator[Fault]:
-    """Those of Spark and of the API in an order of chance, again and again."""
+def up_faults(deployment: Deployment, rng: random.Random) -> Iterator[Fault]:
+    """Yield the faults of Spark and of the API in random order, without end."""
     faults = [
-        *(Fault(point.name, partial(stage.kill_at, point)) for point in POINTS),
-        Fault("API", stage.kill_api),
-        *[Fault("Spark at a random time", partial(stage.kill_at_random, chance))] * 2,
+        *(Fault(point.name, partial(deployment.kill_at, point)) for point in CRASH_POINTS),
+        Fault("API", deployment.kill_api),
+        *[Fault("Spark at a random time", partial(deployment.kill_at_random_time, rng))] * 2,
     ]
     while True:
-        yield from chance.sample(faults, len(faults))
+        yield from rng.sample(faults, len(faults))
 
 
-def faults_around_it(stage: Stage, chance: random.Random) -> Iterator[Fault]:
-    """Those of the broker and of the producer in an order of chance, again and again."""
+def kafka_faults(deployment: Deployment, rng: random.Random) -> Iterator[Fault]:
+    """Yield the faults of the broker and of the producer in random order, without end."""
     faults = [
-        *[Fault("broker", stage.kill_broker)] * 2,
-        *[Fault("producer", stage.kill_producer)] * 2,
-        Fault(f"broker, stopped for {PAUSE_SECONDS:g} s", stage.stop_broker),
+        *[Fault("broker", deployment.kill_broker)] * 2,
+        *[Fault("producer", deployment.kill_producer)] * 2,
+        Fault(f"broker, paused for {PAUSE_SECONDS:g} s", deployment.pause_broker),
     ]
     while True:
-        yield from chance.sample(faults, len(faults))
+        yield from rng.sample(faults, len(faults))
 
 
-def is_whole(stage: Stage, recoveries: list[Recovery]) -> bool:
-    """Lets the lake catch up, prints what came of the kills, and gives whether all is there once."""
-    stage.settle()
-    tallied = tally(stage.settings, acknowledged(*stage.ledgers))
-    report = verify(stage.settings, Store(stage.settings))
-    print(f"\n{'killed':<26} {'kills':>5} {'median s':>9} {'worst s':>8}")
-    seconds_of = defaultdict(list)
+def print_recoveries(recoveries: list[Recovery]) -> None:
+    """Print the number and the duration of the recoveries for each fault."""
+    print(f"\n{'fault':<26} {'kills':>5} {'median s':>9} {'worst s':>8}")
+    seconds_by_fault = defaultdict(list)
     for recovery in sorted(recoveries, key=lambda recovery: recovery.fault):
-        seconds_of[recovery.fault].append(recovery.seconds)
-    for name, seconds in seconds_of.items():
+        seconds_by_fault[recovery.fault].append(recovery.seconds)
+    for name, seconds in seconds_by_fault.items():
         print(f"{name:<26} {len(seconds):>5} {median(seconds):>9.1f} {max(seconds):>8.1f}")
-    print(f"\nacked {tallied.acked:,}, lost {tallied.unread:,}, doubled {tallied.doubled:,}")
-    if not tallied.is_complete:
-        print(tallied)
+
+
+def is_complete(deployment: Deployment) -> bool:
+    """Print how the lake compares with the ledgers, and return whether it is complete and verify succeeds."""
+    counts = count_positions(deployment.settings, acknowledged(*deployment.ledgers))
+    report = verify(deployment.settings, Store(deployment.settings))
+    print(
+        f"\nacknowledged {counts.acknowledged:,}, lost {counts.missing_in_bronze:,}, duplicated {counts.duplicated:,}"
+    )
+    if not counts.is_complete:
+        print(counts)
     for check in report.checks:
         for fault in check.details:
             print(f"{check.claim}: {fault}")
-    print(f"verify: {'ok' if report.ok else 'the claims of the lake do not hold'}", flush=True)
-    return tallied.acked > 0 and tallied.is_complete and report.ok
+    print(f"verify: {'ok' if report.ok else 'failed'}", flush=True)
+    return counts.acknowledged > 0 and counts.is_complete and report.ok
 
 
 def _settings(folder: Path) -> Settings:

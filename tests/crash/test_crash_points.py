@@ -1,17 +1,24 @@
-"""Kill -9 of a job at each named point under load, and Ctrl-C: the next run goes on, loses nothing, doubles nothing.
+"""Kill a job with SIGKILL at each crash point under load, and end `up` with Ctrl-C: no record is lost or duplicated.
 
-SIGTERM: see tests/compose.
+While a job is stopped at a crash point, every other writer is refused. SIGTERM: see tests/compose.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bronze.stream import ingest_once
+from gold.job import publish
+from lakehouse.errors import LockHeld
 from lakehouse.lake import Lake
+from lakehouse.locks import lock_path
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.silver import EVENTS
@@ -19,62 +26,102 @@ from loginlake.pipeline import refresh
 from loginlake.verify import verify
 from serving.store import Store
 from silver.job import refine
-from tests.crash.conftest import Stage
-from tests.crash.crash_points import POINTS, LakeFiles, Point
-from tests.crash.oracle import tally
-from tests.crash.processes import is_free, kill_at
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.crash.conftest import LiveLake
+from tests.crash.crash_points import CRASH_POINTS, CrashPoint, LakeFiles
+from tests.crash.oracle import count_positions
+from tests.crash.processes import is_port_free, kill, stop, stop_at
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
 
-# What gives a job something to do, done in a Spark that is warm.
-BEFORE: dict[str, tuple[Callable[[Lake], object], ...]] = {
-    "bronze": (),
-    "up": (),
-    "gold": (ingest_once, refine),
+Job = Callable[[Lake], object]
+# In-process jobs that create the input of a command.
+PREPARATIONS: dict[str, tuple[Job, ...]] = {"bronze": (), "up": (), "gold": (ingest_once, refine)}
+# In-process jobs that a command excludes while it runs.
+EXCLUDED: dict[str, tuple[Job, ...]] = {
+    "bronze": (ingest_once,),
+    "up": (ingest_once, refine, publish, refresh),
+    "gold": (refine, publish, refresh),
 }
 
 
-@pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name)
-def test_a_job_that_is_killed_there_leaves_nothing_twice_and_no_gap(stage: Stage, point: Point) -> None:
-    for prepare in BEFORE[point.job]:
-        prepare(stage.lake)
-    sight = LakeFiles(stage.settings)
-
-    with stage.running(point.job) as job:
-        kill_at(point, job, sight)
-
-    assert point.is_now(sight)
-    tallied = tally(stage.settings, stage.acked())
-    assert tallied.is_sound, tallied
-    wait_until(lambda: is_free(stage.settings.port))  # the API that `up` started ends with it
+def assert_refused(job: Job, lake: Lake, *, pid: int) -> None:
+    with pytest.raises(LockHeld) as refusal:
+        job(lake)
+    assert refusal.value.parts["pid"] == pid
 
 
-def test_after_all_kills_up_goes_on_by_itself_and_ends_at_ctrl_c_with_what_it_had_begun(stage: Stage) -> None:
-    sight = LakeFiles(stage.settings)
-    with stage.running("up") as everything:
-        wait_until(lambda: sight.committed_at(RAW_LOGS) > 0, everything)
-        assert verify(stage.settings, Store(stage.settings)).ok  # also while it writes
-        wait_until(lambda: sight.committed_at(EVENTS) > 0, everything)
-        everything.send_signal(signal.SIGINT)
-
-        assert everything.wait(PATIENCE_SECONDS) == 0, stage.said("up")
-    assert sight.committed_at(SNAPSHOTS) > 0
-    tallied = tally(stage.settings, stage.acked())
-    assert tallied.is_sound, tallied
-    assert is_free(stage.settings.port)
-    assert "Exception" not in stage.said("up")
-    assert "Traceback" not in stage.said("up")
+def lock_holder(live_lake: LiveLake) -> dict[str, Any]:
+    """Return what the refresh lock file says about its holder; nothing while it is being written."""
+    try:
+        return json.loads(lock_path(live_lake.settings, "refresh").read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
 
 
-def test_every_acked_record_is_there_once_and_nobody_had_to_mend_anything(stage: Stage) -> None:
-    acked = stage.acked()
+@pytest.mark.parametrize("point", CRASH_POINTS, ids=lambda point: point.name)
+def test_a_job_killed_at_a_crash_point_excludes_others_until_then_and_leaves_no_duplicate_and_no_gap(
+    live_lake: LiveLake, point: CrashPoint
+) -> None:
+    for prepare in PREPARATIONS[point.job]:
+        prepare(live_lake.lake)
+    files = LakeFiles(live_lake.settings)
 
-    ingest_once(stage.lake)
-    refresh(stage.lake)
+    with live_lake.running(point.job) as process:
+        stop_at(point, process, files)
+        for job in EXCLUDED[point.job]:
+            assert_refused(job, live_lake.lake, pid=process.pid)
+        kill(process)
 
-    tallied = tally(stage.settings, acked)
-    assert tallied.acked > 0
-    assert tallied.is_complete, tallied
-    report = verify(stage.settings, Store(stage.settings))
+    assert point.is_now(files)
+    counts = live_lake.counts()
+    assert counts.is_sound, counts
+    wait_until(lambda: is_port_free(live_lake.settings.port))  # the API that `up` started ends with it
+
+
+def test_a_lock_is_held_until_the_jvm_of_a_killed_python_process_has_ended(live_lake: LiveLake) -> None:
+    ingest_once(live_lake.lake)
+    with live_lake.running("silver") as process:
+        wait_until(lambda: lock_holder(live_lake).get("pid") == process.pid, process, poll_seconds=0.001)
+        stop(process)
+        jvm = lock_holder(live_lake)["jvm"]
+
+        process.kill()
+        process.wait()
+        assert_refused(refine, live_lake.lake, pid=process.pid)
+        os.kill(jvm, signal.SIGCONT)
+        wait_until(lambda: not Path(f"/proc/{jvm}").exists())
+
+    refine(live_lake.lake)
+    counts = live_lake.counts()
+    assert counts.is_sound, counts
+
+
+def test_after_all_kills_up_continues_by_itself_and_finishes_its_work_at_ctrl_c(live_lake: LiveLake) -> None:
+    files = LakeFiles(live_lake.settings)
+    with live_lake.running("up") as up:
+        wait_until(lambda: files.committed_at(RAW_LOGS) > 0, up)
+        assert verify(live_lake.settings, Store(live_lake.settings)).ok  # also while it writes
+        wait_until(lambda: files.committed_at(EVENTS) > 0, up)
+        up.send_signal(signal.SIGINT)
+
+        assert up.wait(TIMEOUT_SECONDS) == 0, live_lake.log("up")
+    assert files.committed_at(SNAPSHOTS) > 0
+    counts = live_lake.counts()
+    assert counts.is_sound, counts
+    assert is_port_free(live_lake.settings.port)
+    assert "Exception" not in live_lake.log("up")
+    assert "Traceback" not in live_lake.log("up")
+
+
+def test_every_acknowledged_record_is_in_the_lake_once_without_any_repair(live_lake: LiveLake) -> None:
+    acknowledged = live_lake.acknowledged()
+
+    ingest_once(live_lake.lake)
+    refresh(live_lake.lake)
+
+    counts = count_positions(live_lake.settings, acknowledged)
+    assert counts.acknowledged > 0
+    assert counts.is_complete, counts
+    report = verify(live_lake.settings, Store(live_lake.settings))
     assert report.ok, [check for check in report.checks if check.passed is False]

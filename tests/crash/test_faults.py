@@ -1,4 +1,4 @@
-"""Kill -9 of the broker and of the producer under load: what was acknowledged is there, once."""
+"""Kill the broker and the producer under load: every acknowledged record is in the lake once."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from loginlake.pipeline import refresh
 from loginlake.verify import verify
 from serving.store import Store
 from tests.conftest import a_free_port
-from tests.crash.oracle import acknowledged, tally
-from tests.crash.processes import kill, running, started
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.crash.oracle import acknowledged, count_positions
+from tests.crash.processes import kill, running, start
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -40,48 +40,47 @@ def a_settings(folder: Path) -> Settings:
     )
 
 
-def caught_up(lake: Lake) -> bool:
-    """True where all that Kafka holds is published and verify finds no fault."""
+def catch_up(lake: Lake) -> None:
+    """Read and publish all of Kafka, and check that verify succeeds."""
     ingest_once(lake)
     refresh(lake)
     report = verify(lake.settings, Store(lake.settings))
-    return report.ok and report.unread == {"kafka": 0, "bronze": 0}
+    assert report.ok
+    assert report.unread == {"kafka": 0, "bronze": 0}
 
 
-def test_a_broker_that_is_killed_and_one_that_stands_still_lose_nothing_they_acknowledged(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_a_killed_and_a_paused_broker_lose_no_acknowledged_record(spark: SparkSession, tmp_path: Path) -> None:
     settings, ledger = a_settings(tmp_path), tmp_path / "ledger.ndjson"
     lake = Lake(spark, settings)
 
-    def await_more() -> None:
+    def wait_for_more_records() -> None:
         before = acknowledged(ledger).height
         wait_until(lambda: acknowledged(ledger).height > before + int(RATE))
 
-    words = ("produce", "generate", "--rate", RATE, "--ledger", str(ledger))
-    with ExitStack() as parts:
-        broker = parts.enter_context(embedded_broker(settings))
-        producer = parts.enter_context(running(settings, *words, output=tmp_path / "produce.log"))
+    arguments = ("produce", "generate", "--rate", RATE, "--ledger", str(ledger))
+    with ExitStack() as stack:
+        broker = stack.enter_context(embedded_broker(settings))
+        producer = stack.enter_context(running(settings, *arguments, output=tmp_path / "produce.log"))
         with running_stream(lake, once=False) as query:
-            await_more()
+            wait_for_more_records()
             broker.process.kill()
             broker.process.wait()
-            broker = parts.enter_context(embedded_broker(settings))
-            await_more()
+            broker = stack.enter_context(embedded_broker(settings))
+            wait_for_more_records()
             broker.process.send_signal(signal.SIGSTOP)
             time.sleep(PAUSE_SECONDS)
             broker.process.send_signal(signal.SIGCONT)
-            await_more()
+            wait_for_more_records()
             assert query.isActive
         producer.send_signal(signal.SIGTERM)
-        assert producer.wait(PATIENCE_SECONDS) == 0
+        assert producer.wait(TIMEOUT_SECONDS) == 0
 
-        assert caught_up(lake)
-        tallied = tally(settings, acknowledged(ledger))
-        assert tallied.is_complete, tallied
+        catch_up(lake)
+        counts = count_positions(settings, acknowledged(ledger))
+        assert counts.is_complete, counts
 
 
-def test_a_producer_that_is_killed_while_it_flushes_has_told_the_truth_and_its_copies_count_once(
+def test_the_ledger_of_a_killed_producer_is_correct_and_its_records_can_be_sent_again(
     fed_lake: Lake, tmp_path: Path
 ) -> None:
     settings, ledgers = fed_lake.settings, [tmp_path / "killed.ndjson", tmp_path / "again.ndjson"]
@@ -90,12 +89,12 @@ def test_a_producer_that_is_killed_while_it_flushes_has_told_the_truth_and_its_c
         return "produce", "generate", "--events", str(BATCH), "--start", "2026-03-01", "--ledger", str(ledger)
 
     with running(settings, *produce(ledgers[0]), output=tmp_path / "produce.log") as producer:
-        wait_until(lambda: ledgers[0].exists() and ledgers[0].stat().st_size > 0, producer, look_seconds=0.001)
+        wait_until(lambda: ledgers[0].exists() and ledgers[0].stat().st_size > 0, producer, poll_seconds=0.001)
         kill(producer)
-    again = started(settings, *produce(ledgers[1]), output=tmp_path / "produce.log")
-    assert again.wait(PATIENCE_SECONDS) == 0
+    again = start(settings, *produce(ledgers[1]), output=tmp_path / "produce.log")
+    assert again.wait(TIMEOUT_SECONDS) == 0
 
-    assert caught_up(fed_lake)
-    tallied = tally(settings, acknowledged(*ledgers))
-    assert 0 < acknowledged(ledgers[0]).height < BATCH < tallied.acked
-    assert tallied.is_complete, tallied
+    catch_up(fed_lake)
+    counts = count_positions(settings, acknowledged(*ledgers))
+    assert 0 < acknowledged(ledgers[0]).height < BATCH < counts.acknowledged
+    assert counts.is_complete, counts
