@@ -11,5 +11,5 @@ CLONE = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def services() -> dict[str, dict[str, Any]]:
-    """The services of the compose file by name."""
+    """Return the services of the compose file by name."""
     return YAML(typ="safe").load(CLONE / "docker-compose.yml")["services"]

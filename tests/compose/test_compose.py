@@ -1,4 +1,4 @@
-"""What the compose file and its images promise, read from the files."""
+"""The compose file and the Dockerfiles, checked without Docker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DOCKERFILES = sorted((CLONE / "docker").glob("*.Dockerfile"))
 PINNED = re.compile(r"[a-z/-]+:[0-9][a-z0-9.-]*")
 
 
-def test_the_file_is_what_the_compose_specification_says() -> None:
+def test_the_file_is_valid_against_the_compose_specification() -> None:
     words = ["--builtin-schema", "vendor.compose-spec", str(CLONE / "docker-compose.yml")]
     checked = subprocess.run(
         [Path(sys.executable).with_name("check-jsonschema"), *words], capture_output=True, text=True, check=False
@@ -44,7 +44,7 @@ def test_no_image_runs_as_root(dockerfile: Path) -> None:
     assert re.findall(r"^USER (\S+)", dockerfile.read_text(), re.MULTILINE) == ["loginlake"]
 
 
-def test_every_service_of_ours_is_built_from_a_dockerfile_that_is_there(services) -> None:
+def test_every_service_except_kafka_is_built_from_an_existing_dockerfile(services) -> None:
     built = {name: CLONE / service["build"]["dockerfile"] for name, service in services.items() if "build" in service}
 
     assert set(built) == set(services) - {"kafka"}
@@ -69,7 +69,9 @@ def test_an_image_without_spark_installs_no_pyspark(services, name: str) -> None
     assert "jre" not in dockerfile
 
 
-def test_every_variable_of_ours_is_a_setting(services) -> None:
-    named = {variable for service in services.values() for variable in service["environment"] if variable[:4] == "LOGI"}
+def test_every_loginlake_variable_is_a_setting(services) -> None:
+    variables = {
+        variable for service in services.values() for variable in service["environment"] if variable[:4] == "LOGI"
+    }
 
-    assert named <= {f"LOGINLAKE_{name.upper()}" for name in Settings.model_fields}
+    assert variables <= {f"LOGINLAKE_{name.upper()}" for name in Settings.model_fields}

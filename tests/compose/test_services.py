@@ -35,9 +35,9 @@ STOP_SECONDS = 180
 
 
 class Machine:
-    """Runs services of a compose file here: what names the compose network is renamed.
+    """Run services of a compose file as processes of this machine, with its ports and paths.
 
-    Its log files stand for `docker compose logs`.
+    Their log files stand for `docker compose logs`.
     """
 
     def __init__(self, services: dict[str, Any], folder: Path) -> None:
@@ -46,7 +46,7 @@ class Machine:
         self.kafka = f"127.0.0.1:{a_free_port()}"
         self.api = f"127.0.0.1:{a_free_port()}"
         port = self.api.rpartition(":")[2]
-        self.places = {
+        self.replacements = {
             "kafka:9092": self.kafka,
             "/lake": str(folder / "lake"),
             "/state": str(folder / "state"),
@@ -54,29 +54,29 @@ class Machine:
             "0.0.0.0": "127.0.0.1",  # noqa: S104 (replaced, not bound)
             "8000": port,
         }
-        for place in ("lake", "state"):
-            (folder / place).mkdir()
+        for name in ("lake", "state"):
+            (folder / name).mkdir()
 
-    def here(self, text: object) -> str:
-        """The text with the names of this machine."""
-        words = str(text)
-        for there, here in self.places.items():
-            if there in words:
-                return words.replace(there, here)
-        return words
+    def local(self, text: object) -> str:
+        """Replace a host, port or path of the compose network in the text by this machine's."""
+        text = str(text)
+        for theirs, ours in self.replacements.items():
+            if theirs in text:
+                return text.replace(theirs, ours)
+        return text
 
     def command(self, words: list[str]) -> list[str]:
-        """The command, with the programs of this environment."""
+        """Return the command with the programs of this environment."""
         programs = {"python": sys.executable, "loginlake": str(Path(sys.executable).with_name("loginlake"))}
-        return [programs[words[0]], *(self.here(word) for word in words[1:])]
+        return [programs[words[0]], *(self.local(word) for word in words[1:])]
 
     def environment(self, name: str) -> dict[str, str]:
-        ours = {variable: self.here(value) for variable, value in self.services[name]["environment"].items()}
+        ours = {variable: self.local(value) for variable, value in self.services[name]["environment"].items()}
         return {name: value for name, value in os.environ.items() if not name.startswith("LOGINLAKE_")} | ours
 
     @contextmanager
     def running(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
-        """The service, stopped as `docker compose stop` does it, which must be a clean end."""
+        """Run the service for the block; stop it as `docker compose stop` does and check that its exit code is 0."""
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 self.command(self.services[name]["command"]),
@@ -97,15 +97,15 @@ class Machine:
         return (self.folder / f"{name}.log").read_text()
 
     def is_healthy(self, name: str) -> bool:
-        """What the health check of the service says."""
+        """Return whether the health check of the service succeeds."""
         kind, *words = self.services[name]["healthcheck"]["test"]
         assert kind == "CMD"
-        checked = subprocess.run(self.command(words), env=self.environment(name), capture_output=True, check=False)
-        return checked.returncode == 0
+        check = subprocess.run(self.command(words), env=self.environment(name), capture_output=True, check=False)
+        return check.returncode == 0
 
 
 @pytest.mark.slow
-def test_the_services_answer_together_and_end_at_sigterm_with_nothing_in_flight_lost(
+def test_the_services_work_together_and_lose_nothing_when_sigterm_ends_them(
     services, spark: SparkSession, tmp_path: Path
 ) -> None:
     machine = Machine(services, tmp_path)
@@ -121,7 +121,7 @@ def test_the_services_answer_together_and_end_at_sigterm_with_nothing_in_flight_
             alive = [serving, bronze, producer]
             wait_until(lambda: machine.is_healthy("serving"), *alive)
             wait_until(lambda: machine.is_healthy("bronze"), *alive)
-            # A first refresh that finds bronze empty would make the test a minute longer.
+            # The next refresh after one that finds bronze empty is a minute later.
             wait_until(lambda: not positions_in(settings, RAW_LOGS).is_empty(), *alive)
             with (
                 machine.running("refresh") as refreshing,

@@ -1,4 +1,4 @@
-"""What the pages of the documentation show: their code, links and headings."""
+"""The code, links and headings of the documentation pages."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-# What ends the arguments of a command.
+# Characters that end the arguments of a command.
 PUNCTUATION = "|&;()<>"
 
 
 def shell_blocks(page: Path) -> list[str]:
-    """The text of every block of shell commands."""
+    """Return the text of every block of shell commands."""
     return [text for language, text in FENCE.findall(page.read_text()) if language == "sh"]
 
 
 def links(page: Path) -> list[str]:
-    """Where the page leads to, outside of its code."""
+    """Return the targets of the page's links, except in code."""
     return LINK.findall(CODE.sub("", FENCE.sub("", page.read_text())))
 
 
 def anchors(page: Path) -> set[str]:
-    """The names that GitHub gives the headings of a page."""
+    """Return the anchors that GitHub creates for the headings of a page."""
     headings = HEADING.findall(FENCE.sub("", page.read_text()))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def calls(page: Path, program: str, *, blocks_only: bool = False) -> list[list[str]]:
-    """The arguments of every call of a program that the page shows, in a block or in the middle of a sentence."""
+    """Return the arguments of every call of a program on the page, in blocks and (by default) in sentences."""
     pieces = [line for block in shell_blocks(page) for line in block.splitlines()]
     if not blocks_only:
         pieces += CODE.findall(FENCE.sub("", page.read_text()))
@@ -44,7 +44,7 @@ def calls(page: Path, program: str, *, blocks_only: bool = False) -> list[list[s
 
 
 def _calls_in(line: str, program: str) -> Iterator[list[str]]:
-    """The calls of a program among the commands of a line; its bare name is none."""
+    """Yield the arguments of the calls of a program in a line of commands, except calls without arguments."""
     if program not in line:
         return
     lexer = shlex.shlex(line, posix=True, punctuation_chars=PUNCTUATION)

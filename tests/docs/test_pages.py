@@ -1,4 +1,4 @@
-"""What the pages show is there: files, headings, verbs, options, targets, settings, URLs, records."""
+"""Everything that the pages name exists: files, headings, commands, options, targets, settings, URLs, records."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ URL = re.compile(r"http://127\.0\.0\.1:8000[^\s'>|`]*")
 every_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
 
 
-def leaf(arguments: list[str]) -> tuple[Any, list[str]]:
-    """The command that the arguments name, and what is left of them."""
+def command_of(arguments: list[str]) -> tuple[Any, list[str]]:
+    """Return the command that the arguments name, and its own arguments."""
     command, rest = COMMANDS, arguments
-    while rest and not rest[0].startswith("-") and (verbs := getattr(command, "commands", None)):
-        assert rest[0] in verbs, f"no verb {rest[0]}"
-        command, rest = verbs[rest[0]], rest[1:]
+    while rest and not rest[0].startswith("-") and (commands := getattr(command, "commands", None)):
+        assert rest[0] in commands, f"no command {rest[0]}"
+        command, rest = commands[rest[0]], rest[1:]
     return command, rest
 
 
@@ -45,7 +45,7 @@ def options(command: Any) -> set[str]:
 
 
 @every_page
-def test_every_link_leads_to_a_file_and_heading_that_are_there(page: Path) -> None:
+def test_every_link_leads_to_an_existing_file_and_heading(page: Path) -> None:
     for link in links(page):
         target = urlsplit(link)
         if target.scheme:
@@ -56,35 +56,35 @@ def test_every_link_leads_to_a_file_and_heading_that_are_there(page: Path) -> No
 
 
 @every_page
-def test_every_verb_and_option_that_is_named_is_there(page: Path) -> None:
+def test_every_command_and_option_exists(page: Path) -> None:
     for arguments in calls(page, "loginlake"):
-        command, rest = leaf(arguments)
-        given = {word.partition("=")[0] for word in rest if word.startswith("--")}
-        assert given <= options(command), arguments
+        command, rest = command_of(arguments)
+        used = {word.partition("=")[0] for word in rest if word.startswith("--")}
+        assert used <= options(command), arguments
 
 
 @every_page
-def test_every_command_to_paste_is_complete(page: Path) -> None:
+def test_every_command_in_a_block_has_all_required_arguments(page: Path) -> None:
     for arguments in calls(page, "loginlake", blocks_only=True):
-        command, rest = leaf(arguments)
+        command, rest = command_of(arguments)
         command.make_context("loginlake", rest)
 
 
 @every_page
-def test_every_make_target_that_is_named_is_there(page: Path) -> None:
+def test_every_make_target_exists(page: Path) -> None:
     for arguments in calls(page, "make"):
         assert {word for word in arguments if "=" not in word} <= TARGETS, arguments
 
 
 @every_page
-def test_every_setting_that_is_named_is_there(page: Path) -> None:
+def test_every_setting_exists(page: Path) -> None:
     known = {f"LOGINLAKE_{name.upper()}" for name in Settings.model_fields}
 
     assert set(SETTING.findall(page.read_text())) <= known
 
 
 @every_page
-def test_every_url_that_is_named_has_a_route(page: Path) -> None:
+def test_every_url_has_a_route(page: Path) -> None:
     routes = create_app(Settings(_env_file=None)).routes
 
     for url in URL.findall(page.read_text()):
@@ -93,7 +93,7 @@ def test_every_url_that_is_named_has_a_route(page: Path) -> None:
 
 
 @every_page
-def test_every_record_to_paste_is_an_accepted_login(page: Path) -> None:
+def test_every_record_in_a_block_is_an_accepted_login(page: Path) -> None:
     for command in SENT.findall("\n".join(shell_blocks(page))):
         sent = subprocess.run(["sh", "-c", command], capture_output=True, check=True).stdout
 
@@ -109,13 +109,13 @@ def test_every_setting_is_in_the_readme() -> None:
     assert {f"LOGINLAKE_{name.upper()}" for name in Settings.model_fields} <= set(SETTING.findall(README.read_text()))
 
 
-def test_every_verb_is_in_the_readme() -> None:
+def test_every_command_is_in_the_readme() -> None:
     table = README.read_text().partition("## Commands")[2].partition("\n## ")[0]
     listed = {CODE.findall(line)[0] for line in table.splitlines() if line.startswith("| `")}
 
-    verbs = dict(COMMANDS.commands)
-    produce = verbs.pop("produce")
-    assert listed == {*verbs, *(f"produce {verb}" for verb in produce.commands)}
+    commands = dict(COMMANDS.commands)
+    produce = commands.pop("produce")
+    assert listed == {*commands, *(f"produce {name}" for name in produce.commands)}
 
 
 @every_page
