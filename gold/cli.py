@@ -22,10 +22,10 @@ def gold() -> None:
         from gold.job import refresh_gold
 
         snapshot = refresh_gold(lake)
-    typer.echo(outcome(snapshot))
+    typer.echo(describe_published(snapshot))
 
 
-def outcome(snapshot: Snapshot | None) -> str:
+def describe_published(snapshot: Snapshot | None) -> str:
     """Return one line that describes the published snapshot."""
     if snapshot is None:
         return "Nothing new: the last snapshot is up to date"

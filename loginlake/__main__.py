@@ -1,4 +1,4 @@
-"""`python -m loginlake`: the same as the command `loginlake`."""
+"""`python -m loginlake` is the command `loginlake`."""
 
 from loginlake.cli import main
 

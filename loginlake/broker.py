@@ -1,4 +1,4 @@
-"""The embedded Kafka broker: one real broker (KRaft) on this machine, as a child process."""
+"""The embedded Kafka broker: a real broker (KRaft) on this machine, as a child process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import fcntl
 import os
 import socket
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,19 +15,21 @@ from pathlib import Path
 
 import structlog
 
+from lakehouse.addresses import is_listening, server_addresses
 from lakehouse.conf import conf_folder
 from lakehouse.errors import BrokerFailed, PortTaken
 from lakehouse.jars import jar_paths
 from lakehouse.java import java_path
 from lakehouse.settings import Settings
 from loginlake.subprocesses import child
+from loginlake.waiting import wait_until
 
 log = structlog.get_logger()
 
 START_SECONDS = 60.0
 OTHER_PORT = (
-    "End what listens there, or run `loginlake broker --kafka 127.0.0.1:9192` "
-    "and set LOGINLAKE_KAFKA to that for all else"
+    "Stop what listens there, or run `loginlake broker --kafka 127.0.0.1:9192` "
+    "and set LOGINLAKE_KAFKA=127.0.0.1:9192 for all other commands"
 )
 
 
@@ -37,7 +38,7 @@ class Broker:
     """A running broker.
 
     Attributes:
-        servers: What clients connect to.
+        servers: Addresses that clients connect to.
         process: The broker's JVM.
     """
 
@@ -47,60 +48,61 @@ class Broker:
 
 @contextmanager
 def embedded_broker(settings: Settings) -> Iterator[Broker]:
-    """A broker at `settings.kafka` with its data in `STATE/broker`, stopped at the end of the block.
+    """Run a broker at LOGINLAKE_KAFKA for the block, with its data in `STATE/broker`.
 
     Raises:
-        PortTaken: Something listens at `settings.kafka` already, or has the port of the controller.
-        BrokerFailed: Another one has its data, or it does not come up; its log is named.
-        JavaMissing, JarsMissing: It can't be started.
+        PortTaken: Another process listens there already, or on the controller's port.
+        BrokerFailed: Another broker uses the data, or this one does not start; the message names its log.
+        JavaMissing, JarsMissing: The broker can't be started.
     """
-    refuse_taken(settings)
-    host, port = _address(settings.kafka)
+    check_port_free(settings)
+    host, port = server_addresses(settings.kafka)[0]
     folder = broker_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
-    refuse_used(settings)
+    check_data_unused(settings)
     controller_port = _controller_port(folder)
-    # The first of the JVM's compilers alone: a broker on a laptop starts sooner so, and takes records no slower.
+    # With only the first of the JVM's compilers the broker starts sooner, and it accepts records no slower.
     java = [str(java_path()), "-Xmx512m", "-Xms128m", "-XX:TieredStopAtLevel=1", *_class_path(settings)]
     properties = _write_properties(folder, host=host, port=port, controller_port=controller_port)
     _format_storage(java, folder, properties=properties)
     with child([*java, "kafka.Kafka", str(properties)], output=folder / "broker.out") as process:
-        _await_listening(process, host, port=port, folder=folder)
+        _wait_until_listening(process, host, port=port, folder=folder)
         log.info("broker_started", servers=settings.kafka, pid=process.pid)
         yield Broker(settings.kafka, process)
 
 
 def broker_folder(settings: Settings) -> Path:
-    """Where the broker's data lie, and what it says."""
+    """Return the folder of the broker's data and log."""
     return settings.state.resolve() / "broker"
 
 
-def refuse_taken(settings: Settings) -> None:
-    """Refuses the address of the broker where something listens there.
+def check_port_free(settings: Settings) -> None:
+    """Raise if the broker can't listen on its address.
 
     Raises:
-        PortTaken: Something does.
+        PortTaken: Another process listens there.
     """
-    _refuse_taken(*_address(settings.kafka), hint=OTHER_PORT)
+    host, port = server_addresses(settings.kafka)[0]
+    _check_free(host, port, hint=OTHER_PORT)
 
 
-def refuse_used(settings: Settings) -> None:
-    """Refuses data that a running broker has: a second one would write to its metadata before Kafka notices.
+def check_data_unused(settings: Settings) -> None:
+    """Raise if a running broker uses the data; a second one would write to its metadata before Kafka notices.
 
     Raises:
-        BrokerFailed: A broker has them.
+        BrokerFailed: A running broker uses them.
     """
     data = broker_folder(settings) / "data"
     try:
         lock = (data / ".lock").open("rb")
-    except FileNotFoundError:  # no broker has ever had them
+    except FileNotFoundError:  # no broker has used the folder yet
         return
     with lock:
         try:
             fcntl.lockf(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BrokerFailed(
-                f"Another broker has the data in {data}", hint="End it, or set LOGINLAKE_STATE to another folder"
+                f"Another broker uses the data in {data}", hint="Stop it, or set LOGINLAKE_STATE to another folder"
             ) from error
 
 
@@ -110,14 +112,7 @@ def _class_path(settings: Settings) -> list[str]:
     return [f"-Dlog4j2.configurationFile={log4j}", "-cp", jars]
 
 
-def _address(servers: str) -> tuple[str, int]:
-    host, _, port = servers.partition(",")[0].rpartition(":")
-    if not port.isdigit():
-        raise BrokerFailed(f"{servers!r} is no host:port", hint="Correct LOGINLAKE_KAFKA", kafka=servers)
-    return host, int(port)
-
-
-def _refuse_taken(host: str, port: int, *, hint: str) -> None:
+def _check_free(host: str, port: int, *, hint: str) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -129,19 +124,19 @@ def _refuse_taken(host: str, port: int, *, hint: str) -> None:
 
 
 def _controller_port(folder: Path) -> int:
-    """The controller's port, chosen once: it is part of what the storage was formatted with.
+    """Return the controller's port, which is chosen once and kept: the formatted storage names it.
 
     Raises:
-        PortTaken: Something else has it just now.
+        PortTaken: Another process listens on it.
     """
     kept = folder / "controller-port"
     chosen = kept.read_text() if kept.exists() else ""
-    if not chosen:  # the first start, or the disk was full at the one before
+    if not chosen:  # the first start, or the disk was full during the last one
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             chosen = str(probe.getsockname()[1])
         kept.write_text(chosen)
-    _refuse_taken("127.0.0.1", int(chosen), hint=f"The data in {folder} name that port: wait, or end what has it")
+    _check_free("127.0.0.1", int(chosen), hint=f"Stop what listens there: the data in {folder} names that port")
     return int(chosen)
 
 
@@ -180,24 +175,20 @@ def _format_storage(java: list[str], folder: Path, *, properties: Path) -> None:
         check=False,
     )
     if formatted.returncode != 0:
-        said = formatted.stderr.strip().rpartition("\n")[-1] or f"exit code {formatted.returncode}"
+        reason = formatted.stderr.strip().rpartition("\n")[-1] or f"exit code {formatted.returncode}"
         raise BrokerFailed(
-            f"The broker's storage in {folder} can't be formatted: {said}",
-            hint=f"Check that {folder} can be written and has room",
+            f"The broker's storage in {folder} can't be formatted: {reason}",
+            hint=f"Check that {folder} is writable and has free space",
         )
 
 
-def _await_listening(process: subprocess.Popen[bytes], host: str, *, port: int, folder: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as probe:
-            probe.settimeout(1.0)
-            if probe.connect_ex((host, port)) == 0:
-                return
-        time.sleep(0.1)
-    ended = process.poll()
-    how = f"within {START_SECONDS:g} s" if ended is None else f"and ended with exit code {ended}"
+def _wait_until_listening(process: subprocess.Popen[bytes], host: str, *, port: int, folder: Path) -> None:
+    wait_until(lambda: process.poll() is not None or is_listening(host, port), seconds=START_SECONDS)
+    exit_code = process.poll()
+    if exit_code is None and is_listening(host, port):
+        return
+    how = f"within {START_SECONDS:g} s" if exit_code is None else f"and ended with exit code {exit_code}"
     raise BrokerFailed(
         f"The broker did not start listening on {host}:{port} {how}",
-        hint=f"See why in {folder / 'broker.out'}",
+        hint=f"Read the reason in {folder / 'broker.out'}",
     )

@@ -1,4 +1,4 @@
-"""The panel of the demo: what was planted and found, who fails most, how many rows, and what to try next."""
+"""The demo's report: attacks planted and found, addresses with most failures, row counts, and commands to try next."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rich.box
-from rich.table import Table
-from rich.text import Text
+from lakehouse.options import option_name
+from loginlake.terminal import print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
     from loginlake.verify import Report
     from serving.store import Store
 
-# Settings that another command needs to find the same parts, or to start them there.
-PLACES = ("root", "state", "conf", "kafka", "topic", "host", "port", "allow_unauthenticated")
-TOP_IPS = """
+# Settings with which another command finds the same lake, broker and API.
+LOCATION_SETTINGS = ("root", "state", "conf", "kafka", "topic", "host", "port", "allow_unauthenticated")
+TOP_ADDRESSES = """
 select src_ip, country, sum(failures) as failures, sum(successes) as successes
 from ip_activity where failures > 0
 group by src_ip, country order by failures desc, src_ip limit 5
@@ -37,13 +36,13 @@ BUSIEST_USERS = "select username, sum(times) as n from logins group by username 
 
 @dataclass(frozen=True)
 class Scenario:
-    """How the attacks of one scenario fared.
+    """The planted attacks of one scenario.
 
     Attributes:
-        name: The scenario.
-        planted: How many were planted.
-        found: For how many a detection of the attacking address overlaps the attack.
-        rule: The rule that the scenario is made for.
+        name: Name of the scenario.
+        planted: Number of planted attacks.
+        found: Number of them that overlap a detection of the attacking entity.
+        rule: The rule that should find them.
     """
 
     name: str
@@ -53,103 +52,88 @@ class Scenario:
 
 
 def scenarios(attacks: Sequence[Mapping[str, Any]], detections: Sequence[Mapping[str, Any]]) -> list[Scenario]:
-    """The planted attacks by scenario, held against the detections.
+    """Return how many planted attacks of each scenario were detected.
 
     Args:
         attacks: Entries of the producer's truth files.
         detections: Rows of gold.detections.
     """
     planted = Counter((attack["scenario"], attack["rule"]) for attack in attacks)
-    found = Counter(attack["scenario"] for attack in attacks if any(_found(attack, row) for row in detections))
+    found = Counter(attack["scenario"] for attack in attacks if any(_is_found(attack, row) for row in detections))
     return [Scenario(name, count, found[name], rule) for (name, rule), count in sorted(planted.items())]
 
 
-def print_panel(
-    console: Console,
-    store: Store,
-    *,
-    report: Report,
-    attacks: Sequence[Mapping[str, Any]],
-    rules: Sequence[str],
-) -> None:
-    """Prints planted attacks, top addresses and counts, all of the last snapshot.
+def print_report(store: Store, *, report: Report, attacks: Sequence[Mapping[str, Any]], rules: Sequence[str]) -> None:
+    """Print planted attacks, addresses with most failures, and row counts of the last snapshot.
 
     Args:
-        console: Where to.
         store: The lake.
-        report: What `verify` found.
-        attacks: What the producer planted, from its truth files.
-        rules: The rules that are run.
+        report: Result of `verify`.
+        attacks: Planted attacks, from the producer's truth files.
+        rules: The rules that gold runs.
     """
     from lakehouse.tables.gold import DETECTIONS
     from serving.sql import sql_answer
 
     snapshot = store.snapshot()
     detections = store.rows(DETECTIONS, snapshot).collect().to_dicts()
-    _print_table(
-        console,
-        f"Planted attacks of this run, and what {' and '.join(rules)} found of them",
-        columns=("scenario", "planted", "found", "made for the rule"),
+    print_table(
+        "scenario", "planted", "found", "expected rule",
+        title=f"Planted attacks of this run, and how many {' and '.join(rules)} found",
         rows=[
             (s.name, s.planted, s.found, s.rule if s.rule in rules else f"{s.rule} (not built yet)")
             for s in scenarios(attacks, detections)
         ],
-    )
-    top = sql_answer(TOP_IPS, store, snapshot=snapshot)
-    _print_table(console, f"Top 5 addresses by failures, snapshot {snapshot.id}", columns=top.columns, rows=top.rows())
+    )  # fmt: skip
+    top = sql_answer(TOP_ADDRESSES, store, snapshot=snapshot)
+    print_table(*top.columns, title=f"Top 5 addresses by failures, snapshot {snapshot.id}", rows=top.rows())
     counts = {**report.layers, **{f"silver {verdict}": rows for verdict, rows in report.verdicts.items()}}
-    _print_table(console, "Rows", columns=("layer and verdict", "rows"), rows=list(counts.items()))
+    print_table("layer and verdict", "rows", title="Rows", rows=list(counts.items()))
 
 
-def print_next(console: Console, settings: Settings, *, snapshot: Snapshot, is_live: bool) -> None:
-    """Prints commands that work when pasted: with the API where it runs, else how to start it."""
-    command, where = _command(), _where(settings)
-    failing = f"{command} query ip_activity --every day --order-by=-failures --limit 5{where}"
+def print_next_commands(console: Console, settings: Settings, *, snapshot: Snapshot, is_live: bool) -> None:
+    """Print commands to paste; without a running API, also the command that starts it."""
+    command, options = _command(), _location_options(settings)
+    failing = f"{command} query ip_activity --every day --order-by=-failures --limit 5{options}"
     url = f"http://{settings.host}:{settings.port}"
     lines = [
         failing,
         f"{failing} --snapshot {max(1, snapshot.id - 1)}",
-        f'{command} sql "{BUSIEST_USERS}"{where}',
-        f"{command} query detections --limit 5{where}",
-        f"{command} verify{where}",
-        *([] if is_live else [f"{command} serve{where}   # and then, in another terminal:"]),
+        f'{command} sql "{BUSIEST_USERS}"{options}',
+        f"{command} query detections --limit 5{options}",
+        f"{command} verify{options}",
+        *([] if is_live else [f"{command} serve{options}   # and then, in another terminal:"]),
         f"curl '{url}/v1/metrics/ip_activity?every=day&order_by=-attempts&limit=5'",
     ]
-    console.print(Text("What to try next", style="bold"))
+    console.print("What to try next", style="bold")
     for line in lines:
-        console.print(Text(f"  {line}"), soft_wrap=True)
-    console.print(Text(f"  The API's own pages: {url}/docs"))
+        console.print(f"  {line}", soft_wrap=True, markup=False)
+    console.print(f"  The pages of the API: {url}/docs")
 
 
-def _found(attack: Mapping[str, Any], detection: Mapping[str, Any]) -> bool:
-    hits = (attack, *attack["also"])
-    is_entity = any(
-        (hit["entity_type"], hit["entity"]) == (detection["entity_type"], detection["entity"]) for hit in hits
-    )
+def _is_found(attack: Mapping[str, Any], detection: Mapping[str, Any]) -> bool:
+    entities = {(hit["entity_type"], hit["entity"]) for hit in (attack, *attack["also"])}
     first_at, last_at = (datetime.fromisoformat(attack[name]) for name in ("first_at", "last_at"))
-    return is_entity and detection["first_at"] <= last_at and first_at <= detection["last_at"]
+    return (
+        (detection["entity_type"], detection["entity"]) in entities
+        and detection["first_at"] <= last_at
+        and first_at <= detection["last_at"]
+    )
 
 
-def _print_table(console: Console, title: str, *, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    table = Table(title=Text(title, style="bold"), title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*(Text(_shown(value)) for value in row))
-    console.print(table)
+def _location_options(settings: Settings) -> str:
+    """Return the location settings that differ from the defaults, as options for another command."""
+    given = [name for name in LOCATION_SETTINGS if name in settings.model_fields_set]
+    return "".join(_option(name, getattr(settings, name)) for name in given)
 
 
-def _shown(value: Any) -> str:
-    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _where(settings: Settings) -> str:
-    """The flags with which another command finds the same parts: it does not know the flags that this one was given."""
-    given = [name for name in PLACES if name in settings.model_fields_set]
-    return "".join(f" --{name} {shlex.quote(str(getattr(settings, name)))}" for name in given)
+def _option(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return f" {option_name(name)}" if value else ""
+    return f" {option_name(name)} {shlex.quote(str(value))}"
 
 
 def _command() -> str:
-    """How `loginlake` is called from here: by its name where PATH has it."""
+    """Return how to call `loginlake` from here: by name if PATH has it, else by its path."""
     script = Path(sys.executable).with_name("loginlake")
     return "loginlake" if shutil.which("loginlake") else os.path.relpath(script)

@@ -11,10 +11,10 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Asks the kernel for the signal, which outlives exec, and runs the program in this very process."""
+    """Ask the kernel to send SIGTERM when the parent ends, which survives exec, then become the program."""
     parent, *command = sys.argv[1:]
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    # It may have ended before we asked.
+    # The parent may have ended before the call.
     if os.getppid() == int(parent):
         os.execv(command[0], command)  # noqa: S606 (the point is to become it)
 

@@ -1,4 +1,4 @@
-"""`loginlake doctor`: what this machine lacks, and how to mend it."""
+"""`loginlake doctor`: checks of this machine and the settings; each finding has a hint how to fix it."""
 
 from __future__ import annotations
 
@@ -6,36 +6,34 @@ import json
 import os
 import platform
 import shutil
-import socket
 import time
 import tomllib
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from http.client import HTTPConnection, HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from stat import S_ISREG
-from typing import ClassVar
 
-from lakehouse.addresses import is_loopback
+from lakehouse.addresses import any_server_listens, is_listening, is_loopback, server_addresses
 from lakehouse.conf import conf_folder
-from lakehouse.errors import JavaMissing, LakehouseError, UsageError
+from lakehouse.errors import BrokerFailed, JavaMissing, LakehouseError, UsageError
 from lakehouse.jars import LOCK, sha256_of
 from lakehouse.java import java_path, java_version
 from lakehouse.settings import Settings, load_settings
 from loginlake.broker import OTHER_PORT
 
-LEAST_FREE = 2 * 10**9
-PROBE_SECONDS = 2.0
+MIN_FREE_BYTES = 2 * 10**9
+ANSWER_SECONDS = 2.0
 DAY_SECONDS = 86_400.0
-# A package, and the jar that must have its version.
-PAIRED = {"pyspark": "spark-sql-kafka", "delta-spark": "delta-spark"}
-WITHOUT_SPARK = "To run jobs: `pip install 'loginlake[spark]'`; reading, verify and serve need none"
+# Packages whose version must be that of a jar, and a part of the jar's coordinate.
+JARS_OF_PACKAGES = {"pyspark": "spark-sql-kafka", "delta-spark": "delta-spark"}
+INSTALL_SPARK = "To run jobs: `pip install 'loginlake[spark]'`; reading, verify and serve work without it"
 
 
 class State(StrEnum):
-    """How much a finding matters."""
+    """Severity of a finding."""
 
     OK = "ok"
     WARN = "warn"
@@ -44,33 +42,23 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found.
+    """The result of one check.
 
     Attributes:
-        check: What was looked at.
-        state: Whether it is as it should be.
+        check: Name of the check.
+        state: Severity.
         what: What was found.
-        hint: What to do about it; empty where nothing is.
+        hint: How to fix it; empty where nothing is wrong.
     """
-
-    COLUMNS: ClassVar[tuple[str, ...]] = ("check", "state", "what", "hint")
 
     check: str
     state: State
     what: str
     hint: str = ""
 
-    def cells(self) -> tuple[str, ...]:
-        """The finding as a row of text."""
-        return self.check, self.state.value, self.what, self.hint
-
-    def to_dict(self) -> dict[str, str]:
-        """The finding for JSON."""
-        return asdict(self)
-
 
 def diagnose() -> list[Finding]:
-    """What every check found; nothing is started, fetched or written."""
+    """Run all checks and return their findings; nothing is started, fetched or written."""
     python = Finding("python", State.OK, platform.python_version())
     try:
         settings = load_settings()
@@ -81,7 +69,7 @@ def diagnose() -> list[Finding]:
         python,
         check_java(),
         Finding("settings", State.OK, f"lake at {settings.root}, state at {settings.state}"),
-        *(check_package(settings, name) for name in PAIRED),
+        *(check_package(settings, name) for name in JARS_OF_PACKAGES),
         *(check_jars(settings, group) for group in ("spark", "broker")),
         *check_kafka(settings),
         check_api(settings),
@@ -91,7 +79,7 @@ def diagnose() -> list[Finding]:
 
 
 def check_java() -> Finding:
-    """Java, as Spark and Kafka take it."""
+    """Check that Java is installed, in a version that Spark and Kafka support."""
     try:
         java = java_path()
     except JavaMissing as error:
@@ -100,25 +88,27 @@ def check_java() -> Finding:
 
 
 def check_package(settings: Settings, name: str) -> Finding:
-    """A package of the Spark extra: installed, and of the version that its jar has."""
+    """Check that a package of the Spark extra is installed, in the version of its jar."""
     try:
         installed = version(name)
     except PackageNotFoundError:
-        return Finding(name, State.WARN, "not installed", WITHOUT_SPARK)
+        return Finding(name, State.WARN, "not installed", INSTALL_SPARK)
     coordinates = tomllib.loads((conf_folder(settings) / "jars.toml").read_text())["spark"]["coordinates"]
-    jar = next(coordinate for coordinate in coordinates if PAIRED[name] in coordinate)
-    if jar.rpartition(":")[2] != installed:
-        return Finding(name, State.FAIL, f"{installed}, but its jar is {jar}", "Install the version of the jar")
+    jar = next(coordinate for coordinate in coordinates if JARS_OF_PACKAGES[name] in coordinate)
+    expected = jar.rpartition(":")[2]
+    if expected != installed:
+        hint = f"Install the version of the jar: `pip install {name}=={expected}`"
+        return Finding(name, State.FAIL, f"{installed}, but its jar is {jar}", hint)
     return Finding(name, State.OK, installed)
 
 
 def check_jars(settings: Settings, group: str) -> Finding:
-    """The jars of a group: in the cache, as locked."""
+    """Check that the jars of a group are in the cache and match the lock file."""
     check = f"{group} jars"
     try:
         from jgo.maven import MavenContext
     except ModuleNotFoundError:
-        return Finding(check, State.WARN, "not looked for: jgo is not installed", WITHOUT_SPARK)
+        return Finding(check, State.WARN, "not checked: jgo is not installed", INSTALL_SPARK)
     locked: dict[str, str] = json.loads((conf_folder(settings) / LOCK).read_text())[group]
     context = MavenContext()
     absent = sorted(
@@ -127,75 +117,78 @@ def check_jars(settings: Settings, group: str) -> Finding:
         if sha256_of(context.create_dependency(coordinate).artifact.cached_path) != sha256
     )
     if absent:
-        what = f"{len(absent)} of {len(locked)} are missing or differ from the lock, such as {absent[0]}"
-        return Finding(check, State.WARN, what, "They will be fetched; `loginlake jars` does it now")
-    return Finding(check, State.OK, f"{len(locked)} in the cache, as locked")
+        what = f"{len(absent)} of {len(locked)} are missing or differ from the lock file, such as {absent[0]}"
+        return Finding(check, State.WARN, what, "The next start fetches them; `loginlake jars` does it now")
+    return Finding(check, State.OK, f"{len(locked)} in the cache match the lock file")
 
 
 def check_kafka(settings: Settings) -> list[Finding]:
-    """The broker and its topic; where none answers, whether ours could listen."""
+    """Check the broker and its topic; if no broker answers, check whether the embedded one could listen."""
     try:
         topics = _topics(settings)
+    except BrokerFailed as error:
+        return [_failed("kafka", error)]
     except ModuleNotFoundError:
-        hint = "To ask one: `pip install 'loginlake[producer]'`"
-        return [Finding("kafka", State.WARN, "not asked: confluent-kafka is not installed", hint)]
+        hint = "To check the broker: `pip install 'loginlake[producer]'`"
+        return [Finding("kafka", State.WARN, "not checked: confluent-kafka is not installed", hint)]
     if topics is None:
         return [check_broker_port(settings)]
     return [Finding("kafka", State.OK, f"a broker answers at {settings.kafka}"), check_topic(settings, topics)]
 
 
 def check_broker_port(settings: Settings) -> Finding:
-    """The port of a broker that does not answer: free for ours, or else a fault."""
-    host, port = _address(settings.kafka)
+    """Check the address at which no broker answers: is it free for the embedded broker?"""
+    host, port = server_addresses(settings.kafka)[0]
     if not is_loopback(host):
         hint = "Start it, or correct LOGINLAKE_KAFKA"
         return Finding("kafka", State.FAIL, f"no broker answers at {settings.kafka}", hint)
-    if _is_open(host, port):
-        return Finding("kafka", State.FAIL, f"what listens at {settings.kafka} does not answer as a broker", OTHER_PORT)
+    if is_listening(host, port):
+        what = f"the process that listens at {settings.kafka} does not answer as a broker"
+        return Finding("kafka", State.FAIL, what, OTHER_PORT)
     return Finding("kafka", State.OK, f"{settings.kafka} is free for `loginlake broker`")
 
 
 def check_topic(settings: Settings, topics: Collection[str]) -> Finding:
-    """Who sets the time of a record: the broker, or whoever sent it."""
+    """Check that the broker, and not the sender, sets the time of a record."""
     from lakehouse.kafka import timestamp_type
 
     if settings.topic not in topics:
-        return Finding("topic", State.OK, f"{settings.topic} is not there yet; the first producer creates it")
+        return Finding("topic", State.OK, f"{settings.topic} does not exist yet; the first producer creates it")
     try:
         found = timestamp_type(settings)
     except LakehouseError as error:
         return _failed("topic", error)
     if found != "LogAppendTime":
-        what = f"records of {settings.topic} have their sender's time ({found}), which may be wrong"
+        what = f"records of {settings.topic} have the time of their sender ({found}), which may be wrong"
         return Finding("topic", State.WARN, what, "Set message.timestamp.type=LogAppendTime on the topic")
     return Finding("topic", State.OK, f"the broker sets the time of records of {settings.topic}")
 
 
 def check_api(settings: Settings) -> Finding:
-    """The API's port: free, or ours."""
-    where = f"{settings.host}:{settings.port}"
-    if not _is_open(settings.host, settings.port):
-        return Finding("api", State.OK, f"{where} is free")
+    """Check that the API's port is free, or that our API answers there."""
+    address = f"{settings.host}:{settings.port}"
+    if not is_listening(settings.host, settings.port):
+        return Finding("api", State.OK, f"{address} is free")
     if _is_our_api(settings):
-        return Finding("api", State.OK, f"our API answers at {where}")
-    return Finding("api", State.FAIL, f"{where} is taken", "End what listens there, or set LOGINLAKE_PORT")
+        return Finding("api", State.OK, f"our API answers at {address}")
+    return Finding("api", State.FAIL, f"{address} is taken", "Stop what listens there, or set LOGINLAKE_PORT")
 
 
 def check_disks(settings: Settings) -> list[Finding]:
-    """Room and the right to write, under the lake where it is a folder, and under the state."""
+    """Check that the folders of the lake (if it is one) and of the state are writable and have free space."""
     places = {"lake disk": settings.root, "state disk": str(settings.state)}
     return [_check_disk(check, Path(place)) for check, place in places.items() if "://" not in place]
 
 
 def check_lake(settings: Settings) -> list[Finding]:
-    """How large a lake on this machine is, and what the last day has added to it."""
+    """Report the size of a lake on this machine, and how much of it was written in the last 24 hours."""
     root = Path(settings.root)
     if "://" in settings.root or not root.is_dir():
         return []
     since = time.time() - DAY_SECONDS
     stats = list(_file_stats(root))
-    whole, new = sum(stat.st_size for stat in stats), sum(stat.st_size for stat in stats if stat.st_mtime >= since)
-    what = f"{_megabytes(whole)} in {len(stats):,} files, {_megabytes(new)} of it from the last 24 hours"
+    total, new = sum(stat.st_size for stat in stats), sum(stat.st_size for stat in stats if stat.st_mtime >= since)
+    what = f"{_megabytes(total)} in {len(stats):,} files, {_megabytes(new)} of it from the last 24 hours"
     return [Finding("lake", State.OK, what)]
 
 
@@ -203,7 +196,7 @@ def _file_stats(root: Path) -> Iterator[os.stat_result]:
     for file in root.rglob("*"):
         try:
             stat = file.stat()
-        except FileNotFoundError:  # its writer took it away meanwhile
+        except FileNotFoundError:  # its writer removed it meanwhile
             continue
         if S_ISREG(stat.st_mode):
             yield stat
@@ -214,13 +207,14 @@ def _megabytes(size: int) -> str:
 
 
 def _check_disk(check: str, place: Path) -> Finding:
-    there = next(folder for folder in (place.absolute(), *place.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(folder for folder in (place.absolute(), *place.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
     what = f"{free / 10**9:.1f} GB free under {place}"
-    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-        return Finding(check, State.FAIL, f"{there} can't be written", "Correct its owner, or name another folder")
-    if free < LEAST_FREE:
-        return Finding(check, State.FAIL, what, f"Free some: {LEAST_FREE / 10**9:g} GB are the least")
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        hint = "Change its owner or permissions, or set another folder"
+        return Finding(check, State.FAIL, f"{existing} is not a writable folder", hint)
+    if free < MIN_FREE_BYTES:
+        return Finding(check, State.FAIL, what, f"Free some space: at least {MIN_FREE_BYTES / 10**9:g} GB are needed")
     return Finding(check, State.OK, what)
 
 
@@ -229,36 +223,21 @@ def _failed(check: str, error: LakehouseError) -> Finding:
 
 
 def _topics(settings: Settings) -> Collection[str] | None:
-    """The broker's topics, None where no broker answers soon."""
+    """Return the broker's topics, or None if no broker answers within a few seconds."""
     from confluent_kafka import KafkaException
 
     from lakehouse.kafka import admin_client
 
-    # A refused connection is known at once; librdkafka would try again until the time is over.
-    if not any(_is_open(*_address(server)) for server in settings.kafka.split(",")):
+    if not any_server_listens(settings.kafka):
         return None
     try:
-        return set(admin_client(settings).list_topics(timeout=PROBE_SECONDS).topics)
+        return set(admin_client(settings).list_topics(timeout=ANSWER_SECONDS).topics)
     except KafkaException:
         return None
 
 
-def _address(servers: str) -> tuple[str, int]:
-    """Host and port of the first server; port 0, at which nothing listens, where it names none."""
-    host, _, port = servers.partition(",")[0].strip().rpartition(":")
-    return host, int(port) if port.isdigit() else 0
-
-
-def _is_open(host: str, port: int) -> bool:
-    try:
-        socket.create_connection((host, port), timeout=PROBE_SECONDS).close()
-    except OSError:
-        return False
-    return True
-
-
 def _is_our_api(settings: Settings) -> bool:
-    connection = HTTPConnection(settings.host, settings.port, timeout=PROBE_SECONDS)
+    connection = HTTPConnection(settings.host, settings.port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", "/livez")
         return bool(json.load(connection.getresponse()) == {"status": "alive"})

@@ -1,4 +1,4 @@
-"""Durations as a person writes them."""
+"""Durations on the command line."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 
 from lakehouse.errors import UsageError
 
-SECONDS = {"s": 1, "m": 60, "h": 3600}
+UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
-def seconds(duration: str) -> int:
-    """The seconds of a duration such as 15s, 1m or 1h.
+def parse_duration(text: str) -> int:
+    """Return the seconds of a duration such as 15s, 1m or 1h.
 
     Raises:
-        UsageError: It is no duration.
+        UsageError: The text is not a duration.
     """
-    written = re.fullmatch(r"([1-9][0-9]{0,6})([smh])", duration)
-    if written is None:
-        raise UsageError(f"{duration!r} is no duration", hint="Write one such as 15s, 1m or 1h")
-    return int(written[1]) * SECONDS[written[2]]
+    parts = re.fullmatch(r"([1-9][0-9]{0,6})([smh])", text)
+    if parts is None:
+        raise UsageError(f"{text!r} is not a duration", hint="Write one such as 15s, 1m or 1h")
+    return int(parts[1]) * UNIT_SECONDS[parts[2]]

@@ -1,4 +1,4 @@
-"""Bronze and refresh in one Spark process: what `refresh`, `up` and `demo` run."""
+"""Bronze, silver and gold in one Spark process: what `refresh`, `rebuild`, `redrive`, `up` and `demo` run."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ POLL_SECONDS = 0.5
 
 
 def refresh(lake: Lake, *, clock: Clock = utc_now) -> Snapshot | None:
-    """Silver, then gold, then the snapshot, under one lock.
+    """Update silver, then gold, and publish a snapshot, under one lock.
 
     Returns:
-        The new snapshot; None where there was nothing new, and so nothing was written.
+        The new snapshot; None if there was nothing new and nothing was written.
 
     Raises:
         LockHeld: Another job writes silver or gold.
@@ -45,9 +45,12 @@ def refresh(lake: Lake, *, clock: Clock = utc_now) -> Snapshot | None:
 
 
 def rebuild_silver(lake: Lake, *, clock: Clock = utc_now) -> Snapshot | None:
-    """Silver anew from all of bronze, then gold anew, published as one snapshot.
+    """Compute silver again from all of bronze, then gold again from silver, and publish one snapshot.
 
-    Where it is killed, the next refresh does the rest.
+    After a kill, the next refresh completes it.
+
+    Returns:
+        The new snapshot; None if the lake is empty.
 
     Raises:
         LockHeld: Another job writes silver or gold.
@@ -58,7 +61,10 @@ def rebuild_silver(lake: Lake, *, clock: Clock = utc_now) -> Snapshot | None:
 
 
 def rebuild_gold(lake: Lake, *, clock: Clock = utc_now) -> Snapshot | None:
-    """Gold anew from silver, published as one snapshot; where it is killed, the next refresh does the rest.
+    """Compute gold again from silver and publish one snapshot; after a kill, the next refresh completes it.
+
+    Returns:
+        The new snapshot; None if the lake is empty.
 
     Raises:
         LockHeld: Another job writes silver or gold.
@@ -73,10 +79,10 @@ def redrive(
     reason: str | None = None,
     clock: Clock = utc_now,
 ) -> tuple[Redriven, Snapshot | None]:
-    """Broken rows once more through the decoders of today, then gold; where it is killed, the next refresh goes on.
+    """Decode broken silver rows again, then update gold and publish; after a kill, the next refresh completes it.
 
     Returns:
-        What was found, and the new snapshot; None where nothing changed.
+        What the redrive found, and the new snapshot; None if nothing changed.
 
     Raises:
         LockHeld: Another job writes silver or gold.
@@ -90,32 +96,36 @@ def refresh_every(
     stop: threading.Event,
     *,
     seconds: float,
-    published: Callable[[Snapshot], None] = lambda _: None,
+    on_publish: Callable[[Snapshot], None] = lambda _: None,
 ) -> None:
-    """Refreshes until told to stop: as soon as the last one ended, but at most once every so many seconds.
+    """Refresh again and again until `stop` is set, and maintain the lake every MAINTENANCE_INTERVAL_SECONDS.
 
-    Now and then, when a refresh has ended, it maintains the lake.
+    Args:
+        lake: The lake.
+        stop: Set it to end the loop.
+        seconds: Minimum time between the starts of two refreshes.
+        on_publish: Called with each new snapshot.
 
     Raises:
-        LockHeld: Another job writes silver or gold when it starts; one that comes later is waited for.
+        LockHeld: Another job writes silver or gold at the first refresh; a later refresh is skipped instead.
     """
-    refreshed: Callable[[Lake], Snapshot | None] = refresh
-    maintained = time.monotonic()
+    refresh_next: Callable[[Lake], Snapshot | None] = refresh
+    maintained_at = time.monotonic()
     lake.spark.sparkContext.setLocalProperty("spark.scheduler.pool", "refresh")
     while not stop.is_set():
         started = time.monotonic()
-        snapshot = refreshed(lake)
-        refreshed = refresh_if_free
+        snapshot = refresh_next(lake)
+        refresh_next = refresh_if_free
         if snapshot is not None:
-            published(snapshot)
-        if time.monotonic() - maintained >= lake.settings.maintenance_interval_seconds:
+            on_publish(snapshot)
+        if time.monotonic() - maintained_at >= lake.settings.maintenance_interval_seconds:
             maintain_if_free(lake)
-            maintained = time.monotonic()
+            maintained_at = time.monotonic()
         stop.wait(max(0.0, started + seconds - time.monotonic()))
 
 
 def refresh_if_free(lake: Lake) -> Snapshot | None:
-    """What `refresh` does; where another job, such as a redrive, writes just now, the next time will do."""
+    """Refresh the lake, or log and return None if another job holds the lock; the next round tries again."""
     try:
         return refresh(lake)
     except LockHeld as held:
@@ -124,7 +134,7 @@ def refresh_if_free(lake: Lake) -> Snapshot | None:
 
 
 def maintain_if_free(lake: Lake) -> list[TableMaintenance]:
-    """What `maintain` does; where that must wait for a reader or another job, the next time will do."""
+    """Maintain the lake, or log and return nothing if a reader or another job holds a lock."""
     try:
         return maintain(lake)
     except LockHeld as held:
@@ -136,25 +146,25 @@ def run_until(
     stop: threading.Event,
     lake: Lake,
     *,
-    published: Callable[[Snapshot], None] = lambda _: None,
+    on_publish: Callable[[Snapshot], None] = lambda _: None,
 ) -> None:
-    """The bronze stream and the refresh loop, in this one Spark process, until told to stop.
+    """Run the bronze stream and the refresh loop in this Spark process until `stop` is set.
 
-    The first refresh waits for the stream's first batch: what came while nobody ran is then in the first snapshot.
+    The first refresh waits for the stream's first batch, so that the first snapshot covers records sent before.
 
     Raises:
         LakehouseError: The stream or a refresh failed.
     """
     lake.spark.sparkContext.setLocalProperty("spark.scheduler.pool", "bronze")
-    with running_stream(lake, once=False) as query, _stopping_with(query, stop):
+    with running_stream(lake, once=False) as query, _stop_with_stream(query, stop):
         while query.lastProgress is None and not stop.wait(POLL_SECONDS):
             pass
-        refresh_every(lake, stop, seconds=lake.settings.refresh_interval_seconds, published=published)
+        refresh_every(lake, stop, seconds=lake.settings.refresh_interval_seconds, on_publish=on_publish)
 
 
 @contextmanager
-def _stopping_with(query: StreamingQuery, stop: threading.Event) -> Iterator[None]:
-    """Sets `stop` when the stream ends by itself, and hands its failure on."""
+def _stop_with_stream(query: StreamingQuery, stop: threading.Event) -> Iterator[None]:
+    """Set `stop` when the stream ends by itself, and raise its error at the end of the block."""
 
     def watch() -> None:
         while query.isActive and not stop.wait(POLL_SECONDS):

@@ -1,4 +1,4 @@
-"""What `loginlake maintain` does: compacts, expires snapshots, and removes what no promised one needs."""
+"""Maintenance of the lake: compact tables, expire snapshots, and remove files that no retained snapshot needs."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from lakehouse.tables.model import Table
 log = structlog.get_logger()
 
 
-# The oldest snapshot whose files the last removal has left: none older can be promised again.
-KEPT_FROM = "loginlake.keptFrom"
-# To find what only expired snapshots need every later commit is read: so it is done for a day of them together.
-STEP = timedelta(days=1)
+# Property of gold.snapshots: the oldest snapshot whose files still exist; an older one can't become queryable again.
+FILES_KEPT_FROM = "loginlake.keptFrom"
+# A removal reads all later commits, so it waits until a day of snapshots can be removed together.
+REMOVAL_INTERVAL = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class TableMaintenance:
-    """What was done, or would be, for one table.
+    """The maintenance of one table, done or planned.
 
     Attributes:
-        table: Its full name.
-        small_files: Files in partitions that are compacted.
-        bytes_before: Bytes below its folder before.
-        bytes_after: And after; None where nothing was done.
+        table: Full name of the table.
+        small_files: Files that are compacted into larger ones.
+        bytes_before: Size of the table's folder before.
+        bytes_after: Size of the table's folder after; None if nothing was done.
     """
 
     table: str
@@ -49,32 +49,32 @@ class TableMaintenance:
 
 
 @dataclass(frozen=True)
-class Horizon:
-    """What the promise holds on to at a moment.
+class RetainedSnapshots:
+    """The limits of retention at an instant.
 
     Attributes:
-        promised: The oldest snapshot that may still be asked for.
-        kept: The oldest snapshot whose files stay, for who has begun to read it.
+        oldest_queryable: The oldest snapshot that can be queried.
+        oldest_with_files: The oldest snapshot whose files are kept, for readers that have already opened it.
         last: The newest snapshot.
     """
 
-    promised: Snapshot
-    kept: Snapshot
+    oldest_queryable: Snapshot
+    oldest_with_files: Snapshot
     last: Snapshot
 
 
-def horizon(snapshots: Sequence[Snapshot], settings: Settings, *, now: datetime) -> Horizon:
-    """The snapshots that RETENTION_DAYS and RETENTION_GRACE_DAYS hold on to now; there must be one."""
-    promise, grace = timedelta(days=settings.retention_days), timedelta(days=settings.retention_grace_days)
-    return Horizon(
-        promised=oldest_needed(snapshots, since=now - promise),
-        kept=oldest_needed(snapshots, since=now - promise - grace),
+def retained_snapshots(snapshots: Sequence[Snapshot], settings: Settings, *, now: datetime) -> RetainedSnapshots:
+    """Return which of the snapshots, at least one, RETENTION_DAYS and RETENTION_GRACE_DAYS retain."""
+    retention, grace = timedelta(days=settings.retention_days), timedelta(days=settings.retention_grace_days)
+    return RetainedSnapshots(
+        oldest_queryable=oldest_needed(snapshots, since=now - retention),
+        oldest_with_files=oldest_needed(snapshots, since=now - retention - grace),
         last=snapshots[-1],
     )
 
 
-def planned(lake: Lake) -> list[TableMaintenance]:
-    """What `maintain` would compact now."""
+def plan_maintenance(lake: Lake) -> list[TableMaintenance]:
+    """Return what `maintain` would compact now."""
     return [
         TableMaintenance(
             table.full_name, sum(part.files for part in fragmented(lake, table)), size_of(lake, table), None
@@ -85,22 +85,22 @@ def planned(lake: Lake) -> list[TableMaintenance]:
 
 
 def maintain(lake: Lake, *, clock: Clock = utc_now) -> list[TableMaintenance]:
-    """Compacts the tables, publishes that as a snapshot, expires snapshots and removes their files.
+    """Compact all tables, publish the compacted versions, expire old snapshots and remove their files.
 
-    Each step leaves a lake that is whole: it may be stopped anywhere.
+    Each step leaves a complete lake, so that it can be interrupted at any point.
 
     Raises:
-        LockHeld: Another job writes silver or gold; or nothing is to be kept for readers and one is there.
+        LockHeld: Another job writes silver or gold; or RETENTION_GRACE_DAYS is 0 and a reader is open.
     """
-    with ExitStack() as held:
-        held.enter_context(writer_lock(lake, "refresh", upkeep=True))
+    with ExitStack() as locks:
+        locks.enter_context(writer_lock(lake, "refresh", upkeep=True))
         if lake.settings.retention_grace_days == 0:
-            held.enter_context(no_readers(lake))
+            locks.enter_context(no_readers(lake))
         return [*_maintain_published(lake, clock), *_maintain_bronze(lake)]
 
 
-def published(lake: Lake) -> list[Snapshot]:
-    """All published snapshots, oldest first."""
+def published_snapshots(lake: Lake) -> list[Snapshot]:
+    """Return all published snapshots, oldest first."""
     return [snapshot_from_row(row) for row in lake.read(SNAPSHOTS).orderBy("id").toArrow().to_pylist()]
 
 
@@ -109,7 +109,7 @@ def _maintain_published(lake: Lake, clock: Clock) -> list[TableMaintenance]:
     before = [size_of(lake, table) for table in tables]
     small = [compacted(lake, table) for table in tables]
     update_and_publish(lake, clock=clock)
-    snapshots = published(lake)
+    snapshots = published_snapshots(lake)
     if snapshots:
         now = max(clock(), snapshots[-1].at)
         _expire(lake, snapshots, tables=tables, now=now)
@@ -120,36 +120,45 @@ def _maintain_published(lake: Lake, clock: Clock) -> list[TableMaintenance]:
 
 
 def _expire(lake: Lake, snapshots: Sequence[Snapshot], *, tables: Sequence[Table], now: datetime) -> None:
-    """Says which snapshots are no longer retained, and only then removes what those alone need."""
-    held = horizon(snapshots, lake.settings, now=now)
-    # What has gone does not come back where the promise is made longer.
-    kept_from = int(lake.table_property(SNAPSHOTS, KEPT_FROM) or snapshots[0].id)
-    retained_from = str(max(kept_from, held.promised.id))
+    """Record which snapshots can be queried, and only then remove the files that expired ones alone need."""
+    retained = retained_snapshots(snapshots, lake.settings, now=now)
+    # A longer retention does not bring back files that were removed.
+    files_kept_from = int(lake.table_property(SNAPSHOTS, FILES_KEPT_FROM) or snapshots[0].id)
+    retained_from = str(max(files_kept_from, retained.oldest_queryable.id))
     if lake.table_property(SNAPSHOTS, RETAINED_FROM) != retained_from:
         lake.set_property(SNAPSHOTS, name=RETAINED_FROM, value=retained_from)
         log.info("snapshots_expired", retained_from=retained_from)
-    oldest = next((snapshot for snapshot in snapshots if snapshot.id >= kept_from), snapshots[-1])
-    kept_for = timedelta(days=lake.settings.retention_days + lake.settings.retention_grace_days)
-    is_due = held.kept.at - oldest.at >= min(STEP, kept_for)
-    if held.kept.id > oldest.id and is_due:
-        # Noted before anything goes: what a stopped removal has left the next one takes.
-        lake.set_property(SNAPSHOTS, name=KEPT_FROM, value=str(held.kept.id))
+    oldest = next((snapshot for snapshot in snapshots if snapshot.id >= files_kept_from), snapshots[-1])
+    if _is_removal_due(oldest, retained, settings=lake.settings):
+        # Recorded before the removal: the next one completes it if it is interrupted.
+        lake.set_property(SNAPSHOTS, name=FILES_KEPT_FROM, value=str(retained.oldest_with_files.id))
         for table in tables:
-            needed = _needed_version(lake, table, held=held)
-            files = remove_unneeded(lake, table, needed=needed)
-            commits = trim_log(lake, table, needed=needed)
-            log.info("files_removed", table=table.full_name, files=files, commits=commits)
+            _remove_files(lake, table, retained=retained)
 
 
-def _needed_version(lake: Lake, table: Table, *, held: Horizon) -> int:
-    """The oldest version of the table that is still asked for."""
+def _is_removal_due(oldest: Snapshot, retained: RetainedSnapshots, *, settings: Settings) -> bool:
+    """Return True if a day of snapshots, or all of a shorter retention, has expired since the last removal."""
+    kept_for = timedelta(days=settings.retention_days + settings.retention_grace_days)
+    expired_for = retained.oldest_with_files.at - oldest.at
+    return retained.oldest_with_files.id > oldest.id and expired_for >= min(REMOVAL_INTERVAL, kept_for)
+
+
+def _remove_files(lake: Lake, table: Table, *, retained: RetainedSnapshots) -> None:
+    needed = _oldest_needed_version(lake, table, retained=retained)
+    files = remove_unneeded(lake, table, needed=needed)
+    commits = trim_log(lake, table, needed=needed)
+    log.info("files_removed", table=table.full_name, files=files, commits=commits)
+
+
+def _oldest_needed_version(lake: Lake, table: Table, *, retained: RetainedSnapshots) -> int:
+    """Return the oldest version of the table that a snapshot with files names."""
     if table == SNAPSHOTS:
-        return max(0, lake.version(SNAPSHOTS) - (held.last.id - held.kept.id))
-    return held.kept.versions.get(table.full_name, 0)
+        return max(0, lake.version(SNAPSHOTS) - (retained.last.id - retained.oldest_with_files.id))
+    return retained.oldest_with_files.versions.get(table.full_name, 0)
 
 
 def _maintain_bronze(lake: Lake) -> list[TableMaintenance]:
-    """Bronze, unless its own job runs, which then does this itself."""
+    """Compact bronze and remove old files, unless the bronze job runs, which does this itself."""
     if not lake.exists(RAW_LOGS):
         return []
     before = size_of(lake, RAW_LOGS)

@@ -1,4 +1,4 @@
-"""Processes that we start: their output in a log file, their end with ours."""
+"""Child processes: their output goes to a log file, and they end when this process ends."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ STOP_SECONDS = 30.0
 
 @contextmanager
 def child(command: list[str], *, output: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The running process for the block; at its end it gets SIGTERM, and is killed if it does not heed that.
+    """Run a process for the block; at the end it gets SIGTERM, and SIGKILL if it still runs 30 seconds later.
 
-    It runs in a session of its own, so that Ctrl-C reaches us alone and we end each process in its turn. Where we are
-    killed, it gets SIGTERM too (on Linux, when the thread that called this ends: call it from the main one).
+    The process has a session of its own: Ctrl-C reaches only this process, which then stops its children one by one.
+    If this process is killed, the child gets SIGTERM too. On Linux that happens when the thread that called this
+    function ends, so call it from the main thread.
 
     Args:
         command: The program and its arguments.
-        output: Receives what it prints, after what is there already.
+        output: File that the process appends its output to.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("ab") as file:
         process = subprocess.Popen(
-            [*_tie(), *command], stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+            [*_parent_guard(), *command], stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
         )
     try:
         yield process
@@ -43,10 +44,10 @@ def child(command: list[str], *, output: Path) -> Iterator[subprocess.Popen[byte
 
 
 def run_child(command: list[str], *, output: Path) -> None:
-    """Runs the process to its end.
+    """Run a process to its end.
 
     Raises:
-        ProcessFailed: It ended with another exit code than 0.
+        ProcessFailed: Its exit code is not 0.
     """
     with child(command, output=output) as process:
         process.wait()
@@ -55,18 +56,20 @@ def run_child(command: list[str], *, output: Path) -> None:
 
 
 def child_failed(process: subprocess.Popen[bytes], output: Path) -> ProcessFailed:
-    """The error of a process that ended as it should not."""
-    _program, *arguments = cast("list[str]", process.args)[len(_tie()) :]
+    """Return the error of a process that failed or ended unexpectedly."""
+    _program, *arguments = cast("list[str]", process.args)[len(_parent_guard()) :]
     return ProcessFailed(
-        f"`{' '.join(arguments)}` ended with exit code {process.returncode}", hint=f"See why in {output}", output=output
+        f"`{' '.join(arguments)}` ended with exit code {process.returncode}",
+        hint=f"Read the reason in {output}",
+        output=output,
     )
 
 
-def _tie() -> list[str]:
-    """What stands before a command that is to end with us; nothing where the system can't do that."""
+def _parent_guard() -> list[str]:
+    """Return the prefix of a command line that must end with this process; empty where the system has no such call."""
     if sys.platform != "linux":
         return []
-    # Neither site packages nor the environment: it is there for a few milliseconds.
+    # Without site packages and environment, since it runs only for a few milliseconds.
     return [sys.executable, "-I", "-S", str(Path(die_with_parent.__file__)), str(os.getpid())]
 
 

@@ -1,62 +1,65 @@
-"""Rows on standard output, in the format that was asked for."""
+"""Rows on standard output, in the format that --format or --json names."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lakehouse.errors import BadQuery
+from loginlake.terminal import add_rows, empty_table
 
 if TYPE_CHECKING:
     import polars as pl
 
-WIDEST = 100_000
-# Off a terminal a table is as wide as that.
-PLAIN_WIDTH = 160
-NUMBERS = frozenset({"checked", "faults", "rows", "small files", "bytes before", "bytes after"})
+# Wider than any table, so that its own width can be measured.
+UNBOUNDED_WIDTH = 100_000
+
+
+def print_json(value: object) -> None:
+    """Print a value as indented JSON."""
+    import json
+
+    typer.echo(json.dumps(value, indent=2))
 
 
 def write_rows(rows: pl.DataFrame, form: str) -> None:
-    """Writes the rows in one of `FORMS`."""
-    FORMS[form](rows)
+    """Write the rows in one of `FORMATS`."""
+    FORMATS[form](rows)
     sys.stdout.flush()
 
 
-def print_table(*columns: str, rows: Sequence[Sequence[str]]) -> None:
-    """Prints cells of text under their columns; those named in `NUMBERS` stand right."""
-    import rich.box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def output_format(form: str, *, json: bool) -> str:
+    """Return the format that the options --format and --json name.
 
-    table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        table.add_column(name, justify="right" if name in NUMBERS else "left")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console = Console(highlight=False)
-    Console(width=None if console.is_terminal else PLAIN_WIDTH, highlight=False).print(table)
+    Raises:
+        BadQuery: The format is not known.
+    """
+    if json:
+        return "json"
+    if form not in FORMATS:
+        raise BadQuery(f"{form!r} is not a known format", hint=f"Use one of {', '.join(FORMATS)}")
+    return form
 
 
-def _table(rows: pl.DataFrame) -> None:
-    import rich.box
+def _write_table(rows: pl.DataFrame) -> None:
     from rich.console import Console
     from rich.measure import Measurement
-    from rich.table import Table
-    from rich.text import Text
 
-    table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
+    table = empty_table()
     for name, type_ in rows.schema.items():
         table.add_column(name, justify="right" if type_.is_numeric() else "left", no_wrap=True)
-    for row in rows.iter_rows():
-        table.add_row(*(Text(_shown(value)) for value in row))
-    # As wide as the rows are: a value that is cut off can't be copied.
-    endless = Console(width=WIDEST)
-    Console(width=Measurement.get(endless, endless.options, table).maximum, highlight=False).print(table)
+    add_rows(table, [[_cell(value) for value in row] for row in rows.iter_rows()])
+    # As wide as the rows are: a truncated value can't be copied.
+    unbounded = Console(width=UNBOUNDED_WIDTH)
+    Console(width=Measurement.get(unbounded, unbounded.options, table).maximum, highlight=False).print(table)
 
 
-def _shown(value: Any) -> str:
-    """A value for a person; what could steer a terminal is written as its escape."""
+def _cell(value: Any) -> str:
+    """Return a value as text for a person; characters that could control a terminal are written as escapes."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -68,7 +71,7 @@ def _shown(value: Any) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(value))
 
 
-def _json(rows: pl.DataFrame) -> None:
+def _write_json(rows: pl.DataFrame) -> None:
     import msgspec
 
     from serving.formats import json_rows
@@ -76,7 +79,7 @@ def _json(rows: pl.DataFrame) -> None:
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(json_rows(rows)), indent=2) + b"\n")
 
 
-def _ndjson(rows: pl.DataFrame) -> None:
+def _write_ndjson(rows: pl.DataFrame) -> None:
     import msgspec
 
     from serving.formats import json_rows
@@ -85,20 +88,23 @@ def _ndjson(rows: pl.DataFrame) -> None:
         sys.stdout.buffer.write(msgspec.json.encode(row) + b"\n")
 
 
-def _csv(rows: pl.DataFrame) -> None:
+def _write_csv(rows: pl.DataFrame) -> None:
     from serving.formats import csv
 
     sys.stdout.buffer.write(csv(rows))
 
 
-def _parquet(rows: pl.DataFrame) -> None:
+def _write_parquet(rows: pl.DataFrame) -> None:
     rows.write_parquet(sys.stdout.buffer)
 
 
-FORMS: dict[str, Callable[[pl.DataFrame], None]] = {
-    "table": _table,
-    "json": _json,
-    "csv": _csv,
-    "ndjson": _ndjson,
-    "parquet": _parquet,
+FORMATS: dict[str, Callable[[pl.DataFrame], None]] = {
+    "table": _write_table,
+    "json": _write_json,
+    "csv": _write_csv,
+    "ndjson": _write_ndjson,
+    "parquet": _write_parquet,
 }
+
+Format = Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="Output format.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

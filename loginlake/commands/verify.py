@@ -10,7 +10,7 @@ import typer
 from lakehouse.errors import VerifyFailed
 from lakehouse.options import SettingsCommand
 from lakehouse.progress_bar import progress_bar
-from loginlake.commands.output import print_table
+from loginlake.terminal import print_table
 
 if TYPE_CHECKING:
     from loginlake.verify.report import Check, Report

@@ -69,7 +69,8 @@ class Loginlake:
 
     def __call__(self, *words: str) -> Ended:
         """Run the command to its end."""
-        output, errors = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
+        output = io.TextIOWrapper(io.BytesIO(), write_through=True)
+        errors = io.TextIOWrapper(io.BytesIO(), errors="backslashreplace", write_through=True)
         with _isolated(self.folder, clean_environment(**self.environment)), ExitStack() as patches:
             patches.enter_context(patch.object(sys, "argv", ["loginlake", *words]))
             patches.enter_context(redirect_stdout(output))
@@ -86,6 +87,10 @@ class Loginlake:
     def with_environment(self, **values: str) -> Loginlake:
         """Return the same command with these environment variables."""
         return replace(self, environment={**self.environment, **values})
+
+    def with_session(self, session: SparkSession) -> Loginlake:
+        """Return the same command, whose jobs run in this session."""
+        return replace(self, session=session)
 
     @contextmanager
     def _running_spark(self, *_: object, **__: object) -> Iterator[SparkSession]:

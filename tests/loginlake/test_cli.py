@@ -1,26 +1,32 @@
-"""The command `loginlake`: what it loads, how it ends, what its help says."""
+"""The command line as a whole: commands, help, exit codes and errors."""
 
 from __future__ import annotations
 
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
 
-from lakehouse.errors import LakehouseError, PortTaken, UsageError
+import loginlake.commands
+from lakehouse.errors import LakehouseError, UsageError
+from lakehouse.options import option_name
 from lakehouse.settings import Settings
-from loginlake.cli import app, seconds
+from loginlake.cli import app
+from loginlake.durations import parse_duration
 from tests.loginlake.command_line import Loginlake, LoginlakeProcess
 from tests.serving.lakes import publish_twice, settings_of
 
 HEAVY = ("polars", "deltalake", "confluent_kafka", "pyspark", "pandas", "fastapi")
-COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS_OF_LAYERS = {"bronze", "silver", "gold", "produce", "serve"}
+SHARED_MODULES = {"output", "reading"}
+JOBS = [["bronze", "--once"], ["silver"], ["gold"], ["refresh"], ["broker"]]
 
 
 @pytest.fixture
@@ -28,6 +34,13 @@ def root(tmp_path: Path) -> str:
     settings = settings_of(tmp_path)
     publish_twice(settings)
     return settings.root
+
+
+def the_only_line(ended: Any, *, code: int = 1) -> str:
+    """The single line of an error, without a traceback."""
+    assert ended.returncode == code, ended.stderr
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    return ended.stderr.strip()
 
 
 def test_help_and_version_import_nothing_heavy() -> None:
@@ -51,51 +64,60 @@ def test_the_version_is_that_of_the_package(loginlake: Loginlake) -> None:
     assert re.fullmatch(r"loginlake \d+\.\d+\.\d+\n", loginlake("--version").stdout)
 
 
-def test_all_verbs_are_there() -> None:
-    read = {"tables", "history", "query", "sql", "verify", "doctor"}
-    run = {"demo", "up", "broker", "produce", "bronze", "silver", "gold", "refresh", "serve", "jars"}
-    repair = {"maintain", "rebuild", "redrive"}
+def test_python_m_loginlake_is_the_command() -> None:
+    ended = subprocess.run([sys.executable, "-m", "loginlake", "--version"], capture_output=True, text=True, check=True)
 
-    assert set(COMMANDS) == read | run | repair
+    assert ended.stdout.startswith("loginlake ")
 
 
-@pytest.mark.parametrize("verb", sorted(set(COMMANDS) - {"produce"}))
-def test_the_help_of_every_verb_has_an_example_of_it(verb: str) -> None:
-    assert COMMANDS[verb].epilog.startswith(f"For example: loginlake {verb}")
+def test_every_command_has_a_module_of_its_name() -> None:
+    modules = {file.stem for file in Path(loginlake.commands.__file__).parent.glob("[a-z]*.py")}
+
+    assert modules - SHARED_MODULES == set(COMMANDS) - COMMANDS_OF_LAYERS
 
 
-def test_no_verb_has_a_flag_of_its_own_that_is_a_setting() -> None:
-    """Such a flag would be taken away before the verb sees it; those of produce say the same as the setting."""
-    settings = {f"--{name.replace('_', '-')}" for name in Settings.model_fields}
-    flags = {
-        flag for name, verb in COMMANDS.items() if name != "produce" for option in verb.params for flag in option.opts
-    }
-
-    assert flags & settings == set()
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"produce"}))
+def test_the_help_of_every_command_has_an_example_of_it(name: str) -> None:
+    assert COMMANDS[name].epilog.startswith(f"For example: loginlake {name}")
 
 
-@pytest.mark.parametrize("words", [["vrify"], ["verify", "--nothing"], ["history"], ["refresh", "--every", "soon"]])
-def test_wrong_words_exit_2(loginlake: Loginlake, words: list[str]) -> None:
-    assert loginlake(*words).returncode == 2
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_no_command_has_an_option_with_the_name_of_a_setting(name: str) -> None:
+    """The option would take the setting's value."""
+    commands = getattr(COMMANDS[name], "commands", {name: COMMANDS[name]}).values()
+    own = [parameter for command in commands for parameter in command.params]
+
+    assert {option for parameter in own for option in parameter.opts} & {
+        option_name(setting) for setting in Settings.model_fields
+    } == set()
+    assert {parameter.name for parameter in own} & set(Settings.model_fields) == set()
+
+
+@pytest.mark.parametrize("name", ["verify", "serve"])
+def test_the_help_of_a_command_lists_the_settings(loginlake: Loginlake, name: str) -> None:
+    shown = loginlake(name, "--help").stdout
+
+    assert [setting for setting in Settings.model_fields if option_name(setting) not in shown] == []
+
+
+@pytest.mark.parametrize(
+    "words", [["vrify"], ["verify", "--nothing"], ["history"], ["refresh", "--every", "soon"], ["rebuild", "bronze"]]
+)
+def test_wrong_usage_exits_with_2(loginlake: Loginlake, words: list[str]) -> None:
+    assert loginlake(*words).returncode == UsageError.exit_code
 
 
 def test_a_wrong_setting_is_one_line_that_names_it(loginlake: Loginlake) -> None:
-    ended = loginlake("verify", "--port", "many")
-
-    assert ended.returncode == UsageError.exit_code
-    assert ended.stderr.count("\n") == 1
-    assert "LOGINLAKE_PORT" in ended.stderr
+    assert "LOGINLAKE_PORT" in the_only_line(loginlake("verify", "--port", "many"), code=UsageError.exit_code)
 
 
-def test_no_lake_is_one_line(loginlake: Loginlake, tmp_path: Path) -> None:
+def test_a_missing_lake_is_one_line(loginlake: Loginlake, tmp_path: Path) -> None:
     ended = loginlake("verify", "--root", str(tmp_path / "nowhere"))
 
-    assert ended.returncode == LakehouseError.exit_code
-    assert ended.stderr.count("\n") == 1
-    assert "Traceback" not in ended.stderr
+    assert "loginlake refresh" in the_only_line(ended, code=LakehouseError.exit_code)
 
 
-def test_a_reader_that_goes_away_is_not_complained_about(loginlake_process: LoginlakeProcess, root: str) -> None:
+def test_a_reader_that_closes_the_pipe_causes_no_error(loginlake_process: LoginlakeProcess, root: str) -> None:
     writer = loginlake_process.start(
         "sql", "select * from events", "--root", root, "--format", "ndjson", stdout=subprocess.PIPE
     )
@@ -107,86 +129,28 @@ def test_a_reader_that_goes_away_is_not_complained_about(loginlake_process: Logi
 
 @pytest.mark.parametrize(("text", "expected"), [("15s", 15), ("1m", 60), ("2h", 7200)])
 def test_a_duration_is_a_number_and_a_unit(text: str, expected: int) -> None:
-    assert seconds(text) == expected
+    assert parse_duration(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "0s", "15", "1d", "-1m", "1.5h", "15 s"])
-def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
+def test_a_text_that_is_not_a_duration_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(UsageError, match="such as 15s, 1m or 1h"):
-        seconds(text)
-
-
-def test_verify_says_ok_and_counts_the_layers(loginlake: Loginlake, root: str) -> None:
-    ended = loginlake("verify", "--root", root, "--kafka", "127.0.0.1:1")
-
-    assert ended.returncode == 0
-    assert ended.stdout.splitlines()[-1] == "verify: ok"
-    assert re.search(r"silver accepted +8\b", ended.stdout)
-    assert "no broker answers at 127.0.0.1:1" in ended.stdout
-
-
-def test_verify_exits_3_and_names_what_is_missing(loginlake: Loginlake, root: str) -> None:
-    from deltalake import DeltaTable
-
-    DeltaTable(f"{root}/silver/events").delete("offset = 1")
-
-    ended = loginlake("verify", "--root", root, "--kafka", "127.0.0.1:1")
-
-    assert ended.returncode == 3
-    assert "logs:0:1 missing" in ended.stdout
-    assert re.fullmatch(r"verify: \d+ of \d+ checks failed", ended.stdout.splitlines()[-1])
-
-
-def test_a_taken_port_of_the_broker_is_one_line_that_names_the_mend(
-    loginlake: Loginlake, taken_port: int, tmp_path: Path
-) -> None:
-    ended = loginlake("broker", "--kafka", f"127.0.0.1:{taken_port}", "--state", str(tmp_path))
-
-    assert ended.returncode == PortTaken.exit_code
-    assert ended.stderr.count("\n") == 1
-    assert "run `loginlake broker --kafka 127.0.0.1:9192`" in ended.stderr
-
-
-@pytest.mark.flow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_broker_runs_until_a_signal_and_doctor_sees_it(
-    loginlake_process: LoginlakeProcess, free_port: int, tmp_path: Path, number: signal.Signals
-) -> None:
-    where = ["--kafka", f"127.0.0.1:{free_port}", "--state", str(tmp_path)]
-    broker = loginlake_process.start("broker", *where, stderr=subprocess.PIPE)
-    try:
-        while b"Kafka listens on" not in (line := broker.stderr.readline()):
-            assert line, "the broker ended"
-        findings = json.loads(loginlake_process("doctor", *where, "--json").stdout)
-    finally:
-        broker.send_signal(number)
-        _, errors = broker.communicate(timeout=60)
-
-    assert broker.returncode == 0, errors
-    (kafka,) = [finding for finding in findings if finding["check"] == "kafka"]
-    assert kafka["what"] == f"a broker answers at 127.0.0.1:{free_port}"
-    with socket.create_server(("127.0.0.1", free_port)):
-        pass
-
-
-JOBS = [["bronze", "--once"], ["silver"], ["gold"], ["refresh"], ["broker"]]
+        parse_duration(text)
 
 
 @pytest.mark.parametrize("words", JOBS, ids=" ".join)
-def test_without_java_a_job_is_one_line_that_names_the_mend(
+def test_without_java_a_job_fails_with_a_hint(
     loginlake: Loginlake, words: list[str], free_port: int, tmp_path: Path
 ) -> None:
     ended = loginlake.with_path(tmp_path / "empty")(
         *words, "--kafka", f"127.0.0.1:{free_port}", "--state", str(tmp_path)
     )
 
-    assert ended.returncode == 1
-    assert ended.stderr.count("\n") == 1
-    assert "There is no Java. Install Java 17 or 21" in ended.stderr
+    assert "Install Java 17 or 21" in the_only_line(ended)
 
 
 @pytest.mark.parametrize("words", JOBS, ids=" ".join)
-def test_with_a_wrong_java_a_job_is_one_line_that_names_both(
+def test_with_an_unsupported_java_a_job_fails_and_names_it(
     loginlake: Loginlake, words: list[str], free_port: int, tmp_path: Path
 ) -> None:
     java = tmp_path / "bin" / "java"
@@ -196,45 +160,43 @@ def test_with_a_wrong_java_a_job_is_one_line_that_names_both(
 
     ended = loginlake.with_path(java.parent)(*words, "--kafka", f"127.0.0.1:{free_port}", "--state", str(tmp_path))
 
-    assert ended.returncode == 1
-    assert ended.stderr.count("\n") == 1
-    assert f"{java} is version 11. Install Java 17 or 21" in ended.stderr
+    line = the_only_line(ended)
+    assert f"{java} is version 11" in line
+    assert "Install Java 17 or 21" in line
 
 
-@pytest.mark.spark
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_spark_starts_ends_the_job_and_its_jvm(
     loginlake_process: LoginlakeProcess, tmp_path: Path, number: signal.Signals
 ) -> None:
     job = loginlake_process.start("gold", "--root", str(tmp_path / "lake"), "--state", str(tmp_path))
-    first_words_of_the_jvm = job.stderr.readline()
+    first_line_of_the_jvm = job.stderr.readline()
     job.send_signal(number)
-    # Ends only when the JVM, which writes there too, has ended.
+    # Ends only when the JVM, which writes to the same pipe, has ended.
     _, errors = job.communicate(timeout=120)
 
-    assert job.returncode == 130, first_words_of_the_jvm + errors
+    assert job.returncode == 130, first_line_of_the_jvm + errors
     assert b"Traceback" not in errors
 
 
-@pytest.mark.parametrize("words", JOBS[:-1], ids=" ".join)
-def test_without_pyspark_a_job_is_one_line_that_names_the_extra(
-    loginlake_process: LoginlakeProcess, words: list[str]
+@pytest.mark.parametrize(
+    ("words", "missing", "extra"),
+    [
+        (["bronze", "--once"], ("pyspark", "delta", "py4j"), "spark"),
+        (["refresh"], ("pyspark", "delta", "py4j"), "spark"),
+        (["verify"], ("polars",), "serving"),
+    ],
+)
+def test_a_missing_package_is_one_line_that_names_the_extra(
+    loginlake_process: LoginlakeProcess, words: list[str], missing: tuple[str, ...], extra: str
 ) -> None:
-    ended = loginlake_process.without("pyspark", "delta", "py4j")(*words)
+    ended = loginlake_process.without(*missing)(*words)
 
-    assert ended.returncode == 1
-    assert ended.stderr.count("\n") == 1
-    assert "pip install 'loginlake[spark]'" in ended.stderr
+    assert f"pip install 'loginlake[{extra}]'" in the_only_line(ended)
 
 
-def test_without_polars_verify_is_one_line_that_names_the_extra(loginlake_process: LoginlakeProcess) -> None:
-    ended = loginlake_process.without("polars")("verify")
-
-    assert ended.returncode == 1
-    assert ended.stderr == "This install has no polars. Install it with `pip install 'loginlake[serving]'`\n"
-
-
-def test_verify_works_without_pyspark(loginlake_process: LoginlakeProcess, root: str) -> None:
+def test_verify_works_without_spark(loginlake_process: LoginlakeProcess, root: str) -> None:
     verify = loginlake_process.without("pyspark", "delta", "py4j")
     report = json.loads(verify("verify", "--root", root, "--kafka", "127.0.0.1:1", "--json").stdout)
 

@@ -1,8 +1,12 @@
-"""What `demo` and `up` look at before they start anything."""
+"""What `demo` and `up` check before they start anything, and the commands that the demo suggests."""
 
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -12,20 +16,35 @@ from rich.console import Console
 
 from lakehouse.errors import BrokerFailed, PortTaken
 from lakehouse.settings import Settings
-from loginlake.broker import broker_folder, embedded_broker
-from loginlake.demo import demo, move_aside, preflight
-from loginlake.demo_report import print_next
-from tests.conftest import a_free_port
+from loginlake.broker import broker_folder
+from loginlake.demo import move_aside, run_demo
+from loginlake.demo_report import print_next_commands
+from loginlake.local_stack import check_startable
 from tests.serving.lakes import SmallLake, a_login, settings_of
+
+# Kafka holds such a lock on its data while it runs; tests/loginlake/test_broker.py shows it with a real broker.
+LOCKING = """
+import fcntl, sys
+with open(sys.argv[1], "wb") as lock:
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.fixture(autouse=True)
-def _no_broker_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_broker_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOGINLAKE_KAFKA", raising=False)
 
 
+@pytest.fixture
+def _usual_port_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default port of the broker may be taken on this machine."""
+    monkeypatch.setattr("loginlake.demo.check_port_free", lambda _: None)
+
+
 def a_lake_with_a_broker(folder: Path, **settings: Any) -> Settings:
-    """A lake's folder and that of a broker's data, each with a file."""
+    """A folder of a lake and one of a broker's data, each with a file."""
     made = Settings(root=str(folder / "lake"), state=folder / "state", _env_file=None, **settings)
     for place in (Path(made.root), broker_folder(made)):
         place.mkdir(parents=True)
@@ -33,20 +52,27 @@ def a_lake_with_a_broker(folder: Path, **settings: Any) -> Settings:
     return made
 
 
-def test_a_named_broker_that_is_not_there_is_said_at_once(
+@contextmanager
+def locked_by_another_process(file: Path) -> Iterator[None]:
+    with subprocess.Popen(
+        [sys.executable, "-c", LOCKING, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout.readline() == b"locked\n"
+        yield
+
+
+def test_a_given_broker_that_does_not_answer_is_reported_before_anything_starts(
     monkeypatch: pytest.MonkeyPatch, free_port: int, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("lakehouse.kafka.TIMEOUT", 0.5)
     settings = Settings(kafka="127.0.0.1:1", port=free_port, state=tmp_path / "state", _env_file=None)
 
     with pytest.raises(BrokerFailed, match="correct LOGINLAKE_KAFKA"):
-        preflight(settings)
+        check_startable(settings)
 
 
-def test_a_fresh_start_moves_the_lake_and_the_broker_s_data_aside(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("loginlake.demo.refuse_taken", lambda _: None)  # our usual port may be taken here
+@pytest.mark.usefixtures("_usual_port_is_free")
+def test_a_fresh_start_moves_the_lake_and_the_data_of_the_broker_aside(tmp_path: Path) -> None:
     settings = a_lake_with_a_broker(tmp_path)
 
     move_aside(settings, Console(quiet=True))
@@ -56,7 +82,7 @@ def test_a_fresh_start_moves_the_lake_and_the_broker_s_data_aside(
     assert len(list(tmp_path.glob("lake.*/before"))) == len(list(tmp_path.glob("state/broker.*/before"))) == 1
 
 
-def test_a_fresh_start_leaves_the_data_of_our_broker_where_another_is_named(tmp_path: Path) -> None:
+def test_a_fresh_start_with_a_given_broker_leaves_the_data_of_the_embedded_one(tmp_path: Path) -> None:
     settings = a_lake_with_a_broker(tmp_path, kafka="127.0.0.1:9")
 
     move_aside(settings, Console(quiet=True))
@@ -65,36 +91,33 @@ def test_a_fresh_start_leaves_the_data_of_our_broker_where_another_is_named(tmp_
     assert (broker_folder(settings) / "before").exists()
 
 
-@pytest.mark.flow
-def test_a_fresh_start_moves_nothing_while_a_broker_on_another_port_has_the_data(tmp_path: Path) -> None:
-    settings = Settings(root=str(tmp_path / "lake"), state=tmp_path / "state", _env_file=None)
-    Path(settings.root).mkdir()
+def test_a_fresh_start_moves_nothing_while_a_broker_uses_the_data(tmp_path: Path) -> None:
+    settings = a_lake_with_a_broker(tmp_path)
+    data = broker_folder(settings) / "data"
+    data.mkdir()
 
-    with (
-        embedded_broker(settings.model_copy(update={"kafka": f"127.0.0.1:{a_free_port()}"})),
-        pytest.raises(BrokerFailed, match="Another broker has the data"),
-    ):
+    with locked_by_another_process(data / ".lock"), pytest.raises(BrokerFailed, match="Another broker uses the data"):
         move_aside(settings, Console(quiet=True))
-    assert Path(settings.root).exists()
-
-
-def test_a_fresh_start_moves_nothing_where_the_api_has_no_port(taken_port: int, tmp_path: Path) -> None:
-    settings = a_lake_with_a_broker(tmp_path, port=taken_port)
-
-    with pytest.raises(PortTaken):
-        demo(settings, once=True, fresh=True)
     assert (Path(settings.root) / "before").exists()
 
 
-def test_what_to_try_next_names_the_places_that_are_not_the_usual_ones(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path / "a lake").model_copy(update={"port": 8081})
+def test_a_fresh_start_moves_nothing_if_the_port_of_the_api_is_taken(taken_port: int, tmp_path: Path) -> None:
+    settings = a_lake_with_a_broker(tmp_path, port=taken_port)
+
+    with pytest.raises(PortTaken, match="--port"):
+        run_demo(settings, once=True, fresh=True)
+    assert (Path(settings.root) / "before").exists()
+
+
+def test_the_suggested_commands_name_the_settings_that_differ_from_the_defaults(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "a lake").model_copy(update={"port": 8081, "allow_unauthenticated": True})
     snapshot = SmallLake(settings).publish([a_login(0)], [])
-    said = StringIO()
+    printed = StringIO()
 
-    print_next(Console(file=said), settings, snapshot=snapshot, is_live=False)
+    print_next_commands(Console(file=printed), settings, snapshot=snapshot, is_live=False)
 
-    commands = [shlex.split(line, comments=True) for line in said.getvalue().splitlines() if "loginlake" in line]
+    commands = [shlex.split(line, comments=True) for line in printed.getvalue().splitlines() if "loginlake" in line]
     assert len(commands) == 6
     for command in commands:
         assert command[command.index("--root") + 1] == settings.root
-        assert "--port" in command
+        assert {"--port", "--allow-unauthenticated"} <= set(command)

@@ -23,6 +23,6 @@ def test_the_first_snapshot_covers_what_came_while_nobody_ran(fed_lake: Lake) ->
         snapshots.append(snapshot)
         stop.set()
 
-    run_until(stop, fed_lake, published=published)
+    run_until(stop, fed_lake, on_publish=published)
 
     assert [sum(snapshot.offsets.values()) for snapshot in snapshots] == [produced]

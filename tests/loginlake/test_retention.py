@@ -1,4 +1,4 @@
-"""TableMaintenance of a lake: fewer files, the same answers, and nothing gone that a promise holds on to."""
+"""Maintenance of a lake: fewer files, the same answers, and every retained snapshot stays readable."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from lakehouse.errors import LockHeld
 from lakehouse.lake import Lake
 from lakehouse.locks import reader_lock
 from lakehouse.maintenance import FRAGMENTS
-from lakehouse.snapshots import RETAINED_FROM
+from lakehouse.settings import Settings
+from lakehouse.snapshots import RETAINED_FROM, Snapshot
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import IP_ACTIVITY, SNAPSHOTS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
-from loginlake.retention import KEPT_FROM, maintain, planned, published
+from loginlake.retention import FILES_KEPT_FROM, maintain, plan_maintenance, published_snapshots, retained_snapshots
 from loginlake.verify import verify
 from serving.store import Store
 from tests.spark_lakes import a_raw_login, append_batch, copied, rows_of
-
-pytestmark = [pytest.mark.spark, pytest.mark.guarantees]
 
 REFRESHED_AT = datetime(2026, 2, 3, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -53,17 +52,17 @@ def fragmented_lake(spark: SparkSession, prepared: Path, tmp_path: Path) -> Lake
 
 @pytest.fixture(scope="module")
 def maintained_lake(spark: SparkSession, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Another copy after an upkeep a day later that keeps nothing of the past; no test writes to it."""
+    """Another copy after a maintenance a day later that retains nothing of the past; no test writes to it."""
     return maintained(copied(spark, prepared, tmp_path_factory.mktemp("maintained")), after=DAY)
 
 
-def holding(lake: Lake, *, retention_days: int, retention_grace_days: int) -> Lake:
+def with_retention(lake: Lake, *, retention_days: int, retention_grace_days: int) -> Lake:
     return lake.with_settings(retention_days=retention_days, retention_grace_days=retention_grace_days)
 
 
 def maintained(lake: Lake, *, after: timedelta, retention_days: int = 0, retention_grace_days: int = 0) -> Lake:
-    """The lake after an upkeep, so long after its last snapshot."""
-    kept = holding(lake, retention_days=retention_days, retention_grace_days=retention_grace_days)
+    """The lake after a maintenance some time after its last snapshot."""
+    kept = with_retention(lake, retention_days=retention_days, retention_grace_days=retention_grace_days)
     maintain(kept, clock=lambda: REFRESHED_AT + 2 * DAY + after)
     return kept
 
@@ -81,6 +80,28 @@ def all_rows(lake: Lake) -> dict[str, list[dict[str, Any]]]:
     return {table.full_name: rows_of(lake, table) for table in (RAW_LOGS, *SNAPSHOT_TABLES)}
 
 
+def a_snapshot(number: int) -> Snapshot:
+    """A snapshot published on day `number`."""
+    return Snapshot(
+        id=number, at=REFRESHED_AT + number * DAY, versions={}, offsets={},
+        last_event_at=None, last_append_at=None, enrichment={},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("retention_days", "grace_days", "queryable", "with_files"),
+    [(0, 0, 5, 5), (1, 0, 4, 4), (1, 2, 4, 2), (2, 30, 3, 1), (30, 7, 1, 1)],
+)
+def test_retention_and_grace_period_select_the_snapshots(
+    retention_days: int, grace_days: int, queryable: int, with_files: int
+) -> None:
+    settings = Settings(retention_days=retention_days, retention_grace_days=grace_days, _env_file=None)
+
+    retained = retained_snapshots([a_snapshot(day) for day in range(1, 6)], settings, now=REFRESHED_AT + 5 * DAY)
+
+    assert (retained.oldest_queryable.id, retained.oldest_with_files.id, retained.last.id) == (queryable, with_files, 5)
+
+
 def test_small_files_become_one_and_no_row_changes(fragmented_lake: Lake, maintained_lake: Lake) -> None:
     assert len(files(fragmented_lake, RAW_LOGS)) == FRAGMENTS
     assert len(files(maintained_lake, RAW_LOGS)) == 1
@@ -92,22 +113,24 @@ def test_compacted_tables_are_published_and_the_next_refresh_computes_only_what_
     lake = maintained(fragmented_lake, after=DAY, retention_days=30)
     versions = {table.full_name: lake.version(table) for table in SNAPSHOT_TABLES}
 
-    assert published(lake)[-1].versions == versions
+    assert published_snapshots(lake)[-1].versions == versions
     assert refresh(lake) is None
     append_batch(lake, [a_raw_login(90, event_at="2026-02-01T09:00:00Z")], number=90)
     assert refresh(lake) is not None
     assert len(rows_of(lake, EVENTS)) == FRAGMENTS + 1
 
 
-def test_what_a_retained_snapshot_needs_stays(fragmented_lake: Lake) -> None:
-    answers = {snapshot.id: store_rows(fragmented_lake, snapshot.id) for snapshot in published(fragmented_lake)}
+def test_files_of_a_retained_snapshot_stay(fragmented_lake: Lake) -> None:
+    answers = {
+        snapshot.id: store_rows(fragmented_lake, snapshot.id) for snapshot in published_snapshots(fragmented_lake)
+    }
 
     lake = maintained(fragmented_lake, after=timedelta(0), retention_days=2)
 
     assert {number: store_rows(lake, number) for number in answers} == answers
 
 
-def test_what_a_retained_snapshot_needs_stays_also_just_after_it_was_superseded(refreshed_lake: Lake) -> None:
+def test_files_of_a_retained_snapshot_stay_just_after_it_was_superseded(refreshed_lake: Lake) -> None:
     lake = refreshed_lake
     before = store_rows(lake, 1)
     append_batch(lake, [a_raw_login(1)], number=1)
@@ -118,66 +141,68 @@ def test_what_a_retained_snapshot_needs_stays_also_just_after_it_was_superseded(
     assert store_rows(lake, 1) == before != store_rows(lake, 2)
 
 
-def test_what_a_retained_snapshot_needs_stays_however_old_its_files_are(fragmented_lake: Lake) -> None:
-    answers = {snapshot.id: store_rows(fragmented_lake, snapshot.id) for snapshot in published(fragmented_lake)[1:]}
+def test_files_of_a_retained_snapshot_stay_however_old_they_are(fragmented_lake: Lake) -> None:
+    answers = {
+        snapshot.id: store_rows(fragmented_lake, snapshot.id) for snapshot in published_snapshots(fragmented_lake)[1:]
+    }
     for file in Path(fragmented_lake.uri(IP_ACTIVITY.table)).rglob("*.parquet"):
         os.utime(file, (0, 0))
 
     lake = maintained(fragmented_lake, after=timedelta(0), retention_days=1)
 
-    assert min(int(lake.table_property(SNAPSHOTS, name)) for name in (RETAINED_FROM, KEPT_FROM)) == 2
+    assert min(int(lake.table_property(SNAPSHOTS, name)) for name in (RETAINED_FROM, FILES_KEPT_FROM)) == 2
     assert {number: store_rows(lake, number) for number in answers} == answers
 
 
-def test_files_go_for_a_day_of_snapshots_together(fragmented_lake: Lake) -> None:
+def test_files_are_removed_for_a_day_of_snapshots_together(fragmented_lake: Lake) -> None:
     before = files(fragmented_lake, IP_ACTIVITY.table)
 
     lake = maintained(fragmented_lake, after=DAY - timedelta(seconds=1), retention_days=2)
 
     assert before <= files(lake, IP_ACTIVITY.table)
-    assert lake.table_property(SNAPSHOTS, KEPT_FROM) is None
+    assert lake.table_property(SNAPSHOTS, FILES_KEPT_FROM) is None
 
 
-def test_a_longer_promise_does_not_promise_what_has_gone(fragmented_lake: Lake) -> None:
+def test_a_longer_retention_does_not_make_removed_snapshots_queryable(fragmented_lake: Lake) -> None:
     lake = maintained(fragmented_lake, after=timedelta(0))
-    kept = lake.table_property(SNAPSHOTS, KEPT_FROM)
+    kept = lake.table_property(SNAPSHOTS, FILES_KEPT_FROM)
 
     lake = maintained(lake, after=timedelta(0), retention_days=30, retention_grace_days=30)
 
-    assert lake.table_property(SNAPSHOTS, RETAINED_FROM) == lake.table_property(SNAPSHOTS, KEPT_FROM) == kept
+    assert lake.table_property(SNAPSHOTS, RETAINED_FROM) == lake.table_property(SNAPSHOTS, FILES_KEPT_FROM) == kept
 
 
-def test_a_snapshot_older_than_the_promise_is_refused_and_its_files_go(fragmented_lake: Lake) -> None:
+def test_an_expired_snapshot_is_refused_and_its_files_are_removed(fragmented_lake: Lake) -> None:
     before = file_names(fragmented_lake, IP_ACTIVITY.table)
 
-    # At once: the files were superseded just now, whatever the clock of these tests says.
+    # Although the files were superseded just now: the snapshots decide, not the age of files.
     lake = maintained(fragmented_lake, after=timedelta(0))
 
     named = {Path(uri).name for uri in lake.read(IP_ACTIVITY.table).inputFiles()}
     assert file_names(lake, IP_ACTIVITY.table) == named < before
-    assert json.loads(lake.table_property(SNAPSHOTS, RETAINED_FROM)) == published(lake)[-1].id
+    assert json.loads(lake.table_property(SNAPSHOTS, RETAINED_FROM)) == published_snapshots(lake)[-1].id
     assert verify(lake.settings, Store(lake.settings)).ok
 
 
-def test_files_of_an_expired_snapshot_stay_for_the_grace(fragmented_lake: Lake) -> None:
+def test_files_of_an_expired_snapshot_stay_for_the_grace_period(fragmented_lake: Lake) -> None:
     before = files(fragmented_lake, IP_ACTIVITY.table)
 
     lake = maintained(fragmented_lake, after=DAY, retention_grace_days=30)
 
     assert before <= files(lake, IP_ACTIVITY.table)
-    assert lake.table_property(SNAPSHOTS, RETAINED_FROM) == str(published(lake)[-1].id)
+    assert lake.table_property(SNAPSHOTS, RETAINED_FROM) == str(published_snapshots(lake)[-1].id)
 
 
-def test_commits_that_no_kept_version_is_made_of_go(maintained_lake: Lake) -> None:
+def test_commits_that_no_retained_version_needs_are_removed(maintained_lake: Lake) -> None:
     lake = maintained_lake
 
     newest = lake.version(EVENTS)
     assert files(lake, EVENTS, "_delta_log/*.json") == {f"_delta_log/{newest:020}.json"}
     assert files(lake, EVENTS, "_delta_log/*.checkpoint.parquet") == {f"_delta_log/{newest:020}.checkpoint.parquet"}
-    assert len(Store(lake.settings).snapshots()) == len(published(lake))
+    assert len(Store(lake.settings).snapshots()) == len(published_snapshots(lake))
 
 
-def test_an_upkeep_with_nothing_to_do_writes_nothing(maintained_lake: Lake) -> None:
+def test_a_maintenance_with_nothing_to_do_writes_nothing(maintained_lake: Lake) -> None:
     lake = maintained_lake
     tables = (RAW_LOGS, *SNAPSHOT_TABLES, SNAPSHOTS)
     before = {table.full_name: lake.version(table) for table in tables}
@@ -185,10 +210,10 @@ def test_an_upkeep_with_nothing_to_do_writes_nothing(maintained_lake: Lake) -> N
     maintained(lake, after=DAY)
 
     assert {table.full_name: lake.version(table) for table in tables} == before
-    assert sum(upkeep.small_files for upkeep in planned(lake)) == 0
+    assert sum(planned.small_files for planned in plan_maintenance(lake)) == 0
 
 
-def test_nothing_is_taken_from_a_reader_when_there_is_no_grace(fragmented_lake: Lake) -> None:
+def test_no_file_is_removed_below_an_open_reader_without_a_grace_period(fragmented_lake: Lake) -> None:
     before = files(fragmented_lake, IP_ACTIVITY.table)
 
     with reader_lock(fragmented_lake.settings), pytest.raises(LockHeld, match="RETENTION_GRACE_DAYS"):
@@ -203,9 +228,9 @@ def test_a_lake_without_a_snapshot_is_compacted_and_keeps_its_files(lake: Lake) 
 
     done = maintain(lake)
 
-    assert {upkeep.table: upkeep.small_files for upkeep in done}[RAW_LOGS.full_name] == FRAGMENTS
+    assert {table.table: table.small_files for table in done}[RAW_LOGS.full_name] == FRAGMENTS
     assert len(files(lake, RAW_LOGS)) > FRAGMENTS
-    assert published(lake) == []
+    assert published_snapshots(lake) == []
 
 
 def store_rows(lake: Lake, snapshot_id: int) -> list[dict[str, Any]]:

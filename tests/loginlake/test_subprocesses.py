@@ -1,4 +1,4 @@
-"""Processes that we start: they end with us, in whatever way we end."""
+"""Child processes: they end when this process ends, in whatever way it ends."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from loginlake import die_with_parent
 from loginlake.subprocesses import child, run_child
 from tests.waiting import wait_until
 
-# Says what ends it.
+# Prints which signal ends it.
 CHILD = """
 import signal, sys
-signal.signal(signal.SIGTERM, lambda *_: (print("asked to end", flush=True), sys.exit(0)))
+signal.signal(signal.SIGTERM, lambda *_: (print("terminated", flush=True), sys.exit(0)))
 print("running", flush=True)
 signal.pause()
 """
@@ -41,18 +41,18 @@ def lives(pid: int) -> bool:
     return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
 
 
-def test_a_child_is_asked_to_end_with_the_block(tmp_path: Path) -> None:
-    output = tmp_path / "said"
+def test_a_child_gets_sigterm_at_the_end_of_the_block(tmp_path: Path) -> None:
+    output = tmp_path / "output"
     with child([sys.executable, "-c", CHILD], output=output) as process:
         wait_until(lambda: output.read_text() == "running\n")
 
     assert process.returncode == 0
-    assert output.read_text() == "running\nasked to end\n"
+    assert output.read_text() == "running\nterminated\n"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has ended")
-def test_a_child_is_asked_to_end_when_its_parent_is_killed(tmp_path: Path) -> None:
-    output = tmp_path / "said"
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a process whose parent has ended")
+def test_a_child_gets_sigterm_when_its_parent_is_killed(tmp_path: Path) -> None:
+    output = tmp_path / "output"
     script = PARENT.format(child=CHILD, output=str(output))
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     with parent:
@@ -61,18 +61,18 @@ def test_a_child_is_asked_to_end_when_its_parent_is_killed(tmp_path: Path) -> No
         parent.send_signal(signal.SIGKILL)
         wait_until(lambda: not lives(pid))
 
-    assert output.read_text() == "running\nasked to end\n"
+    assert output.read_text() == "running\nterminated\n"
 
 
-def test_a_child_that_fails_is_named_by_its_own_words(tmp_path: Path) -> None:
-    output = tmp_path / "said"
-    with pytest.raises(ProcessFailed, match=r"`-c 1/0` ended with exit code 1. See why in .*said"):
+def test_the_error_of_a_failed_child_names_its_arguments_and_its_log(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    with pytest.raises(ProcessFailed, match=r"`-c 1/0` ended with exit code 1. Read the reason in .*output"):
         run_child([sys.executable, "-c", "1/0"], output=output)
 
     assert "ZeroDivisionError" in output.read_text()
 
 
-def test_a_child_whose_parent_is_gone_before_it_begins_does_not_begin(tmp_path: Path) -> None:
+def test_a_child_does_not_start_after_its_parent_has_ended(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()

@@ -1,0 +1,28 @@
+"""`loginlake doctor`: check this machine and the settings."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from lakehouse.options import SettingsCommand
+from loginlake.commands.output import Json, print_json
+from loginlake.terminal import print_table
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(cls=SettingsCommand, epilog="For example: loginlake doctor --json")
+def doctor(*, json: Json = False) -> None:
+    """Check Python, Java, Spark, Delta, jars, ports, disk and settings, and print a hint for each problem."""
+    from loginlake.doctor import State, diagnose
+
+    findings = diagnose()
+    if json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        rows = [(finding.check, finding.state.value, finding.what, finding.hint) for finding in findings]
+        print_table("check", "state", "what", "hint", rows=rows)
+    if any(finding.state is State.FAIL for finding in findings):
+        raise typer.Exit(1)

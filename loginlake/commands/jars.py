@@ -1,0 +1,21 @@
+"""`loginlake jars`: fetch the jars of Spark's connectors and of the broker."""
+
+from __future__ import annotations
+
+import typer
+
+from lakehouse.options import SettingsCommand
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(cls=SettingsCommand, epilog="For example: loginlake jars")
+def jars() -> None:
+    """Fetch the jars that the user's cache lacks, and verify all against the lock file."""
+    from lakehouse.jars import jar_paths
+    from lakehouse.settings import load_settings
+
+    settings = load_settings()
+    for group in ("spark", "broker"):
+        paths = jar_paths(settings, group, progress=lambda jar: typer.echo(f"fetching {jar}", err=True))
+        typer.echo(f"{len(paths)} {group} jars are in the cache and match the lock file")

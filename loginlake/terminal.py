@@ -1,0 +1,71 @@
+"""Standard output for a person: tables, and steps with the time they took."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+# Width of a table where standard output is not a terminal.
+PLAIN_WIDTH = 160
+
+Cell = str | int | None
+
+
+def output_console() -> Console:
+    """Return a console on standard output: styled on a terminal, plain lines of a fixed width elsewhere."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+
+
+def print_table(*columns: str, rows: Sequence[Sequence[Cell]], title: str | None = None) -> None:
+    """Print rows below their column names; integers are aligned right, with separators of thousands."""
+    table = empty_table(title)
+    for position, name in enumerate(columns):
+        cells = [row[position] for row in rows if row[position] is not None]
+        is_number = bool(cells) and all(isinstance(cell, int) for cell in cells)
+        table.add_column(name, justify="right" if is_number else "left")
+    add_rows(table, [[_text(cell) for cell in row] for row in rows])
+    output_console().print(table)
+
+
+def empty_table(title: str | None = None) -> Table:
+    """Return a table without columns, in the style of all our tables."""
+    import rich.box
+    from rich.table import Table
+    from rich.text import Text
+
+    heading = Text(title, style="bold") if title else None
+    return Table(title=heading, title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False)
+
+
+def add_rows(table: Table, rows: Sequence[Sequence[str]]) -> None:
+    """Add rows whose cells are printed as they are, without markup."""
+    from rich.text import Text
+
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+
+
+@contextmanager
+def timed_step(console: Console, name: str) -> Iterator[None]:
+    """Show that a step is running, and print how long it took when it ends without an error."""
+    started = time.monotonic()
+    if not console.is_terminal:
+        console.print(f"{name} …")
+    with console.status(name):
+        yield
+    console.print(f"{name}: {time.monotonic() - started:.1f} s")
+
+
+def _text(cell: Cell) -> str:
+    if cell is None:
+        return "-"
+    return f"{cell:,}" if isinstance(cell, int) else cell
