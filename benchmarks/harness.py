@@ -25,7 +25,7 @@ def empty_lake(kafka: str | None = None) -> Iterator[Settings]:
         if kafka is not None:
             yield Settings(kafka=kafka, **folders)
             return
-        settings = Settings(kafka=f"127.0.0.1:{_free_port()}", **folders)
+        settings = Settings(kafka=f"127.0.0.1:{free_port()}", **folders)
         with embedded_broker(settings):
             yield settings
 
@@ -56,7 +56,8 @@ def _formatted(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port

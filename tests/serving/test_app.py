@@ -1,4 +1,4 @@
-"""The API from outside: a server process over a real lake."""
+"""The API over HTTP, over a lake with two snapshots."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import httpx
 import pytest
 
 from lakehouse.settings import Settings
+from lakehouse.tables import TABLES
+from lakehouse.tables.gold import METRICS
+from lakehouse.tables.silver import EVENTS
 from serving.app import create_app
 from serving.problems import KINDS
 
@@ -17,7 +20,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "api.md"
 IPS = "/v1/metrics/ip_activity"
 
 
-def test_attempts_per_address_come_newest_window_and_most_attempts_first(api: httpx.Client) -> None:
+def test_the_default_order_is_the_newest_window_and_the_most_attempts_first(api: httpx.Client) -> None:
     answer = api.get(IPS, params={"every": "day"}).json()
 
     assert [(row["src_ip"], row["attempts"]) for row in answer["data"]] == [
@@ -36,7 +39,7 @@ def test_windows_that_are_not_stored_are_computed_from_the_base(api: httpx.Clien
     assert [(row["window_at"], row["attempts"], row["successes"]) for row in rows] == [("2026-03-02T05:00:00Z", 1, 1)]
 
 
-def test_a_snapshot_and_its_instant_give_the_same_earlier_figures(api: httpx.Client) -> None:
+def test_a_snapshot_has_the_same_earlier_rows_by_id_and_by_instant(api: httpx.Client) -> None:
     now = api.get(IPS).json()["data"]
     by_id = api.get(IPS, params={"snapshot": "1"})
     by_instant = api.get(IPS, params={"as_of": "2026-03-03T00:00:00Z"})
@@ -45,7 +48,7 @@ def test_a_snapshot_and_its_instant_give_the_same_earlier_figures(api: httpx.Cli
     assert by_id.headers["Loginlake-Snapshot"] == by_instant.headers["Loginlake-Snapshot"] == "1"
 
 
-def test_an_answer_says_what_it_covers_and_that_the_broker_could_not_be_asked(api: httpx.Client) -> None:
+def test_an_answer_states_what_it_covers_and_that_the_broker_does_not_answer(api: httpx.Client) -> None:
     assert api.get(IPS).json()["meta"]["freshness"] == {
         "snapshot": 2,
         "at": "2026-03-03T01:00:00Z",
@@ -73,7 +76,7 @@ def test_an_answer_says_what_it_covers_and_that_the_broker_could_not_be_asked(ap
         ("from=-7d", []),
     ],
 )
-def test_filters_period_order_and_limit_choose_the_rows(api: httpx.Client, query: str, addresses: list[str]) -> None:
+def test_filters_period_order_and_limit_select_the_rows(api: httpx.Client, query: str, addresses: list[str]) -> None:
     answer = api.get(f"{IPS}?{query}")
 
     assert [row["src_ip"] for row in answer.json()["data"]] == addresses
@@ -100,13 +103,13 @@ def test_csv_has_a_header_and_the_same_rows(api: httpx.Client) -> None:
         ("text/*, application/json;q=0.5", "text/csv"),
     ],
 )
-def test_the_range_closest_to_a_format_says_how_much_it_is_wanted(
+def test_the_weight_of_a_format_is_that_of_the_most_specific_range(
     api: httpx.Client, accept: str, media_type: str
 ) -> None:
     assert api.get(IPS, headers={"Accept": accept}).headers["Content-Type"].startswith(media_type)
 
 
-def test_an_unchanged_answer_is_not_sent_again(api: httpx.Client) -> None:
+def test_an_unchanged_answer_is_not_sent_twice(api: httpx.Client) -> None:
     tag = api.get(IPS, params={"order_by": "src_ip"}).headers["ETag"]
 
     again = api.get(IPS, params={"order_by": "src_ip"}, headers={"If-None-Match": f'"other", {tag}'})
@@ -118,7 +121,7 @@ def test_an_unchanged_answer_is_not_sent_again(api: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("path", [IPS, "/livez", "/docs", "/v1/metrics/nothing"])
-def test_head_answers_as_get_does_but_without_the_body(api: httpx.Client, path: str) -> None:
+def test_head_has_the_headers_of_get_and_no_body(api: httpx.Client, path: str) -> None:
     get, head = api.get(path), api.head(path)
 
     assert head.status_code == get.status_code
@@ -126,7 +129,7 @@ def test_head_answers_as_get_does_but_without_the_body(api: httpx.Client, path: 
     assert head.content == b""
 
 
-def test_a_detection_has_its_evidence_as_json(api: httpx.Client) -> None:
+def test_a_detection_has_its_evidence_as_json_values(api: httpx.Client) -> None:
     listed = api.get("/v1/detections", params={"rule": "brute_force_ip", "from": "2026-03-02T00:00:00Z"}).json()["data"]
     one = api.get("/v1/detections/d1").json()["data"]
 
@@ -136,7 +139,7 @@ def test_a_detection_has_its_evidence_as_json(api: httpx.Client) -> None:
     assert api.get("/v1/detections", params={"snapshot": "1"}).json()["data"] == []
 
 
-def test_bronze_at_a_snapshot_is_what_lies_below_its_offsets(api: httpx.Client) -> None:
+def test_bronze_at_a_snapshot_has_the_records_below_its_offsets(api: httpx.Client) -> None:
     rows = api.get("/v1/tables/bronze.raw_logs/rows", params={"snapshot": "1"}).json()["data"]
 
     assert [row["offset"] for row in rows] == [0, 1, 2]
@@ -160,7 +163,7 @@ def test_a_version_of_one_table_can_be_inspected(api: httpx.Client) -> None:
     assert rows["meta"] == {"table": "silver.events", "version": 0, "rows": 2}
 
 
-def test_the_catalogues_list_metrics_tables_and_snapshots(api: httpx.Client) -> None:
+def test_the_catalogues_list_every_metric_table_and_snapshot(api: httpx.Client) -> None:
     metrics = api.get("/v1/metrics").json()["data"]
     tables = api.get("/v1/tables").json()["data"]
     events = api.get("/v1/tables/silver.events").json()["data"]
@@ -168,9 +171,9 @@ def test_the_catalogues_list_metrics_tables_and_snapshots(api: httpx.Client) -> 
     snapshots = listed["data"]
     first = api.get("/v1/snapshots/1").json()
 
-    assert [metric["name"] for metric in metrics] == ["ip_activity", "user_activity", "app_activity"]
-    assert "silver.events" in [table["name"] for table in tables]
-    assert events["columns"][0]["name"] == "event_id"
+    assert [metric["name"] for metric in metrics] == [metric.name for metric in METRICS]
+    assert [table["name"] for table in tables] == list(TABLES)
+    assert tuple(column["name"] for column in events["columns"]) == EVENTS.column_names
     assert [snapshot["id"] for snapshot in snapshots] == [2, 1]
     assert first["data"] == snapshots[1]
     assert [answer["meta"]["freshness"]["snapshot"] for answer in (listed, first)] == [2, 1]
@@ -182,12 +185,12 @@ def test_freshness_lists_each_partition(api: httpx.Client) -> None:
     assert answer["data"] == [{"topic": "logs", "partition": 0, "covered": 8, "end": None}]
 
 
-def test_the_probes_answer(api: httpx.Client) -> None:
+def test_the_probes_report_that_the_api_is_alive_and_ready(api: httpx.Client) -> None:
     assert api.get("/livez").json() == {"status": "alive"}
     assert api.get("/readyz").json() == {"status": "ready", "snapshot": 2}
 
 
-def test_the_docs_load_nothing_from_elsewhere(api: httpx.Client) -> None:
+def test_the_docs_load_nothing_from_another_host(api: httpx.Client) -> None:
     page = api.get("/docs")
 
     assert api.get("/").headers["Location"] == "/docs"
@@ -197,12 +200,12 @@ def test_the_docs_load_nothing_from_elsewhere(api: httpx.Client) -> None:
         assert api.get(f"/docs/assets/{asset}").status_code == 200
 
 
-def test_a_request_keeps_its_id_and_gets_one_where_it_has_none(api: httpx.Client) -> None:
+def test_a_request_keeps_a_plain_id_and_gets_a_new_one_otherwise(api: httpx.Client) -> None:
     assert api.get("/livez", headers={"X-Request-ID": "mine-1"}).headers["X-Request-ID"] == "mine-1"
     assert len(api.get("/livez", headers={"X-Request-ID": "forged\tid"}).headers["X-Request-ID"]) == 32
 
 
-def test_every_route_is_in_the_docs_and_every_kind_of_problem_too() -> None:
+def test_every_route_and_every_kind_of_problem_is_documented() -> None:
     paths = create_app(Settings(_env_file=None)).openapi()["paths"]
     text = DOCS.read_text()
 
@@ -210,7 +213,7 @@ def test_every_route_is_in_the_docs_and_every_kind_of_problem_too() -> None:
     assert [kind.slug for kind in KINDS if f"`{kind.slug}` | {kind.status}" not in text] == []
 
 
-def test_openapi_names_the_parameters_of_a_metric(api: httpx.Client) -> None:
+def test_openapi_lists_each_parameter_of_a_metric_once(api: httpx.Client) -> None:
     route = api.get("/openapi.json").json()["paths"]["/v1/metrics/{metric}"]["get"]
 
     names = [parameter["name"] for parameter in route["parameters"]]

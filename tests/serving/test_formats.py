@@ -17,7 +17,7 @@ ROWS = pl.DataFrame(
 )
 
 
-def test_json_has_text_for_integers_that_a_double_can_not_hold_and_null_for_what_is_not_finite() -> None:
+def test_json_has_text_for_integers_that_no_double_represents_and_null_for_numbers_that_are_not_finite() -> None:
     decoded = msgspec.json.decode(msgspec.json.encode(json_rows(ROWS)))
 
     assert [row["n"] for row in decoded] == [2**53, str(2**53 + 1), str(-(2**63)), None]
@@ -25,18 +25,18 @@ def test_json_has_text_for_integers_that_a_double_can_not_hold_and_null_for_what
     assert [row["at"] for row in decoded] == ["2026-03-02T00:00:00Z", "2026-03-02T01:02:03.000004Z", None, None]
 
 
-def test_json_has_text_for_the_least_integer_also_where_it_stands_alone() -> None:
+def test_json_has_text_for_the_smallest_integer() -> None:
     assert json_rows(pl.DataFrame({"n": [-(2**63)]})) == [{"n": str(-(2**63))}]
 
 
-def test_an_instant_that_no_calendar_holds_is_text_in_both() -> None:
+def test_an_instant_out_of_the_calendar_is_the_same_text_in_json_and_csv() -> None:
     rows = pl.DataFrame({"at": [1_772_000_000_000_000_000, 0]}).cast({"at": pl.Datetime("us", "UTC")})
 
     assert [row["at"] for row in json_rows(rows)] == csv(rows).decode().splitlines()[1:]
     assert json_rows(rows)[0]["at"].startswith("+58122-")
 
 
-def test_csv_keeps_integers_and_leaves_empty_what_is_not_finite() -> None:
+def test_csv_has_all_integers_and_nothing_for_numbers_that_are_not_finite() -> None:
     assert csv(ROWS).decode().splitlines() == [
         "n,rate,at",
         f"{2**53},0.5,2026-03-02T00:00:00Z",
@@ -47,7 +47,7 @@ def test_csv_keeps_integers_and_leaves_empty_what_is_not_finite() -> None:
 
 
 @pytest.mark.parametrize("name", ["=cmd()", "a,b", 'a"b', "<script>", "\r\n", "\u202e", "\x1b[31m"])
-def test_csv_keeps_any_text(name: str) -> None:
+def test_csv_has_any_text_unchanged(name: str) -> None:
     import csv as reader
     import io
 

@@ -1,4 +1,4 @@
-"""Readers under writes: whatever happens to the tables meanwhile, each answer is about one snapshot, whole."""
+"""Readers during writes: whatever happens to the tables, each answer is of one snapshot and complete."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import timedelta
 from itertools import cycle
 
 import httpx
+import pytest
 from deltalake import DeltaTable
 
 from lakehouse.settings import Settings
@@ -18,10 +19,12 @@ from lakehouse.tables.model import Table
 from tests.serving.conftest import served_here
 from tests.serving.lakes import FIRST_PUBLISHED, SmallLake, a_detection, a_login
 
+pytestmark = pytest.mark.slow
+
 READERS = 4
 PUBLICATIONS = 8
 EVENTS_EACH = 10
-# Questions whose attempts sum up to the events, and those that have so many rows for each snapshot.
+# Queries whose attempts sum up to the number of events, and those with this many rows per snapshot.
 METRICS = [
     f"/v1/metrics/{name}?every={every}&limit=10000"
     for name in ("ip_activity", "app_activity")
@@ -31,14 +34,14 @@ ROWS = {"/v1/tables/silver.events/rows?limit=10000": EVENTS_EACH, "/v1/detection
 
 
 def publish(lake: SmallLake, number: int) -> None:
-    """The next snapshot: ten more events of as many addresses, and one more detection."""
+    """Publish the next snapshot: ten more events from ten more addresses, and one more detection."""
     events = [a_login(offset, src_ip=f"192.0.2.{offset}") for offset in range(number * 10 - 10, number * 10)]
     detections = [a_detection(f"d{found}") for found in range(number)]
     lake.publish(events, detections, FIRST_PUBLISHED + timedelta(hours=number))
 
 
 def merge_and_maintain(settings: Settings, table: Table) -> None:
-    """Versions that no snapshot names: each row written again, files compacted, and those of no version removed."""
+    """Make versions that no snapshot names: every row is rewritten, files are compacted, unneeded ones deleted."""
     live = DeltaTable(settings.table_uri(table.layer, table.name))
     same_key = " AND ".join(f"live.{name} = new.{name}" for name in table.key)
     merge = live.merge(live.to_pyarrow_table(), same_key, source_alias="new", target_alias="live")
@@ -48,8 +51,8 @@ def merge_and_maintain(settings: Settings, table: Table) -> None:
 
 
 @contextmanager
-def reading(client: httpx.Client) -> Iterator[list[int]]:
-    """Readers that ask and check for the block; the list counts their answers."""
+def checked_readers(client: httpx.Client) -> Iterator[list[int]]:
+    """Run readers that check every answer during the block; the list receives the snapshot of each answer."""
     stop = threading.Event()
     answers: list[int] = []
 
@@ -84,7 +87,7 @@ def test_every_answer_is_of_one_snapshot_while_tables_are_overwritten_merged_com
     settings: Settings, lake: SmallLake
 ) -> None:
     publish(lake, 1)
-    with served_here(settings) as client, reading(client) as answers:
+    with served_here(settings, lifespan="on") as client, checked_readers(client) as answers:
         for number in range(2, PUBLICATIONS + 1):
             for table in SNAPSHOT_TABLES:
                 merge_and_maintain(settings, table)

@@ -1,9 +1,8 @@
-"""The API as a process: where it listens, and how it starts and ends."""
+"""The API as a process: where it listens, and how it starts and stops."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -18,12 +17,12 @@ import pytest
 from lakehouse.errors import PortTaken, UsageError
 from lakehouse.settings import Settings
 from serving.parameters import LARGEST_LIMIT
-from serving.server import listening_socket, require_loopback
+from serving.server import listening_socket, require_loopback, serve
 from tests.conftest import a_free_port
 from tests.serving.conftest import serving
 from tests.serving.lakes import SmallLake, a_login
 
-WITHOUT_SPARK = """
+IMPORT_WITHOUT_SPARK = """
 import sys
 
 class Blocked:
@@ -38,60 +37,49 @@ assert not {"pyspark", "delta", "py4j"} & set(sys.modules)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
-def test_loopback_needs_no_guard(host: str) -> None:
+def test_a_loopback_address_is_allowed(host: str) -> None:
     require_loopback(Settings(host=host, _env_file=None))
 
 
 @pytest.mark.parametrize("host", ["::", "192.0.2.1", "lake.example"])
-def test_another_address_is_refused_unless_something_guards_the_door(host: str) -> None:
+def test_another_address_is_refused_unless_unauthenticated_access_is_allowed(host: str) -> None:
     with pytest.raises(UsageError, match="LOGINLAKE_ALLOW_UNAUTHENTICATED=true"):
-        require_loopback(Settings(host=host, _env_file=None))
+        serve(Settings(host=host, _env_file=None))
     require_loopback(Settings(host=host, allow_unauthenticated=True, _env_file=None))
 
 
-def test_a_taken_port_is_one_line_that_names_the_mend() -> None:
+def test_a_taken_port_is_an_error_with_a_hint() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        environment = os.environ | {"LOGINLAKE_PORT": str(port)}
-        process = subprocess.run([sys.executable, "-m", "serving"], env=environment, capture_output=True, check=False)
 
-        assert process.returncode == PortTaken.exit_code
-        assert process.stderr.decode().count("\n") == 1
-        assert b"LOGINLAKE_PORT" in process.stderr
-        with pytest.raises(PortTaken):
-            listening_socket(Settings(port=port, _env_file=None))
+        with pytest.raises(PortTaken, match=rf"127\.0\.0\.1:{port} .*LOGINLAKE_PORT"):
+            serve(Settings(port=port, _env_file=None))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_server_cleanly(published: Settings, number: signal.Signals) -> None:
-    with serving(published) as (process, _):
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=30)
-
-        assert process.returncode == 0
-        assert b"Traceback" not in errors
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_answer_that_is_being_sent_arrives_whole_before_the_server_ends(
+def test_a_signal_stops_the_server_once_the_answer_that_is_being_sent_is_complete(
     lake: SmallLake, settings: Settings, number: signal.Signals
 ) -> None:
     lake.publish([a_login(offset) for offset in range(LARGEST_LIMIT)], [])
     with serving(settings) as (process, address), slow_reader(address) as answer:
-        answer.begin()  # the head is there, and the body is more than the system's buffers take
+        answer.begin()  # the headers have arrived, and the body is larger than the buffers of the system
         process.send_signal(number)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=1)
 
         rows = json.loads(answer.read())["data"]
-        assert answer.status == 200
-        assert len(rows) == LARGEST_LIMIT
-        assert process.wait(timeout=30) == 0
+        _, errors = process.communicate(timeout=30)
+
+    assert answer.status == 200
+    assert len(rows) == LARGEST_LIMIT
+    assert process.returncode == 0
+    assert b"Traceback" not in errors
 
 
 @contextmanager
 def slow_reader(address: str) -> Iterator[HTTPResponse]:
-    """The answer with all rows of silver, of which nothing is read ahead."""
+    """Request all rows of silver, and read nothing ahead of the test."""
     host, _, port = address.removeprefix("http://").partition(":")
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -102,7 +90,8 @@ def slow_reader(address: str) -> Iterator[HTTPResponse]:
             yield answer
 
 
-def test_a_server_that_is_killed_leaves_its_port_free_and_serves_the_same_again(published: Settings) -> None:
+@pytest.mark.slow
+def test_a_killed_server_frees_its_port_and_serves_the_same_rows_again(published: Settings) -> None:
     port, answers = a_free_port(), []
     settings = published.model_copy(update={"port": port})
     for _ in range(2):
@@ -115,5 +104,5 @@ def test_a_server_that_is_killed_leaves_its_port_free_and_serves_the_same_again(
     assert answers[0] == answers[1] != []
 
 
-def test_serving_and_the_read_verbs_import_without_spark() -> None:
-    subprocess.run([sys.executable, "-c", WITHOUT_SPARK], check=True)
+def test_serving_and_the_read_commands_import_without_spark() -> None:
+    subprocess.run([sys.executable, "-c", IMPORT_WITHOUT_SPARK], check=True)
