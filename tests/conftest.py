@@ -1,4 +1,4 @@
-"""What tests of several layers share: one Spark session, one broker, and a lake and a topic for each test."""
+"""Fixtures for tests of all layers: a shared Spark session, a shared broker, and lakes to read or to change."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ if TYPE_CHECKING:
     from lakehouse.lake import Lake
 
 
-# In the session that tests share: for a handful of rows it takes longer to write the code of a query than to interpret
-# it, and to plan anew what is left after each stage than that saves.
+# For a few rows, generating code for a query and replanning it after each stage cost more time than they save.
 FEW_ROWS = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.shuffle.partitions": "2",
 }
-# To tell the JVM for each column where in Python it was made is a third of all that such a query asks of it.
+# Recording the Python call site of each column is a third of the calls to the JVM that such a query makes.
 NO_CALL_SITES = "--conf spark.python.sql.dataFrameDebugging.enabled=false pyspark-shell"
 
 
@@ -58,10 +57,10 @@ def a_free_port() -> int:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_compiler() -> Iterator[None]:
-    """Spares jobs that tests start as processes the JVM's second compiler: in their minute it costs more than it gives.
+def first_compiler_only() -> Iterator[None]:
+    """Use only the JVM's first compiler in jobs that tests start as processes: they end before the second pays off.
 
-    The code cache is as large as with both.
+    The code cache gets the size that it has with both compilers.
     """
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m")
@@ -90,7 +89,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The servers of a broker that all tests share, each with a topic of its own."""
+    """The address of a broker that all tests of this worker share; each test uses its own topic."""
     settings = Settings(state=tmp_path_factory.mktemp("broker"), kafka=f"127.0.0.1:{a_free_port()}", _env_file=None)
     with embedded_broker(settings) as broker:
         yield broker.servers
@@ -98,7 +97,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def created(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a lake whose tables have just been created: it is copied, since that takes seconds."""
+    """The folder of a lake with empty tables; tests copy it, because creating the tables takes seconds."""
     from gold.job import ensure_tables
     from lakehouse.lake import Lake
     from lakehouse.tables.bronze import RAW_LOGS
@@ -120,7 +119,7 @@ def lake(spark: SparkSession, created: Path, tmp_path: Path) -> Lake:
 
 @pytest.fixture(scope="session")
 def refreshed(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a lake whose one row is published: a refresh takes seconds, too."""
+    """The folder of a lake whose only row is published; tests copy it, because a refresh takes seconds."""
     from loginlake.pipeline import refresh
     from tests.spark_lakes import FIRST_LOGIN, append_batch, copied
 
@@ -132,7 +131,7 @@ def refreshed(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempP
 
 @pytest.fixture
 def refreshed_lake(spark: SparkSession, refreshed: Path, tmp_path: Path) -> Lake:
-    """A lake with a snapshot of its one row, FIRST_LOGIN; the next batch is number 1."""
+    """A lake with a snapshot of its only row, FIRST_LOGIN; the next batch has the number 1."""
     from tests.spark_lakes import copied
 
     return copied(spark, refreshed, tmp_path)
@@ -140,7 +139,7 @@ def refreshed_lake(spark: SparkSession, refreshed: Path, tmp_path: Path) -> Lake
 
 @pytest.fixture
 def fed_lake(spark: SparkSession, kafka: str, created: Path, tmp_path: Path) -> Lake:
-    """A lake without rows that a topic of its own feeds."""
+    """A lake without rows, with its own topic of two partitions on the shared broker."""
     from tests.spark_lakes import copied
 
     return copied(spark, created, tmp_path, kafka=kafka, topic=f"logs-{uuid4().hex[:8]}", topic_partitions=2)

@@ -1,4 +1,4 @@
-"""What can happen to the files of a Delta table."""
+"""Damage to the files of a Delta table."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ Damage = Callable[[Path], object]
 
 
 def commits(table: Path) -> list[Path]:
-    """The commits of a table, oldest first."""
+    """Return the commit files of a table, oldest first."""
     return sorted((table / "_delta_log").glob("*.json"))
 
 
 def newest_file(table: Path) -> Path:
-    """The data file that was written last."""
+    """Return the data file that was written last."""
     files = (file for file in table.rglob("*.parquet") if "_delta_log" not in file.parts)
     return max(files, key=lambda file: file.stat().st_mtime_ns)
 
 
-def flip(file: Path, place: int) -> None:
-    """Turns one bit of the byte there."""
+def flip(file: Path, position: int) -> None:
+    """Flip one bit of the byte at a position."""
     changed = bytearray(file.read_bytes())
-    changed[place] ^= 0x10
+    changed[position] ^= 0x10
     _replace(file, bytes(changed))
 
 
 def flip_username(table: Path) -> None:
-    """Turns one bit of a user name in the file that was written last, which the file can still be read with."""
+    """Flip one bit of a user name in the newest data file; the file stays readable."""
     file = newest_file(table)
     group = pq.ParquetFile(file).metadata.row_group(0)
     usernames = next(
@@ -39,18 +39,18 @@ def flip_username(table: Path) -> None:
 
 
 def remove_checkpoint(table: Path) -> None:
-    """Removes the checkpoint that `_last_checkpoint` names."""
+    """Delete the checkpoint that `_last_checkpoint` names."""
     (checkpoint,) = (table / "_delta_log").glob("*.checkpoint*.parquet")
     checkpoint.unlink()
 
 
 def garble_pointer(table: Path) -> None:
-    """Makes garbage of `_last_checkpoint`."""
+    """Overwrite `_last_checkpoint` with garbage."""
     _replace(table / "_delta_log" / "_last_checkpoint", b"garbage{")
 
 
 def _replace(file: Path, content: bytes) -> None:
-    """Other content, without the checksum that Hadoop keeps beside a file and that would tell at once."""
+    """Replace the content and delete Hadoop's checksum file, which would reveal the change."""
     (file.parent / f".{file.name}.crc").unlink(missing_ok=True)
     file.write_bytes(content)
 

@@ -1,4 +1,4 @@
-"""Lakes copied, bronze rows written by hand, and tables read back, for tests of the jobs."""
+"""Helpers for tests of the jobs: copy a lake, append bronze rows, and read tables."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ POSITION = ("topic", "partition", "offset")
 
 
 def copied(spark: SparkSession, root: Path, to: Path, **settings: Any) -> Lake:
-    """A copy of the lake at `root` in the folder `to`, with its state beside it."""
+    """Copy the lake at `root` into the folder `to`, with a state folder beside it."""
     root = shutil.copytree(root, to / "lake")
     return Lake(spark, Settings(root=str(root), state=to / "state", _env_file=None, **settings))
 
 
 def a_raw_login(offset: int, partition: int = 0, **fields: Any) -> dict[str, Any]:
-    """A bronze row of format login: event `e<partition>-<offset>`, which a test may rename."""
+    """Return a bronze row of format login; its event id is `e<partition>-<offset>` unless `fields` names another."""
     return a_raw(offset, partition, value=a_login(**{"event_id": f"e{partition}-{offset}"} | fields))
 
 
 def a_raw(offset: int, partition: int = 0, value: bytes | None = b"{}") -> dict[str, Any]:
-    """A bronze row."""
+    """Return a bronze row."""
     appended_at = FIRST_BATCH - timedelta(hours=20) + timedelta(seconds=offset)
     return {
         "key": None,
@@ -51,12 +51,12 @@ def a_raw(offset: int, partition: int = 0, value: bytes | None = b"{}") -> dict[
     }
 
 
-# Of one hour and one day, which are open until a later event comes.
+# Its hour and its day are open until there is a later event.
 FIRST_LOGIN = a_raw_login(0, event_at="2026-02-01T12:00:00Z")
 
 
 def append_batch(lake: Lake, records: list[dict[str, Any]], *, number: int = 0) -> None:
-    """Appends the rows to bronze as the stream does, as its batch of that number."""
+    """Append rows to bronze as the stream does for its micro-batch of that number."""
     ingested_at = FIRST_BATCH + timedelta(minutes=number)
     rows = [row | {"ingested_at": ingested_at, "ingested_on": ingested_at.date()} for row in records]
     lake.ensure(RAW_LOGS)
@@ -66,5 +66,5 @@ def append_batch(lake: Lake, records: list[dict[str, Any]], *, number: int = 0) 
 
 
 def rows_of(lake: Lake, table: Table) -> list[dict[str, Any]]:
-    """All rows of a table, in the order of its key; nulls first. Read as readers do: Spark takes long for few rows."""
+    """Return all rows of a table, sorted by its key with nulls first; read by delta-rs, which is faster."""
     return pl.scan_delta(DeltaTable(lake.uri(table))).sort(*table.key).collect().to_dicts()
