@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import polars as pl
@@ -20,78 +21,81 @@ from tests.loginlake.verify.conftest import Verified
 from tests.loginlake.verify.lakes import OFFSETS, HandmadeLake, faults_of, notes_of
 
 Fault = Callable[[HandmadeLake], None]
-IS_SECOND = (pl.col("topic") == "logs") & (pl.col("partition") == 0) & (pl.col("offset") == 2)
+# The id of the only detection: a hash of rule, address and hour.
+DETECTION_ID = sha256(b"brute_force_ip\n203.0.113.9\n2026-03-02T12:00:00+00:00").hexdigest()[:32]
+EVERY_ROW = pl.lit(value=True)
+
+
+def at_offset(offset: int) -> pl.Expr:
+    """Return the mask of the silver row at an offset of partition 0."""
+    return (pl.col("partition") == 0) & (pl.col("offset") == offset)
 
 
 def cell(table: Table, value: pl.Expr, *, where: pl.Expr) -> Fault:
-    """Change a column in some rows, and publish them."""
+    """Change a column in some rows."""
 
     def write(lake: HandmadeLake) -> None:
         name = value.meta.output_name()
         rows = pl.read_delta(lake.uri(table))
         rows = rows.with_columns(pl.when(where).then(value).otherwise(pl.col(name)).alias(name))
         lake.overwrite(table, rows.to_arrow())
-        lake.append_snapshot(4, OFFSETS)
 
     return write
 
 
 def without(table: Table, *, where: pl.Expr) -> Fault:
-    """Remove some rows, and publish the others."""
+    """Remove some rows."""
 
     def write(lake: HandmadeLake) -> None:
         lake.overwrite(table, pl.read_delta(lake.uri(table)).filter(~where).to_arrow())
-        lake.append_snapshot(4, OFFSETS)
 
     return write
 
 
-FAULTS: dict[str, tuple[Fault, str]] = {
-    "a user name in silver": (
-        cell(EVENTS, pl.lit("eve").alias("username"), where=IS_SECOND),
-        "logs:0:2 differs in username",
-    ),
-    "a country in silver": (
-        cell(EVENTS, pl.lit("XX").alias("country"), where=IS_SECOND),
-        "logs:0:2 differs in country",
-    ),
-    "a verdict in silver": (
-        cell(EVENTS, pl.lit("ignored").alias("verdict"), where=IS_SECOND),
-        "logs:0:2 differs in verdict",
-    ),
-    "a winner in silver": (
-        cell(EVENTS, pl.lit(3, pl.Int64).alias("winner_offset"), where=pl.col("winner_offset") == 0),
-        "logs:1:0 differs in winner_offset",
-    ),
-    "the loser as the winner": (
-        cell(
-            EVENTS,
-            pl.when(pl.col("verdict") == "duplicate")
-            .then(pl.lit("accepted"))
-            .otherwise(pl.lit("duplicate"))
-            .alias("verdict"),
-            where=pl.col("event_id") == "f0-0",
+def inject(lake: HandmadeLake, *faults: Fault) -> None:
+    """Apply faults, and publish the tables as they are then."""
+    for fault in faults:
+        fault(lake)
+    lake.append_snapshot(4, OFFSETS)
+
+
+LOSER_AS_WINNER = pl.when(pl.col("verdict") == "duplicate").then(pl.lit("accepted")).otherwise(pl.lit("duplicate"))
+
+# Faults that are injected together because none hides another, each with the place that must be reported.
+FAULTS: dict[str, list[tuple[Fault, str]]] = {
+    "cells": [
+        (cell(EVENTS, pl.lit("eve").alias("username"), where=at_offset(2)), "logs:0:2 differs in username"),
+        (cell(EVENTS, pl.lit("XX").alias("country"), where=at_offset(3)), "logs:0:3 differs in country"),
+        (cell(EVENTS, pl.lit("ignored").alias("verdict"), where=at_offset(4)), "logs:0:4 differs in verdict"),
+        (
+            cell(EVENTS, pl.lit(3, pl.Int64).alias("winner_offset"), where=pl.col("winner_offset") == 0),
+            "logs:1:0 differs in winner_offset",
         ),
-        "logs:0:0 differs in verdict",
-    ),
-    "a reason in the base": (
-        cell(PAIR_ACTIVITY, pl.lit(1, pl.Int64).alias("failures_other"), where=pl.col("username") == "user1"),
-        "app portal, username user1, src_ip 203.0.113.9, window_at 2026-03-02 12:00:00 differs in failures_other",
-    ),
-    "a rate in a metric": (
-        cell(IP_ACTIVITY.table, pl.lit(0.5).alias("failure_rate"), where=pl.col("src_ip") == "1.1.1.1"),
-        "window_at 2026-03-02 00:00:00, src_ip 1.1.1.1 differs in failure_rate",
-    ),
-    "a row of a metric": (without(APP_ACTIVITY.table, where=pl.col("app").is_null()), "app null is missing"),
-    "evidence of a detection": (
-        cell(DETECTIONS, pl.lit("[]").alias("evidence"), where=pl.lit(value=True)),
-        "differs in evidence",
-    ),
-    "a detection": (without(DETECTIONS, where=pl.lit(value=True)), "is missing"),
-    "an additional detection": (
-        cell(DETECTIONS, pl.lit("0" * 32).alias("detection_id"), where=pl.lit(value=True)),
-        f"detection_id {'0' * 32} should not exist",
-    ),
+        (
+            cell(PAIR_ACTIVITY, pl.lit(1, pl.Int64).alias("failures_other"), where=pl.col("username") == "user1"),
+            "app portal, username user1, src_ip 203.0.113.9, window_at 2026-03-02 12:00:00 differs in failures_other",
+        ),
+        (
+            cell(IP_ACTIVITY.table, pl.lit(0.5).alias("failure_rate"), where=pl.col("src_ip") == "1.1.1.1"),
+            "window_at 2026-03-02 00:00:00, src_ip 1.1.1.1 differs in failure_rate",
+        ),
+        (
+            cell(DETECTIONS, pl.lit("[]").alias("evidence"), where=EVERY_ROW),
+            f"detection_id {DETECTION_ID} differs in evidence",
+        ),
+    ],
+    "rows": [
+        (
+            cell(EVENTS, LOSER_AS_WINNER.alias("verdict"), where=pl.col("event_id") == "f0-0"),
+            "logs:0:0 differs in verdict",
+        ),
+        (without(APP_ACTIVITY.table, where=pl.col("app").is_null()), "app null is missing"),
+        (
+            cell(DETECTIONS, pl.lit("0" * 32).alias("detection_id"), where=EVERY_ROW),
+            f"detection_id {'0' * 32} should not exist",
+        ),
+        (lambda _lake: None, f"detection_id {DETECTION_ID} is missing"),
+    ],
 }
 
 
@@ -106,24 +110,22 @@ def test_silver_and_every_gold_table_of_a_healthy_lake_equal_their_recomputation
     assert not [note for check in compared.values() for note in check.notes], "a declared column is not recomputed"
 
 
-@pytest.mark.parametrize(("inject", "fault"), FAULTS.values(), ids=FAULTS)
-def test_a_changed_cell_is_located(lake: HandmadeLake, verified: Verified, inject: Fault, fault: str) -> None:
-    inject(lake)
+@pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
+def test_every_difference_is_located(lake: HandmadeLake, verified: Verified, faults: list[tuple[Fault, str]]) -> None:
+    inject(lake, *(fault for fault, _ in faults))
 
     found = faults_of(verified(is_deep=True))
 
-    assert [each for each in found if fault in each], found
+    assert [place for _, place in faults if not any(place in each for each in found)] == [], found
 
 
 def test_rows_of_an_earlier_decoder_version_are_not_compared(lake: HandmadeLake, verified: Verified) -> None:
-    def as_version_0(lake: HandmadeLake) -> None:
-        old = pl.when(IS_SECOND).then(pl.lit("an older reading")).otherwise(pl.col("detail")).alias("detail")
-        version = pl.when(IS_SECOND).then(pl.lit(0, pl.Int32)).otherwise(pl.col("decoder_version"))
-        rows = pl.read_delta(lake.uri(EVENTS)).with_columns(old, version.alias("decoder_version"))
-        lake.overwrite(EVENTS, rows.to_arrow())
-        lake.append_snapshot(4, OFFSETS)
+    inject(
+        lake,
+        cell(EVENTS, pl.lit("an older reading").alias("detail"), where=at_offset(2)),
+        cell(EVENTS, pl.lit(0, pl.Int32).alias("decoder_version"), where=at_offset(2)),
+    )
 
-    as_version_0(lake)
     report = verified(is_deep=True)
 
     assert faults_of(report) == []
@@ -131,7 +133,7 @@ def test_rows_of_an_earlier_decoder_version_are_not_compared(lake: HandmadeLake,
 
 
 def test_enriched_columns_are_not_compared_if_other_data_was_used(lake: HandmadeLake, verified: Verified) -> None:
-    cell(EVENTS, pl.lit("XX").alias("country"), where=IS_SECOND)(lake)
+    inject(lake, cell(EVENTS, pl.lit("XX").alias("country"), where=at_offset(2)))
     lake.append_snapshot(5, OFFSETS, enrichment=json.dumps({"iptocc": "0.1"}))
 
     report = verified(is_deep=True)
@@ -145,13 +147,13 @@ def test_enriched_columns_are_not_compared_if_other_data_was_used(lake: Handmade
 def test_an_unknown_version_of_a_decoder_or_rule_is_a_fault(
     lake: HandmadeLake, verified: Verified, table: Table, name: str, version: int | None
 ) -> None:
-    cell(table, pl.lit(version, pl.Int32).alias(name), where=pl.lit(value=True))(lake)
+    inject(lake, cell(table, pl.lit(version, pl.Int32).alias(name), where=EVERY_ROW))
 
     assert [fault for fault in faults_of(verified(is_deep=True)) if name in fault]
 
 
 def test_detections_of_an_earlier_version_of_the_rule_are_not_compared(lake: HandmadeLake, verified: Verified) -> None:
-    cell(DETECTIONS, pl.lit(0, pl.Int32).alias("rule_version"), where=pl.lit(value=True))(lake)
+    inject(lake, cell(DETECTIONS, pl.lit(0, pl.Int32).alias("rule_version"), where=EVERY_ROW))
 
     report = verified(is_deep=True)
 
@@ -176,8 +178,7 @@ def test_a_table_with_a_corrupt_file_is_reported_and_not_read(lake: HandmadeLake
 
 
 def test_a_damaged_gold_table_does_not_stop_the_checks_of_others(lake: HandmadeLake, verified: Verified) -> None:
-    remove_row, _ = FAULTS["a row of a metric"]
-    remove_row(lake)
+    inject(lake, without(APP_ACTIVITY.table, where=pl.col("app").is_null()))
     for uri in lake.table(PAIR_ACTIVITY).file_uris():
         file = Path(uri.removeprefix("file://"))
         file.write_bytes(file.read_bytes()[:-9])
