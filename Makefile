@@ -1,4 +1,4 @@
-# The one door. `make` alone lists the targets.
+# The entry point for every task of development. `make` alone lists the targets.
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +14,7 @@ DOCS_CHECK := $(BIN)/python -m loginlake.docgen --check
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) $(JARS)  ## Set up and show the whole flow, live until Ctrl-C (ONCE=1: end after the panel; FRESH=1: a new lake)
+demo: $(READY) $(JARS)  ## Set up and show the whole flow, live until Ctrl-C (ONCE=1: end after the report; FRESH=1: use a new lake)
 	@$(BIN)/loginlake demo $(if $(filter 1,$(ONCE)),--once) $(if $(filter 1,$(FRESH)),--fresh)
 
 up: $(READY) $(JARS)  ## Run broker, bronze, refresh and the API until Ctrl-C
@@ -23,7 +23,7 @@ up: $(READY) $(JARS)  ## Run broker, bronze, refresh and the API until Ctrl-C
 test: $(READY) $(JARS)  ## Set up and run the tests that are not slow
 	$(PYTEST) -m "not slow"
 
-test-slow: $(READY) $(JARS)  ## Run the slow tests: kills, full disks, the demo, the notebooks and a minute of the soak
+test-slow: $(READY) $(JARS)  ## Run the slow tests: kills, full disks, the demo, the notebooks and a short soak
 	$(PYTEST) -m slow
 
 check: $(READY)  ## Format, lint, types, import rules, generated docs and locks
@@ -39,25 +39,25 @@ check: $(READY)  ## Format, lint, types, import rules, generated docs and locks
 bench: $(READY) $(JARS)  ## Run the benchmarks, one after another
 	@for benchmark in produce lake verify maintenance clone; do $(BIN)/python "benchmarks/$$benchmark.py" || exit 1; done
 
-soak: $(READY) $(JARS)  ## Kill processes under load and count every record (MINUTES=60; SEED=7: the same order again)
+soak: $(READY) $(JARS)  ## Kill processes under load and count every record (MINUTES=60; SEED=7 repeats an order of kills)
 	@$(BIN)/python -m tests.crash.soak --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
 
 notebooks: $(READY) $(JARS)  ## Open the notebooks in JupyterLab
 	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/notebooks.txt
 	JUPYTER_CONFIG_PATH=notebooks/.jupyter $(BIN)/jupyter lab notebooks
 
-docs: $(READY)  ## Generate the docs that come from code
+docs: $(READY)  ## Generate the parts of the docs that come from code
 	$(BIN)/python -m loginlake.docgen
 
-lock: $(READY)  ## Resolve requirements/ and the jars anew
+lock: $(READY)  ## Resolve all packages and jars again and write their lock files
 	$(call compile_locks,requirements)
 	$(BIN)/python -c "from lakehouse.jars import write_lock; from lakehouse.settings import load_settings; write_lock(load_settings())"
 
-clean:  ## Remove the environment and what tools left, but no data
+clean:  ## Remove the environment and the caches of tools, but no data
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Set-up. The virtual environment comes from hash-locked files, by uv for speed; uv itself by pip.
+# Set-up: pip installs uv, and uv installs the hash-locked packages.
 
 $(READY): requirements/uv.txt requirements/dev.txt pyproject.toml | machine
 	@echo "Setting up $(VENV): about a minute, once"
@@ -71,7 +71,7 @@ $(JARS): conf/jars.lock.json $(READY)
 	@$(BIN)/loginlake jars
 	@touch $@
 
-# What set-up can't bring, said before it takes minutes. Java is looked for by the same code as later.
+# Prerequisites that set-up can't install are checked first. Java is found by the same code as at run time.
 define FIND_JAVA
 import sys
 from lakehouse.errors import JavaMissing
@@ -85,12 +85,13 @@ export FIND_JAVA
 
 machine:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null \
-		|| { echo "$(PYTHON) is not Python 3.11 or later. Install it, or name another: make PYTHON=python3.12" >&2; exit 1; }
+		|| { echo "$(PYTHON) is not Python 3.11 or later. Install it, or use another one: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null \
-		|| { echo "$(PYTHON) has no module venv. Install it (such as Debian's python3-venv)" >&2; exit 1; }
+		|| { echo "$(PYTHON) has no module venv. Install it (Debian: python3-venv)" >&2; exit 1; }
 	@$(PYTHON) -c "$$FIND_JAVA"
 
-# The locks in the folder $(1): all that development needs, then what each process needs, at the same versions.
+# Write the lock files into the folder $(1): all packages of development, then those of each process at the same
+# versions.
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-annotate --no-header --python-version 3.11
 define compile_locks

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import hypothesis
 import pytest
 
 from lakehouse.conf import CLONED
@@ -31,6 +32,12 @@ FEW_ROWS = {
 # Recording the Python call site of each column is a third of the calls to the JVM that such a query makes.
 NO_CALL_SITES = "--conf spark.python.sql.dataFrameDebugging.enabled=false pyspark-shell"
 
+
+# An example may take long on a busy machine, and with coverage.
+hypothesis.settings.register_profile(
+    "busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy machine")
 
 # Fixtures that start something expensive; a test that requests one of them, directly or not, gets a mark of that name.
 MARKED_FIXTURES = ("spark", "kafka")
