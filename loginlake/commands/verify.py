@@ -10,6 +10,7 @@ import typer
 from lakehouse.errors import VerifyFailed
 from lakehouse.options import SettingsCommand
 from lakehouse.progress_bar import progress_bar
+from loginlake.commands.output import print_json
 from loginlake.terminal import print_table
 
 if TYPE_CHECKING:
@@ -63,17 +64,11 @@ def verify(
         options = VerifyOptions(snapshot=snapshot, is_deep=deep, accepted=accepted, acked=acked, progress=progress)
         report = verify(settings, Store(settings), options=options)
     if json:
-        _print_json(report)
+        print_json(report.to_dict())
     else:
         _print_report(report)
     if not report.ok:
         raise typer.Exit(VerifyFailed.exit_code)
-
-
-def _print_json(report: Report) -> None:
-    import json
-
-    typer.echo(json.dumps(report.to_dict(), indent=2))
 
 
 def _print_report(report: Report) -> None:
@@ -82,12 +77,10 @@ def _print_report(report: Report) -> None:
         "checked",
         "faults",
         "state",
-        rows=[
-            (check.claim, f"{check.checked:,}", f"{check.faults:,}", STATES[check.passed]) for check in report.checks
-        ],
+        rows=[(check.claim, check.checked, check.faults, STATES[check.passed]) for check in report.checks],
     )
     counts = {**report.layers, **{f"silver {verdict}": rows for verdict, rows in report.verdicts.items()}}
-    print_table("layer", "rows", rows=[(name, "-" if n is None else f"{n:,}") for name, n in counts.items()])
+    print_table("layer", "rows", rows=list(counts.items()))
     for check in report.checks:
         _print_details(check)
     failed = sum(check.passed is False for check in report.checks)

@@ -1,8 +1,8 @@
+"""Bronze and refresh together, as `up` and `demo` run them."""
+
 from __future__ import annotations
 
 import threading
-
-import pytest
 
 from lakehouse import kafka
 from lakehouse.lake import Lake
@@ -10,10 +10,8 @@ from lakehouse.snapshots import Snapshot
 from loginlake.pipeline import run_until
 from notebooks.sandbox import produce
 
-pytestmark = pytest.mark.spark
 
-
-def test_the_first_snapshot_covers_what_came_while_nobody_ran(fed_lake: Lake) -> None:
+def test_the_first_snapshot_covers_records_that_were_sent_before_the_start(fed_lake: Lake) -> None:
     kafka.ensure_topic(fed_lake.settings)
     produced = produce(fed_lake.settings, events=50)
     stop = threading.Event()

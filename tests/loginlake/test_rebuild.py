@@ -1,4 +1,4 @@
-"""Rebuilding silver and gold: the same rows as the refreshes gave, in one commit per table and one snapshot."""
+"""Rebuilding silver and gold: the same rows as after the refreshes, in one commit per table and one snapshot."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ from loginlake.pipeline import rebuild_gold, rebuild_silver, refresh
 from silver.rebuild import rewrite_events
 from tests.spark_lakes import a_raw, a_raw_login, append_batch, copied, rows_of
 
-pytestmark = [pytest.mark.spark, pytest.mark.guarantees]
-
-# What a snapshot changed is told by each snapshot; all else is computed from bronze.
+# Tables that are computed from bronze alone; restatements record what each snapshot changed.
 COMPUTED = [table for table in SNAPSHOT_TABLES if table != RESTATEMENTS]
 
 
@@ -36,7 +34,7 @@ class Built(NamedTuple):
 
 
 def a_failure(offset: int) -> dict[str, Any]:
-    """One of the failures that trip the rule together."""
+    """One of the failures that a rule detects together."""
     return a_raw_login(offset, event_at="2026-02-01T10:00:00Z", outcome="failure", src_ip="198.51.100.1")
 
 
@@ -100,7 +98,7 @@ def built_lake(built: Built, tmp_path: Path) -> Lake:
     return copied(built.lake.spark, Path(built.lake.settings.root), tmp_path)
 
 
-def test_rebuilding_silver_gives_what_the_refreshes_gave_in_one_commit_per_table(
+def test_rebuilding_silver_writes_the_rows_of_the_refreshes_in_one_commit_per_table(
     built: Built, built_lake: Lake
 ) -> None:
     lake, before, expected = built_lake, built.snapshot, built.rows
@@ -119,26 +117,26 @@ def test_rebuilding_silver_gives_what_the_refreshes_gave_in_one_commit_per_table
     assert refresh(lake) is None
 
 
-def test_a_refresh_goes_on_where_a_killed_rebuild_had_only_written_silver(built_lake: Lake) -> None:
+def test_a_refresh_completes_a_rebuild_that_was_killed_after_silver(built_lake: Lake) -> None:
     lake = built_lake
     append_batch(lake, batches(1)[3], number=3)
     rewrite_events(lake)
 
     assert refresh(lake) is not None
-    mended = computed_rows(lake)
+    refreshed = computed_rows(lake)
     assert rebuild_silver(lake) is not None
-    assert computed_rows(lake) == mended
+    assert computed_rows(lake) == refreshed
 
 
-def test_a_refresh_goes_on_where_a_killed_rebuild_had_written_one_table_of_gold(built: Built, built_lake: Lake) -> None:
-    # Written by other code than the tables that the kill left as they were.
+def test_a_refresh_completes_a_rebuild_that_was_killed_after_one_gold_table(built: Built, built_lake: Lake) -> None:
+    # The kill left one table of the new code beside tables of the old one.
     built_lake.overwrite(PAIR_ACTIVITY, built_lake.read(PAIR_ACTIVITY).limit(1))
 
     assert refresh(built_lake) is not None
     assert computed_rows(built_lake) == built.rows
 
 
-def test_rebuilding_gold_leaves_silver_alone(built: Built, built_lake: Lake) -> None:
+def test_rebuilding_gold_does_not_write_silver(built: Built, built_lake: Lake) -> None:
     snapshot = rebuild_gold(built_lake)
 
     assert snapshot is not None
@@ -147,10 +145,10 @@ def test_rebuilding_gold_leaves_silver_alone(built: Built, built_lake: Lake) -> 
     assert computed_rows(built_lake) == built.rows
 
 
-def test_an_empty_lake_is_rebuilt_to_nothing(lake: Lake) -> None:
+def test_rebuilding_an_empty_lake_publishes_nothing(lake: Lake) -> None:
     assert rebuild_silver(lake) is None
 
 
-def test_a_rebuild_beside_a_refresh_is_refused(lake: Lake) -> None:
+def test_a_rebuild_during_a_refresh_is_refused(lake: Lake) -> None:
     with writer_lock(lake, "refresh"), pytest.raises(LockHeld, match="lock of refresh"):
         rebuild_gold(lake)
