@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,15 +48,21 @@ MARKED_FIXTURES = ("spark", "kafka")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests by the fixtures that they request, and order them for the two workers of `make test`.
 
-    A worker takes file after file. Those that need Spark or a broker come first, since they take longest.
+    A worker takes file after file. Those with the most tests that need Spark or a broker come first, so that short
+    files are left for the end, when one worker may have to wait for the other.
     """
+    expensive_tests: Counter[str] = Counter()
     for item in items:
-        for name in MARKED_FIXTURES:
-            if name in getattr(item, "fixturenames", ()):
-                item.add_marker(name)
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-    items.sort(key=lambda item: not any(map(item.get_closest_marker, MARKED_FIXTURES)))
+        names = [name for name in MARKED_FIXTURES if name in getattr(item, "fixturenames", ())]
+        for name in names:
+            item.add_marker(name)
+        item.add_marker(pytest.mark.xdist_group(_file_of(item)))
+        expensive_tests[_file_of(item)] += bool(names)
+    items.sort(key=lambda item: -expensive_tests[_file_of(item)])
+
+
+def _file_of(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 def a_free_port() -> int:
