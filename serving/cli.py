@@ -1,4 +1,4 @@
-"""The command that serves the API."""
+"""The command `loginlake serve`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command(cls=SettingsCommand, epilog="For example: loginlake serve --port 8080")
 def serve() -> None:
-    """Serve the API until Ctrl-C; every setting is a flag too, such as --root, --host and --port."""
+    """Serve the API at --host and --port until Ctrl-C."""
     from lakehouse.logs import configure_logs
     from lakehouse.settings import load_settings
     from serving import server

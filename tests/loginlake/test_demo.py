@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from lakehouse.errors import BrokerFailed, PortTaken
 from lakehouse.settings import Settings
 from loginlake.broker import broker_folder
 from loginlake.demo import move_aside, run_demo
-from loginlake.demo_report import print_next_commands
+from loginlake.demo_report import Scenario, print_next_commands, scenarios
 from loginlake.local_stack import check_startable
 from tests.serving.lakes import SmallLake, a_login, settings_of
 
@@ -121,3 +122,40 @@ def test_the_suggested_commands_name_the_settings_that_differ_from_the_defaults(
     for command in commands:
         assert command[command.index("--root") + 1] == settings.root
         assert {"--port", "--allow-unauthenticated"} <= set(command)
+
+
+def an_attack(**fields: Any) -> dict[str, Any]:
+    """An entry of the producer's truth file: an attack from 10:00 to 11:00."""
+    return {
+        "scenario": "brute_force", "rule": "brute_force_ip", "entity_type": "src_ip", "entity": "198.51.100.1",
+        "also": [], "first_at": "2026-02-01T10:00:00+00:00", "last_at": "2026-02-01T11:00:00+00:00",
+    } | fields  # fmt: skip
+
+
+def a_detection_at(first_hour: int, last_hour: int, *, entity: str = "198.51.100.1") -> dict[str, Any]:
+    first_at, last_at = (datetime(2026, 2, 1, hour, tzinfo=UTC) for hour in (first_hour, last_hour))
+    return {"entity_type": "src_ip", "entity": entity, "first_at": first_at, "last_at": last_at}
+
+
+@pytest.mark.parametrize(
+    ("detection", "found"),
+    [
+        (a_detection_at(9, 10), 1),
+        (a_detection_at(11, 12), 1),
+        (a_detection_at(12, 13), 0),
+        (a_detection_at(8, 9), 0),
+        (a_detection_at(10, 11, entity="198.51.100.2"), 0),
+    ],
+)
+def test_an_attack_is_found_by_a_detection_of_its_entity_at_the_same_time(
+    detection: dict[str, Any], found: int
+) -> None:
+    assert scenarios([an_attack()], [detection]) == [Scenario("brute_force", 1, found, "brute_force_ip")]
+
+
+def test_an_attack_is_found_by_a_detection_of_its_other_entity() -> None:
+    attack = an_attack(also=[{"entity_type": "src_ip", "entity": "198.51.100.2"}])
+
+    (found,) = scenarios([attack, an_attack()], [a_detection_at(10, 11, entity="198.51.100.2")])
+
+    assert (found.planted, found.found) == (2, 1)
