@@ -150,10 +150,10 @@ def probes(folder: Path, arguments: argparse.Namespace, *, floor: float) -> None
     lake.write(days=arguments.files // 5, addresses=2)
     lake.publish()
     with served(arguments.checkout, folder) as client:
-        alone = client.seconds(METRIC)
+        alone = client.seconds(METRIC, times=arguments.requests)
         with pollers(client.connection.port, pause=arguments.pause):
-            polled = client.seconds(METRIC)
-            probe = median(client.seconds("/readyz", times=REQUESTS // 3))
+            polled = client.seconds(METRIC, times=arguments.requests)
+            probe = median(client.seconds("/readyz", times=arguments.requests // 3))
     compared = (("metric, median", median(alone), median(polled), ""), ("metric, p99", p99(alone), p99(polled), "≤ 2"))
     print_table(
         (f"{lake.files():,} files, /readyz polled by four", "seconds", "x hello", "x alone", "goal"),
@@ -335,6 +335,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--snapshots", type=int, default=43_200, help="snapshots published before")
     parser.add_argument("--publications", type=int, default=10, help="publications whose first answer is timed")
     parser.add_argument("--files", type=int, default=5_000, help="files of the other lake")
+    parser.add_argument("--requests", type=int, default=REQUESTS, help="requests timed while others poll /readyz")
     parser.add_argument("--pause", type=float, default=0.05, help="seconds between two polls of one client")
     return parser.parse_args()
 

@@ -84,6 +84,7 @@ class FallbackStore(Store):
     def start(self) -> None:
         """Read the lake once, then keep the state up to date from a thread."""
         self.refresh()
+        self._polled_at = time.monotonic()
         self._thread.start()
 
     def stop(self) -> None:
@@ -143,7 +144,7 @@ class FallbackStore(Store):
                 self._noted.clear()
             state = self._examine(published, dict(self._noted))
             damage = lost or state.damage or next(iter(self._noted.values()), None)
-            if damage is not None and (self._state.damage is None or self._state.damage.what != damage.what):
+            if damage is not None and self._is_new(damage):
                 log.warning("lake_damaged", what=damage.what)
             self._state = replace(state, damage=damage)
             self._checked_at = time.monotonic()
@@ -152,15 +153,21 @@ class FallbackStore(Store):
     def _run(self) -> None:
         while not self._stopped:
             is_woken = self._wake.wait(POLL_SECONDS)
-            self._wake.clear()
+            if is_woken:
+                self._wake.clear()
             try:
                 if is_woken or self._is_due() or self._has_news():
                     self.refresh()
                 self._polled_at = time.monotonic()
             except Exception as error:  # without the thread, answers would silently grow old
-                log.exception("lake_poll_failed")
                 unread = LakeUnreadable(f"The lake can't be read ({type(error).__name__})", hint=HINT)
+                if self._is_new(unread):
+                    log.exception("lake_poll_failed")
                 self._state = replace(self._state, damage=unread)
+                self._checked_at = 0.0  # check again with the next poll
+
+    def _is_new(self, damage: LakehouseError) -> bool:
+        return self._state.damage is None or self._state.damage.what != damage.what
 
     def _is_due(self) -> bool:
         return time.monotonic() - self._checked_at >= CHECK_SECONDS

@@ -13,6 +13,7 @@ from deltalake import DeltaTable
 from lakehouse.errors import LakeUnreadable
 from lakehouse.settings import Settings
 from lakehouse.tables.gold import IP_ACTIVITY
+from serving import fallback
 from serving.fallback import FallbackStore
 from serving.problems import NotReady
 from tests.damage import flip, newest_file
@@ -108,6 +109,40 @@ def test_requests_are_answered_while_the_lake_does_not_answer(
             refresh.join()
 
     assert answers == [200, 200, 200]
+
+
+def test_an_api_whose_lake_has_not_answered_for_long_is_degraded(
+    settings: Settings, lake: SmallLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.publish([a_login(0)], [])
+    may_continue = threading.Event()
+    monkeypatch.setattr(fallback, "STALE_SECONDS", 1)
+    with served_here(settings, lifespan="on") as client:
+        assert client.get("/readyz").json()["status"] == "ready"
+        monkeypatch.setattr(DeltaTable, "update_incremental", lambda _: may_continue.wait())
+        try:
+            wait_until(lambda: client.get("/readyz").json()["status"] == "degraded", seconds=WELL_ABOVE_A_POLL)
+            assert "has not answered for 1 seconds" in client.get("/readyz").json()["detail"]
+            assert client.get(IPS).status_code == 200
+        finally:
+            may_continue.set()
+        wait_until(lambda: client.get("/readyz").json()["status"] == "ready", seconds=WELL_ABOVE_A_POLL)
+
+
+def test_an_unexpected_error_degrades_the_api_until_the_lake_can_be_read_again(
+    settings: Settings, lake: SmallLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.publish([a_login(0)], [])
+
+    def fail(_: DeltaTable) -> None:
+        raise ValueError("unexpected")
+
+    with served_here(settings, lifespan="on") as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(DeltaTable, "update_incremental", fail)
+            wait_until(lambda: client.get("/readyz").json()["status"] == "degraded", seconds=WELL_ABOVE_A_POLL)
+            assert "ValueError" in client.get("/readyz").json()["detail"]
+        wait_until(lambda: client.get("/readyz").json()["status"] == "ready", seconds=WELL_ABOVE_A_POLL)
 
 
 def test_damage_that_a_request_noted_is_forgotten_with_the_next_publication(
