@@ -32,7 +32,7 @@ from producer.events import DAY_SECONDS, SECOND
 from producer.generate import Plan, batch
 from producer.publish import publish
 from silver.formats.login import Login
-from silver.job import refine
+from silver.job import update_silver
 
 START = 1_772_323_200 * SECOND  # 1 March 2026
 DAYS = 30
@@ -77,7 +77,7 @@ def silver_against_from_json(lake: Lake, arguments: argparse.Namespace) -> None:
         if each is not lake:
             shutil.copytree(Path(lake.settings.root) / "bronze", Path(each.settings.root) / "bronze")
         peer.append(seconds_of(partial(_from_json, each)))
-        ours.append(seconds_of(partial(refine, each)))
+        ours.append(seconds_of(partial(update_silver, each)))
     rows = [("from_json → dropDuplicates → Delta", arguments.events, min(peer), arguments.events / min(peer), "", "")]
     rows.append(("silver", arguments.events, min(ours), arguments.events / min(ours), min(ours) / min(peer), "≤ 1.50"))
     print_table(("silver", "records", "seconds", "records/s", "ratio", "goal"), rows)

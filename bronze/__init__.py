@@ -1,1 +1,1 @@
-"""Bronze: Kafka records into the lake, as they are."""
+"""Bronze: stores the records of Kafka in the lake, unparsed."""

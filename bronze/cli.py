@@ -1,4 +1,4 @@
-"""The command that reads Kafka into bronze."""
+"""The command `loginlake bronze`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command(cls=SettingsCommand, epilog="For example: loginlake bronze --once")
 def bronze(
-    *, once: Annotated[bool, typer.Option("--once", help="End when all that Kafka holds now is read.")] = False
+    *, once: Annotated[bool, typer.Option("--once", help="Stop after the records that Kafka has now.")] = False
 ) -> None:
-    """Append Kafka's records to bronze as they come, until Ctrl-C."""
+    """Append the records of Kafka to bronze as they arrive, until Ctrl-C."""
     ingest = _ingest_once if once else _ingest_until_stopped
     with spark_job("bronze") as lake:
         started = datetime.now(UTC)
@@ -50,7 +50,7 @@ def _ingest_until_stopped(lake: Lake) -> None:
 
 
 def _rows_since(lake: Lake, started: datetime) -> int:
-    """Rows of this run: while it held bronze's lock no other could write."""
+    """Return the number of rows that this run has written: no other job could write while it held the lock."""
     from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
     from lakehouse.tables.bronze import RAW_LOGS

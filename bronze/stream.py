@@ -1,4 +1,4 @@
-"""The stream from Kafka to `bronze.raw_logs`: it starts where bronze's own rows end, and keeps no other state."""
+"""The stream from Kafka to `bronze.raw_logs`; it starts after bronze's last row and keeps no other state."""
 
 from __future__ import annotations
 
@@ -17,16 +17,22 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, stop_when_event_set, wait_fixed
 from tenacity.nap import sleep_using_event
 
-from bronze.start import hold_topic_id, read_extent, refuse_other_topic, starting_offsets
+from bronze.start import check_topic_id, require_topic_id, starting_offsets
 from lakehouse import kafka
 from lakehouse.clock import Clock, utc_now
 from lakehouse.error_translation import translate_error
 from lakehouse.errors import BrokerFailed, ClockWentBack, LakehouseError, StreamFailed
-from lakehouse.extent import Extent
 from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
 from lakehouse.maintenance import compacted, vacuum
-from lakehouse.offsets import Offsets, Partition, offsets_from_json, offsets_to_json
+from lakehouse.progress import (
+    BronzeProgress,
+    Offsets,
+    Partition,
+    offsets_from_json,
+    offsets_to_json,
+    read_bronze_progress,
+)
 from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS
 
@@ -35,101 +41,101 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-# Spark's own reader rides out a broker that starts again; so do we.
-BROKER_PATIENCE_SECONDS = 60.0
-# For the batch in work when a stream is to stop.
+# Spark's reader survives a restart of the broker; so do the checks before each batch.
+BROKER_RESTART_SECONDS = 60.0
+# How long a batch that is being written may take after the stream was asked to stop.
 STOP_SECONDS = 30.0
-# Spark's Kafka consumer as it is by default waits for what is not there, and asks too often.
-CONSUMING = {
-    # A task that has read its last record has already asked for more, and its next question, where the partition ends,
-    # is answered after that: for half a second the broker would hold back its answer that there is no more.
+# The defaults of Spark's Kafka consumer wait for records that do not exist, and poll too often.
+CONSUMER_OPTIONS = {
+    # After its last record a task has already sent the next fetch, and asks for the end of the partition. The broker
+    # answers in order: it would first wait half a second for records of that fetch.
     "kafka.fetch.max.wait.ms": "10",
-    # After each poll Spark asks for the partition's bounds: for every 500 records.
+    # Spark asks for the bounds of the partition after each poll: by default every 500 records.
     "kafka.max.poll.records": "5000",
 }
 
 
 class Ingest:
-    """Appends each micro-batch to bronze, at an instant later than the last one's.
+    """The writer of the stream: appends each micro-batch to bronze with an ingest instant later than the last one.
 
-    The order of instants is the order of arrival, by which silver settles who of two copies came first.
+    The order of the ingest instants is the order of arrival, by which silver decides which copy of an event wins.
 
     Args:
-        lake: Where bronze lies.
-        extent: How far bronze has read.
-        starting: Where the stream starts in each partition of its topic.
-        clock: Gives the instant of the next batch.
-        topic_id: The id of the topic that bronze is read from; Spark would go on with another of the same name.
+        lake: The lake.
+        progress: How far bronze has read.
+        starting: The first offset that the stream reads of each partition.
+        clock: Returns the ingest instant of the next batch.
+        topic_id: The id of the topic that bronze was read from; Spark would silently read a recreated topic.
     """
 
-    def __init__(self, lake: Lake, *, extent: Extent, starting: Offsets, clock: Clock, topic_id: str) -> None:
+    def __init__(self, lake: Lake, *, progress: BronzeProgress, starting: Offsets, clock: Clock, topic_id: str) -> None:
         self.lake = lake
-        self.extent = extent
+        self.progress = progress
         self.starting = starting
         self.clock = clock
         self.topic_id = topic_id
         self.maintained_at = clock()
-        self.in_work = threading.Lock()
+        self.writing = threading.Lock()
         self.stopping = threading.Event()
         self.failure: LakehouseError | None = None
 
     def __call__(self, records: DataFrame, batch_id: int) -> None:
-        """Writes one batch, unless the stream is to stop: the next start reads it again; Spark calls this."""
-        with self.in_work:
+        """Write one batch, unless the stream was asked to stop; then the next start reads the batch again."""
+        with self.writing:
             if not self.stopping.is_set():
                 self.write(records, batch_id)
 
     def write(self, records: DataFrame, batch_id: int) -> None:
-        """Appends the records to bronze, and compacts bronze when it is time."""
-        planned = _planned(self.lake.settings, batch_id)
-        if planned == self.starting:  # the first batch after a start comes also where Kafka has nothing new
+        """Append the records to bronze, and compact bronze if it is due."""
+        planned = _planned_offsets(self.lake.settings, batch_id)
+        if planned == self.starting:  # the first batch after a start, without new records
             return
         try:
-            self.await_same_topic()
+            self.wait_for_same_topic()
             ingested_at = self.checked_now()
         except LakehouseError as error:
             self.failure = error
             raise
-        self.extent = Extent({**self.extent.offsets, **planned}, ingested_at)
+        self.progress = BronzeProgress({**self.progress.offsets, **planned}, ingested_at)
         rows = records.withColumnsRenamed({"timestamp": "appended_at", "timestampType": "timestamp_type"})
         self.lake.append(
             RAW_LOGS,
             rows.withColumn("ingested_at", F.lit(ingested_at)).withColumn("ingested_on", F.lit(ingested_at.date())),
-            user_metadata=self.extent.to_json(),
+            user_metadata=self.progress.to_json(),
         )
         log.info("batch_written", table=RAW_LOGS.full_name, batch=batch_id)
         self.maintain(ingested_at)
 
     def stop(self, query: StreamingQuery) -> None:
-        """Lets the batch in work end, or interrupts it after `STOP_SECONDS`; then stops the query.
+        """Stop the query after the batch that is being written, or after `STOP_SECONDS`.
 
-        Where Spark interrupts a batch it looks for the cause in the whole text of our error, by a regular expression
-        that may overflow the stack: the query then never ends.
+        Interrupting a batch is the last resort: Spark then searches the text of our error with a regular expression
+        that can overflow the stack, and the query never ends.
         """
         self.stopping.set()
-        if self.in_work.acquire(timeout=STOP_SECONDS):
-            self.in_work.release()
+        if self.writing.acquire(timeout=STOP_SECONDS):
+            self.writing.release()
         query.stop()
 
-    def await_same_topic(self) -> None:
-        """Holds the topic to be the one that bronze is read from, and waits for a broker that fails for a moment.
+    def wait_for_same_topic(self) -> None:
+        """Return when the broker has the topic that bronze was read from; wait for a broker that restarts.
 
         Raises:
-            TopicChanged: It is another.
-            BrokerFailed: The broker does not come back, or the stream is to stop.
+            TopicChanged: The topic was recreated.
+            BrokerFailed: The broker did not answer in time, or the stream was asked to stop.
         """
-        waiting = Retrying(
+        retrying = Retrying(
             retry=retry_if_exception_type(BrokerFailed),
-            stop=stop_after_delay(BROKER_PATIENCE_SECONDS) | stop_when_event_set(self.stopping),
+            stop=stop_after_delay(BROKER_RESTART_SECONDS) | stop_when_event_set(self.stopping),
             wait=wait_fixed(1),
             sleep=sleep_using_event(self.stopping),
             before_sleep=lambda failed: log.warning("waiting_for_broker", attempt=failed.attempt_number),
             reraise=True,
         )
-        waiting(refuse_other_topic, self.lake.settings, self.topic_id)
+        retrying(require_topic_id, self.lake.settings, self.topic_id)
 
     def maintain(self, now: datetime) -> None:
-        """Compacts bronze between two batches, when it is time: only who holds its lock may."""
+        """Compact bronze between two batches, if it is due; this job holds the lock that it takes."""
         if now - self.maintained_at < timedelta(seconds=self.lake.settings.maintenance_interval_seconds):
             return
         self.maintained_at = now
@@ -137,16 +143,16 @@ class Ingest:
         vacuum(self.lake, RAW_LOGS)
 
     def checked_now(self) -> datetime:
-        """Now, which must be later than the last batch.
+        """Return the current instant.
 
         Raises:
-            ClockWentBack: It is not.
+            ClockWentBack: It is not later than the last batch.
         """
-        now, last = self.clock(), self.extent.last_ingest
+        now, last = self.clock(), self.progress.last_ingest
         if last is not None and now <= last:
             raise ClockWentBack(
-                f"The clock says {now.isoformat()}, but bronze has a batch of {last.isoformat()}",
-                hint="Set the clock right, or wait until it is past that",
+                f"The clock is at {now.isoformat()}, but bronze has a batch of {last.isoformat()}",
+                hint="Correct the clock, or wait until it has passed that instant",
                 now=now,
                 last=last,
             )
@@ -155,52 +161,52 @@ class Ingest:
 
 @contextmanager
 def running_stream(lake: Lake, *, once: bool, clock: Clock = utc_now) -> Iterator[StreamingQuery]:
-    """The running stream for the block, under bronze's lock; it is stopped at the end.
+    """Run the stream for the duration of the block, under the lock of bronze.
 
     Args:
-        lake: Where bronze lies; its settings name the topic, the pace and where scratch files go.
-        once: Ends by itself when all that Kafka holds now is read.
-        clock: Gives the ingest instant of each batch, UTC.
+        lake: The lake; its settings name the topic, the trigger and the folder of scratch files.
+        once: Stop after the records that Kafka has now.
+        clock: Returns the ingest instant of each batch, UTC.
 
     Raises:
-        LockHeld: Another bronze job runs.
-        TopicChanged: Kafka's topic is another than bronze was read from, or has lost what bronze lacks.
-        ClockWentBack: The clock is not past bronze's last batch.
-        BrokerFailed: Kafka does not answer.
+        LockHeld: Another bronze job is running.
+        TopicChanged: The topic was recreated, or has lost records that bronze lacks.
+        ClockWentBack: The clock is not later than bronze's last batch.
+        BrokerFailed: The broker does not answer.
     """
     with writer_lock(lake, "bronze"):
         lake.ensure(RAW_LOGS)
         kafka.ensure_topic(lake.settings)
-        topic_id = hold_topic_id(lake)
-        extent = read_extent(lake)
-        starting = starting_offsets(lake.settings, extent)
-        ingest = Ingest(lake, extent=extent, starting=starting, clock=clock, topic_id=topic_id)
+        topic_id = check_topic_id(lake)
+        progress = read_bronze_progress(lake)
+        starting = starting_offsets(lake.settings, progress)
+        ingest = Ingest(lake, progress=progress, starting=starting, clock=clock, topic_id=topic_id)
         ingest.checked_now()
         query = _start(lake, starting, ingest=ingest, once=once)
         try:
             yield query
         except StreamingQueryException as error:
-            raise ingest.failure or _why_it_stopped(error, lake) from error
+            raise ingest.failure or _stop_error(error, lake) from error
         finally:
             ingest.stop(query)
 
 
 def ingest_once(lake: Lake) -> None:
-    """Reads all that Kafka holds now into bronze."""
+    """Read the records that Kafka has now into bronze."""
     with running_stream(lake, once=True) as query:
         query.awaitTermination()
 
 
-def _why_it_stopped(error: StreamingQueryException, lake: Lake) -> LakehouseError:
-    """What ended a running stream: what would refuse a start now, else what the machine did, else Spark's own words."""
+def _stop_error(error: StreamingQueryException, lake: Lake) -> LakehouseError:
+    """Return why a stream failed: the error that a start would raise now, a translated one, or Spark's own message."""
     try:
-        hold_topic_id(lake)
-        starting_offsets(lake.settings, read_extent(lake))
+        check_topic_id(lake)
+        starting_offsets(lake.settings, read_bronze_progress(lake))
     except LakehouseError as refusal:
         return refusal
     return translate_error(error) or StreamFailed(
         f"The bronze stream failed: {str(error.getMessage() or error).splitlines()[0]}",
-        hint="Mend the cause and start bronze again; it goes on after its last row",
+        hint="Fix the cause and start bronze again; it continues after its last row",
     )
 
 
@@ -209,7 +215,7 @@ def _start(lake: Lake, starting: Offsets, *, ingest: Ingest, once: bool) -> Stre
     shutil.rmtree(checkpoint, ignore_errors=True)
     records = (
         lake.spark.readStream.format("kafka")
-        .options(**(CONSUMING | kafka.spark_options(lake.settings)))
+        .options(**(CONSUMER_OPTIONS | kafka.spark_options(lake.settings)))
         .option("subscribe", lake.settings.topic)
         .option("startingOffsets", offsets_to_json(starting))
         .option("failOnDataLoss", "true")
@@ -228,7 +234,7 @@ def _checkpoint(settings: Settings) -> Path:
     return settings.state.resolve() / "bronze-checkpoint"
 
 
-def _planned(settings: Settings, batch_id: int) -> dict[Partition, int]:
-    """Where a batch ends in each partition, as Spark has noted in the checkpoint before it began."""
+def _planned_offsets(settings: Settings, batch_id: int) -> dict[Partition, int]:
+    """Return the end of a batch in each partition, which Spark has written to the checkpoint before the batch."""
     *_, offsets = (_checkpoint(settings) / "offsets" / str(batch_id)).read_text().splitlines()
     return offsets_from_json(offsets)

@@ -15,9 +15,8 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 
 from gold.rules.model import Rule
 from gold.transforms.metrics import is_accepted, is_counted
-from lakehouse.lake import Lake, is_below
-from lakehouse.offsets import Offsets
-from lakehouse.progress import Progress, extent_of, progress_from_json, read_progress
+from lakehouse.lake import Lake
+from lakehouse.progress import SilverProgress, is_below, read_silver_progress
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import RESTATEMENTS
@@ -66,7 +65,7 @@ class Changes:
     """
 
     last: Snapshot | None
-    progress: Progress
+    progress: SilverProgress
     events: DataFrame
     feed: ChangeFeed
     summary: ChangeSummary
@@ -91,7 +90,7 @@ def read_changes(lake: Lake, last: Snapshot | None, *, rules: Iterable[Rule]) ->
         return _rebuild(lake, last, events=events, unreadable=lost, rules=rules)
     is_unchanged = version == last.versions[EVENTS.full_name]
     summary = ChangeSummary() if is_unchanged else summarize(feed, rules)
-    return Changes(last, read_progress(lake), events=events, feed=feed, summary=summary, is_rebuild=False)
+    return Changes(last, read_silver_progress(lake), events=events, feed=feed, summary=summary, is_rebuild=False)
 
 
 def read_for_rebuild(lake: Lake, last: Snapshot | None, *, rules: Iterable[Rule]) -> Changes:
@@ -144,7 +143,8 @@ def lost_commits(lake: Lake, last: Snapshot) -> list[str]:
     """
     named = [table for table in SNAPSHOT_TABLES if table.full_name in last.versions]
     lost = [table for table in named if lake.commit_info(table, last.versions[table.full_name]) is None]
-    if EVENTS not in lost and _silver_offsets(lake, last.versions[EVENTS.full_name]) != last.offsets:
+    published = last.versions[EVENTS.full_name]
+    if EVENTS not in lost and read_silver_progress(lake, version=published).offsets != last.offsets:
         lost.append(EVENTS)
     return [table.full_name for table in lost]
 
@@ -185,8 +185,8 @@ def change_feed(lake: Lake, last: Snapshot, *, until: int) -> ChangeFeed | None:
 def _rebuild(
     lake: Lake, last: Snapshot | None, *, events: DataFrame, unreadable: Sequence[str], rules: Iterable[Rule]
 ) -> Changes:
-    added = events.where(~is_below(last.offsets if last else {})).withColumn("_change_type", F.lit("insert"))
-    progress = read_progress(lake)
+    added = events.where(~is_below(last.offsets if last else {}, F.col)).withColumn("_change_type", F.lit("insert"))
+    progress = read_silver_progress(lake)
     return Changes(
         last,
         progress,
@@ -196,13 +196,6 @@ def _rebuild(
         is_rebuild=True,
         unreadable=unreadable,
     )
-
-
-def _silver_offsets(lake: Lake, version: int) -> Offsets:
-    """Return how far silver had read at a version: from the note in its commit, or else from its rows."""
-    commit = lake.commit_info(EVENTS, version) or {}
-    noted = progress_from_json(commit.get("userMetadata"))
-    return noted.offsets if noted is not None else extent_of(lake.read(EVENTS, version=version)).offsets
 
 
 def _days_where(mask: str) -> Column:

@@ -1,4 +1,4 @@
-"""The clock, as a parameter: jobs and readers are told what time it is, so that a test can say it."""
+"""The clock, a parameter of jobs and readers, so that a test can set the time."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """Now, UTC."""
+    """Return the current instant, UTC."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Where the files of `conf/` lie: in a clone, in an installed wheel, or where LOGINLAKE_CONF says."""
+"""The folder of the files in `conf/`: of a clone, of an installed wheel, or the one that LOGINLAKE_CONF names."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ CLONED = Path(__file__).parent.parent / "conf"
 
 
 def conf_folder(settings: Settings) -> Path:
-    """The folder of configuration values.
+    """Return the folder of the configuration files.
 
     Raises:
-        UsageError: LOGINLAKE_CONF names no folder, or one that lacks a file.
+        UsageError: LOGINLAKE_CONF is not a folder, or the folder lacks a file.
     """
     shipped = PACKED if PACKED.is_dir() else CLONED
     if settings.conf is None:
         return shipped
     if not settings.conf.is_dir():
-        raise UsageError(f"LOGINLAKE_CONF names {settings.conf}, which is no folder", hint="Correct it or unset it")
-    if lacking := sorted(file.name for file in shipped.iterdir() if not (settings.conf / file.name).is_file()):
+        raise UsageError(f"LOGINLAKE_CONF={settings.conf} is not a folder", hint="Correct it or unset it")
+    if missing := sorted(file.name for file in shipped.iterdir() if not (settings.conf / file.name).is_file()):
         raise UsageError(
-            f"LOGINLAKE_CONF names {settings.conf}, which lacks {', '.join(lacking)}", hint=f"Copy it from {shipped}"
+            f"The folder LOGINLAKE_CONF={settings.conf} lacks {', '.join(missing)}", hint=f"Copy it from {shipped}"
         )
     return settings.conf.resolve()

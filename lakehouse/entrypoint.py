@@ -1,4 +1,4 @@
-"""The doors: how a command starts and stops, and how it ends: an error of ours is one line, never a traceback."""
+"""The entry point of every command: signals, exit codes, and errors printed as one line instead of a traceback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lakehouse.errors import LakehouseError, MissingExtra
 
 INTERRUPTED = 130
 
-# The extra that brings a module, for those that a command may find missing.
+# The extra that installs each module that a command may find missing.
 EXTRAS = {
     "confluent_kafka": "producer",
     "delta": "spark",
@@ -30,8 +30,11 @@ EXTRAS = {
 
 
 def run(app: typer.Typer) -> None:
-    """Runs the command line and exits: 0, the error's exit code, 2 for usage, 130 for Ctrl-C or SIGTERM."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a script's `&` has it ignored
+    """Run the command line and exit: with 0, the error's exit code, 2 for wrong usage, 130 after Ctrl-C or SIGTERM."""
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # SIGINT too: a shell script starts background commands with it ignored
         signal.signal(number, signal.default_int_handler)
     try:
         with translated_errors():
@@ -57,27 +60,27 @@ def _run(app: typer.Typer) -> None:
 
 @contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; the second ends the block at once.
+    """Yield an event that the first SIGINT or SIGTERM sets; the second signal interrupts the block.
 
     Raises:
-        KeyboardInterrupt: At the second signal.
+        KeyboardInterrupt: A second signal arrived.
     """
     stop = threading.Event()
-    # By another thread: this one may just be holding the event's lock.
-    asking = threading.Thread(target=stop.set)
+    # In another thread, since this one may hold the event's lock when the signal arrives.
+    setting = threading.Thread(target=stop.set)
 
-    def ask(_number: int, _frame: object) -> None:
+    def request_stop(_number: int, _frame: object) -> None:
         for number in before:
             signal.signal(number, signal.default_int_handler)
-        asking.start()
+        setting.start()
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
-        signal.signal(number, ask)
+        signal.signal(number, request_stop)
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        if asking.ident is not None:
-            asking.join()
+        if setting.ident is not None:
+            setting.join()

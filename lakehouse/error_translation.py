@@ -1,4 +1,4 @@
-"""What the machine does to us (a full disk, a damaged file, a folder that can't be written), told in one line."""
+"""Translate errors of Spark, Java and the system, such as a full disk or a damaged file, to a `LakehouseError`."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from lakehouse.errors import DiskFull, LakehouseError, LakeUnreadable, OutOfMemo
 
 # A path as Java, Hadoop and Python write it.
 PATH = re.compile(r"(?:\b(?:file:/*(?=/)|(?=s3a?://))|(?<![\w:/.])(?=/\w))(/[^\s'\"`(),]+|s3a?://[^\s'\"`(),]+)")
-# A line of a Java stack trace that says where in the code, not what.
+# A line of a stack trace that names code.
 FRAME = re.compile(r"^\s*(?:at |\.\.\. \d+ more|File \")")
 
 
 @dataclass(frozen=True)
 class ErrorPattern:
-    """How one kind of fault is recognized in what Spark, Delta, the JVM or Python say, and how we tell it."""
+    """A kind of error: how it is recognized in the text of Spark, Delta, the JVM or Python, and what it becomes."""
 
-    signs: re.Pattern[str]
+    pattern: re.Pattern[str]
     error: type[LakehouseError]
     what: str
     hint: str
 
 
-# The first rule that fits decides: what lies at the bottom comes before what it led to.
+# The first pattern that matches decides: a cause is listed before its effects.
 ERROR_PATTERNS = (
     ErrorPattern(
         re.compile(r"No space left on device|Disk quota exceeded|not enough space"),
         DiskFull,
-        "There is no room left for {where}",
-        "Free some and start again: it goes on where it stopped, and what was written is kept",
+        "No space is left on the disk for {where}",
+        "Free some space and start again: it continues where it stopped, and everything committed is kept",
     ),
     ErrorPattern(
         re.compile(
@@ -39,8 +39,8 @@ ERROR_PATTERNS = (
             r"|Is a directory|DELTA_CANNOT_CREATE_LOG_PATH|Mkdirs failed"
         ),
         Unwritable,
-        "{where} can't be written ({sign})",
-        "Make it a folder that this user may write, or name others with LOGINLAKE_ROOT and LOGINLAKE_STATE",
+        "{where} can't be written ({match})",
+        "Make it a folder that this user may write, or set LOGINLAKE_ROOT and LOGINLAKE_STATE to other folders",
     ),
     ErrorPattern(
         re.compile(
@@ -50,56 +50,56 @@ ERROR_PATTERNS = (
         ),
         LakeUnreadable,
         "{where} is missing or damaged",
-        "Restore it from a copy, or see with `loginlake verify --deep` what else is: silver and gold can be made anew "
-        "with `loginlake rebuild`",
+        "Restore it from a copy. `loginlake verify --deep` lists all damage; `loginlake rebuild` writes silver or gold "
+        "again",
     ),
     ErrorPattern(
         re.compile(r"OutOfMemoryError|Java heap space"),
         OutOfMemory,
         "Spark has run out of memory",
-        "Raise spark.driver.memory in a copy of conf/ that LOGINLAKE_CONF names",
+        "Raise spark.driver.memory in a copy of conf/, and set LOGINLAKE_CONF to that folder",
     ),
 )
 
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turns what the machine did to the block into an error of ours; what is a fault of our code stays as it is.
+    """Translate the errors that the block raises; an error in our own code is raised unchanged.
 
     Raises:
-        DiskFull, Unwritable, LakeUnreadable, OutOfMemory: In place of an error of Spark, Java or the system.
+        DiskFull, Unwritable, LakeUnreadable, OutOfMemory: Instead of an error of Spark, Java or the system.
     """
     try:
         yield
     except Exception as error:
-        fault = translate_error(error)
-        if fault is None:
+        translated = translate_error(error)
+        if translated is None:
             raise
-        raise fault from error
+        raise translated from error
 
 
 def translate_error(error: Exception) -> LakehouseError | None:
-    """What an error of Spark, Java or the system stands for; None for any other, and for what no rule knows."""
+    """Return the translation of an error of Spark, Java or the system; None for another error, or an unknown text."""
     if isinstance(error, OSError) or hasattr(error, "java_exception") or hasattr(error, "getCondition"):
-        return error_from_text(_words_of(error))
+        return error_from_text(_text_of(error))
     return None
 
 
-def error_from_text(words: str) -> LakehouseError | None:
-    """The fault that the words of an error tell of, None where no rule knows it."""
-    said = "\n".join(line for line in words.splitlines() if not FRAME.match(line))
-    for pattern in ERROR_PATTERNS:
-        sign = pattern.signs.search(said)
-        if sign is not None:
-            path = PATH.search(said)
+def error_from_text(full_text: str) -> LakehouseError | None:
+    """Return the translation of the text of an error; None if no pattern matches."""
+    text = "\n".join(line for line in full_text.splitlines() if not FRAME.match(line))
+    for each in ERROR_PATTERNS:
+        match = each.pattern.search(text)
+        if match is not None:
+            path = PATH.search(text)
             where = path[1].rstrip(".") if path else "a file of the lake or of LOGINLAKE_STATE"
-            return pattern.error(pattern.what.format(where=where, sign=sign[0]), hint=pattern.hint, where=where)
+            return each.error(each.what.format(where=where, match=match[0]), hint=each.hint, where=where)
     return None
 
 
-def _words_of(error: BaseException | None) -> str:
-    """All that an error says, its Java stack trace and its causes included."""
+def _text_of(error: BaseException | None) -> str:
+    """Return the text of an error with its Java stack trace and its causes."""
     if error is None:
         return ""
     stack = getattr(error, "_stackTrace", None) or ""
-    return f"{error}\n{stack}\n{_words_of(getattr(error, '_cause', None))}"
+    return f"{error}\n{stack}\n{_text_of(getattr(error, '_cause', None))}"

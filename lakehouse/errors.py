@@ -1,15 +1,15 @@
-"""Everything that can go wrong, each with the mend a person can apply."""
+"""All errors, each with a hint on how to fix it."""
 
 from __future__ import annotations
 
 
 class LakehouseError(Exception):
-    """One line that says what is wrong, where, and how to mend it.
+    """An error that is printed as one line: what is wrong, where, and a hint on how to fix it.
 
     Args:
         what: What is wrong and where, without a full stop.
-        hint: What the reader can do about it, as an imperative.
-        parts: The values the sentence is made of, by name, for programs.
+        hint: What the user can do about it, as an imperative.
+        parts: The values in the message by name, for programs.
     """
 
     exit_code = 1
@@ -22,98 +22,98 @@ class LakehouseError(Exception):
 
 
 class UsageError(LakehouseError):
-    """The command was called with words it does not take."""
+    """The command line or a setting is wrong."""
 
     exit_code = 2
 
 
 class MissingExtra(LakehouseError):
-    """A verb needs a part of Loginlake that this install does not have."""
+    """A command needs an extra that is not installed."""
 
 
 class JavaMissing(LakehouseError):
-    """No Java, or not one that Spark and Kafka run on."""
+    """Java is missing, or Spark and Kafka do not run on its version."""
 
 
 class JarsMissing(LakehouseError):
-    """The jars of Spark's connectors or of the broker can't be had, or differ from the lock."""
+    """The jars of Spark's connectors or of the broker can't be fetched, or differ from the lock file."""
 
 
 class PortTaken(LakehouseError):
-    """Another process listens where one of ours should."""
+    """Another process listens on the port."""
 
 
 class BrokerFailed(LakehouseError):
-    """The Kafka broker can't be reached, did not start, or lost what it held."""
+    """The Kafka broker can't be reached, did not start, or has lost records."""
 
 
 class TopicChanged(LakehouseError):
-    """The broker's topic is not the one the lake was read from, or has lost records we lack."""
+    """The topic is not the one that bronze was read from, or has lost records that bronze lacks."""
 
 
 class StreamFailed(LakehouseError):
-    """The bronze stream stopped by itself."""
+    """The bronze stream failed."""
 
 
 class ProcessFailed(LakehouseError):
-    """A process that we started ended as it should not."""
+    """A child process ended unexpectedly."""
 
 
 class VerifyFailed(LakehouseError):
-    """The lake does not hold what it promises."""
+    """The lake violates a guarantee that `verify` checks."""
 
     exit_code = 3
 
 
 class Undelivered(LakehouseError):
-    """Some records were not acknowledged by the broker."""
+    """The broker has not acknowledged some records."""
 
 
 class LockHeld(LakehouseError):
-    """Another writer has the lock."""
+    """Another process holds the lock."""
 
 
 class ClockWentBack(LakehouseError):
-    """The clock is not past the last ingest time, so the order of arrival would be lost."""
+    """The clock is not later than the last ingest instant, so that the order of arrival would be lost."""
 
 
 class TableMissing(LakehouseError):
-    """A table that should be there is not, or a name is not one of ours."""
+    """A table does not exist, or its name is unknown."""
 
 
 class SchemaDiffers(LakehouseError):
-    """A live table has other columns than its declaration."""
+    """A live table has a column of another type than declared, or one that is not declared."""
 
 
 class SnapshotMissing(LakehouseError):
-    """No published snapshot answers the question: none yet, before the first, or an unknown id."""
+    """The snapshot does not exist: none is published yet, or the instant or the id is not one of a snapshot."""
 
 
 class SnapshotExpired(LakehouseError):
-    """What was asked for is older than the promise of time travel, so that its files may be gone."""
+    """The snapshot is older than the retention of time travel, so that its files may be deleted."""
 
 
 class InFuture(LakehouseError):
-    """A moment was asked for that has not come yet."""
+    """The requested instant is in the future."""
 
 
 class BadQuery(LakehouseError):
-    """A question names a column, value or window that the table or metric does not have."""
+    """A query names a column, value or window that the table or metric does not have."""
 
     exit_code = 2
 
 
 class DiskFull(LakehouseError):
-    """A disk that we write to has no room left."""
+    """No space is left on a disk."""
 
 
 class Unwritable(LakehouseError):
-    """A place that we must write to can't be written."""
+    """A file or folder can't be written."""
 
 
 class OutOfMemory(LakehouseError):
-    """Spark needs more memory than it was given."""
+    """Spark needs more memory than it has."""
 
 
 class LakeUnreadable(LakehouseError):
-    """A file of the lake is missing, truncated or garbled."""
+    """A file of the lake is missing or damaged."""

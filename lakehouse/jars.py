@@ -1,4 +1,4 @@
-"""The jars of Spark's connectors and of the broker: resolved once by jgo, locked with sha256, kept in a user cache."""
+"""The jars of Spark's connectors and of the broker: resolved by jgo, locked by sha256, stored in the user's cache."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ LOCK = "jars.lock.json"
 
 
 def jar_paths(settings: Settings, group: str, *, progress: Callable[[str], None] = lambda _: None) -> list[Path]:
-    """Paths of all jars of a group (`spark` or `broker`), fetched where missing and checked against the lock.
+    """Return the paths of all jars of a group; fetch missing ones, and check each against the lock file.
 
     Args:
-        settings: They name the folder of the lock.
-        group: A table of `conf/jars.toml`.
+        settings: The settings, which name the folder of the lock file.
+        group: `spark` or `broker`, a table of `conf/jars.toml`.
         progress: Called with the coordinate of each jar before it is fetched.
 
     Raises:
-        JarsMissing: A jar can't be fetched, or its sha256 differs from the lock.
+        JarsMissing: A jar can't be fetched, or its sha256 differs from the lock file.
     """
     locked = json.loads((conf_folder(settings) / LOCK).read_text())[group]
     return [_checked(coordinate, sha256, progress=progress) for coordinate, sha256 in sorted(locked.items())]
 
 
 def write_lock(settings: Settings) -> None:
-    """Resolves the coordinates of `conf/jars.toml` anew and writes the lock."""
+    """Resolve the coordinates of `conf/jars.toml` and write the lock file."""
     folder = conf_folder(settings)
     wanted = tomllib.loads((folder / "jars.toml").read_text())
     locks = {group: _closure(group, table["coordinates"]) for group, table in wanted.items()}
@@ -42,9 +42,10 @@ def write_lock(settings: Settings) -> None:
 
 
 def _closure(group: str, coordinates: list[str]) -> dict[str, str]:
-    """Coordinate to sha256 of all that the coordinates need, each resolved alone: jgo lets one manage the others.
+    """Return coordinate to sha256 of the coordinates and their dependencies.
 
-    Where two need the same artifact in different versions, the one named first wins.
+    Each coordinate is resolved alone: together, jgo would let one manage the versions of the others. If two need the
+    same artifact in different versions, the coordinate that is listed first wins.
     """
     from jgo.env import EnvironmentBuilder, EnvironmentSpec
     from jgo.maven import MavenContext
@@ -68,7 +69,7 @@ def _artifacts_of_pyspark() -> frozenset[str]:
 
 
 def _checked(coordinate: str, sha256: str, *, progress: Callable[[str], None]) -> Path:
-    """The jar of the coordinate; one that differs, as an interrupted download does, is fetched once more."""
+    """Return the jar of a coordinate; fetch it again if it differs, as after an interrupted download."""
     from jgo.maven import MavenContext
 
     artifact = MavenContext(timeout=60).create_dependency(coordinate).artifact
@@ -84,15 +85,15 @@ def _checked(coordinate: str, sha256: str, *, progress: Callable[[str], None]) -
                 return jar
             jar.unlink()
     raise JarsMissing(
-        f"The jar of {coordinate} differs from the lock, even when fetched anew",
-        hint=f"Find out why before you trust it; the expected sha256 is {sha256}",
+        f"The jar of {coordinate} differs from {LOCK}, even after it was fetched again",
+        hint=f"Do not use it before you know why; the expected sha256 is {sha256}",
         coordinate=coordinate,
     )
 
 
 @contextmanager
 def _one_at_a_time(jar: Path) -> Iterator[None]:
-    """Waits while another process fetches that jar, which writes it in place."""
+    """Wait while another process fetches the jar, which writes it in place."""
     jar.parent.mkdir(parents=True, exist_ok=True)
     with jar.with_suffix(".fetching").open("a") as file:
         fcntl.lockf(file, fcntl.LOCK_EX)
@@ -107,14 +108,14 @@ def _fetched(artifact: Any, coordinate: str) -> Path:
     except (RequestException, RuntimeError, OSError) as error:
         raise JarsMissing(
             f"The jar of {coordinate} can't be fetched ({type(error).__name__})",
-            hint="Check the network and start again; jars already fetched are kept",
+            hint="Check the network and start again; the jars fetched so far are kept",
             coordinate=coordinate,
         ) from error
     return path
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file, empty where there is none."""
+    """Return the sha256 of a file; an empty text if it does not exist."""
     if not path.exists():
         return ""
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The one thing that must be on the machine: Java 17 or 21."""
+"""Find Java 17 or 21, the one prerequisite beside Python."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ HINT = "Install Java 17 or 21 (such as Debian's openjdk-17-jre-headless) or poin
 
 
 def java_path() -> Path:
-    """The `java` of JAVA_HOME, else of PATH, checked to be of a version that Spark and Kafka run on.
+    """Return the `java` of JAVA_HOME, else of PATH, if Spark and Kafka run on its version.
 
     Raises:
-        JavaMissing: There is none, or its version is another.
+        JavaMissing: There is none, or its version is not supported.
     """
     home = os.environ.get("JAVA_HOME")
     found = str(Path(home) / "bin" / "java") if home else shutil.which("java")
@@ -31,7 +31,7 @@ def java_path() -> Path:
 
 
 def java_version(java: Path) -> int:
-    """The major version that a `java` reports, 0 where it reports none."""
+    """Return the major version that a `java` reports; 0 if it reports none."""
     answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
     version = re.search(r'version "(\d+)(?:\.(\d+))?', answer.stderr)
     if version is None:

@@ -1,4 +1,4 @@
-"""A job as a process: logs, settings and a Spark session around it."""
+"""A Spark job as a process: its logs, settings and session."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def spark_job(name: str) -> Iterator[Lake]:
-    """The lake that the settings name, in a Spark session that ends with the block.
+    """Yield the lake of the settings, in a Spark session that ends with the block.
 
     Raises:
-        MissingExtra: This install has no Spark.
-        JavaMissing: No Java that Spark runs on.
-        JarsMissing: The connectors' jars can't be had.
-        KeyboardInterrupt: A signal came while Spark was starting.
+        MissingExtra: Spark is not installed.
+        JavaMissing: Java is missing, or Spark does not run on its version.
+        JarsMissing: The jars of the connectors can't be fetched.
+        KeyboardInterrupt: A signal arrived while Spark was starting.
     """
     from lakehouse.lake import Lake
     from lakehouse.logs import configure_logs
@@ -37,16 +37,16 @@ def spark_job(name: str) -> Iterator[Lake]:
 
 @contextmanager
 def running_spark(settings: Settings, *, job: str) -> Iterator[SparkSession]:
-    """A Spark session for the block, which a signal ends as it ends everything else.
+    """Yield a Spark session that ends with the block, or with a signal.
 
     Raises:
-        JavaMissing, JarsMissing: It can't be started.
-        KeyboardInterrupt: A signal came while it was starting.
+        JavaMissing, JarsMissing: Spark can't be started.
+        KeyboardInterrupt: A signal arrived while Spark was starting.
     """
     from lakehouse.session import spark_session
 
-    # A JVM whose start is interrupted would stay behind. Afterwards our handlers are back, not the one that Spark
-    # sets: it fails the running job, whose error would hide that a person wanted the end.
+    # An interrupted start would leave the JVM running. The block also restores our signal handlers: Spark's handler
+    # fails the running job, and that error would hide the interruption.
     with stop_on_signals() as stop:
         spark = spark_session(settings, job=job)
     try:

@@ -1,26 +1,25 @@
-"""What every Kafka client of ours shares: options, the topic and its offsets."""
+"""Kafka for all layers: the options of clients, the topic, and its offsets."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from operator import not_
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
 from lakehouse.errors import BrokerFailed
-from lakehouse.offsets import Partition
+from lakehouse.progress import Partition
 from lakehouse.settings import Settings
 
 Client = TypeVar("Client")
 
 TIMEOUT = 10.0
-PAUSE = 0.05
-# Reads again what lies at known offsets, and no record of a transaction that is not committed.
-READING = {
+# Options of a consumer that reads from given offsets, and only records of committed transactions.
+READER_OPTIONS = {
     "group.id": "loginlake",
     "enable.auto.commit": False,
     "auto.offset.reset": "error",
@@ -32,20 +31,20 @@ READING = {
 
 @dataclass(frozen=True)
 class Bounds:
-    """Where a partition's records begin and where the committed ones end: `[beginning, end)`."""
+    """The offsets `[beginning, end)` of a partition: of its first record, and after its last committed one."""
 
     beginning: int
     end: int
 
 
 def client_options(settings: Settings, **more: Any) -> dict[str, Any]:
-    """Options of a librdkafka client: the servers, SASL and TLS, and `more`."""
+    """Return the options of a librdkafka client: the servers, SASL and TLS, and `more`."""
     secrets = {name: value.get_secret_value() for name, value in settings.kafka_options.items()}
     return {"bootstrap.servers": settings.kafka, **secrets, **more}
 
 
 def spark_options(settings: Settings) -> dict[str, str]:
-    """The same options for Spark's Kafka source, which hands `kafka.…` on to the Java client."""
+    """Return the same options for Spark's Kafka source, which passes `kafka.…` to the Java client."""
     secrets = {name: value.get_secret_value() for name, value in settings.kafka_options.items()}
     user, password = secrets.pop("sasl.username", None), secrets.pop("sasl.password", None)
     ca = secrets.pop("ssl.ca.location", None)
@@ -60,23 +59,23 @@ def spark_options(settings: Settings) -> dict[str, str]:
 
 
 def client(kind: Callable[[dict[str, Any]], Client], settings: Settings, **more: Any) -> Client:
-    """A librdkafka client of that kind; it connects when first asked.
+    """Return a librdkafka client of a kind; it connects on first use.
 
     Raises:
-        BrokerFailed: An option has a value that is none.
+        BrokerFailed: An option has an invalid value.
     """
     try:
         return kind(client_options(settings, **more))
     except KafkaException as error:
         raise BrokerFailed(
-            f"No Kafka client can be made: {error.args[0].str()}",
+            f"The Kafka client can't be created: {error.args[0].str()}",
             hint="Correct LOGINLAKE_KAFKA_OPTIONS",
             kafka=settings.kafka,
         ) from error
 
 
 def admin_client(settings: Settings) -> AdminClient:
-    """An admin client of the broker."""
+    """Return an admin client of the broker."""
     return client(AdminClient, settings, log_level=0)
 
 
@@ -90,7 +89,7 @@ def require_broker(settings: Settings) -> None:
 
 
 def ensure_topic(settings: Settings) -> None:
-    """Creates the topic where it is missing; its timestamps are set by the broker.
+    """Create the topic if it is missing; the broker sets the timestamps of its records.
 
     Raises:
         BrokerFailed: The broker does not answer or refuses.
@@ -106,31 +105,26 @@ def ensure_topic(settings: Settings) -> None:
     try:
         _answer(settings, admin.create_topics([topic])[settings.topic])
     except BrokerFailed:
-        if settings.topic not in _topics(admin, settings):  # else another process was quicker by a moment
+        if settings.topic not in _topics(admin, settings):  # otherwise another process has just created it
             raise
-    # What the controller has created its brokers know a moment later.
-    deadline = time.monotonic() + TIMEOUT
-    while settings.topic not in _topics(admin, settings):
-        if time.monotonic() > deadline:
-            raise _without_topic(settings)
-        time.sleep(PAUSE)
+    _wait_for_topic(admin, settings)
 
 
 def topic_id(settings: Settings) -> str:
-    """The id the broker gave the topic when it was created; a recreated topic has another.
+    """Return the id that the broker gave the topic when it was created; a recreated topic has another.
 
     Raises:
-        BrokerFailed: The broker does not answer, or has no such topic.
+        BrokerFailed: The broker does not answer, or does not have the topic.
     """
     admin = admin_client(settings)
     if settings.topic not in _topics(admin, settings):
-        raise _without_topic(settings)
+        raise _topic_missing(settings)
     described = admin.describe_topics(TopicCollection([settings.topic]))[settings.topic]
     return str(_answer(settings, described).topic_id)
 
 
 def partition_bounds(settings: Settings) -> dict[Partition, Bounds]:
-    """Beginning and last stable offset of every partition of the topic; empty without the topic.
+    """Return the first and the last stable offset of each partition of the topic; empty if the topic is missing.
 
     Raises:
         BrokerFailed: The broker does not answer.
@@ -147,7 +141,7 @@ def partition_bounds(settings: Settings) -> dict[Partition, Bounds]:
 
 @dataclass(frozen=True)
 class Record:
-    """A record that is there: its offset and when it was appended, in milliseconds since the epoch."""
+    """A record: its offset, and its append time in milliseconds since the epoch."""
 
     offset: int
     appended_ms: int
@@ -161,14 +155,14 @@ def first_record(settings: Settings, at: Partition, *, start: int, end: int, tim
     Raises:
         BrokerFailed: The broker does not answer in time, or no longer has `start`.
     """
-    consumer = client(Consumer, settings, **READING)
+    consumer = client(Consumer, settings, **READER_OPTIONS)
     try:
         consumer.assign([TopicPartition(*at, start)])
         message = consumer.poll(timeout)
         if message is None:
             raise BrokerFailed(
                 f"Kafka at {settings.kafka} sent nothing within {timeout:g} s",
-                hint="See whether the broker is alive, then try again",
+                hint="Check that the broker is running, then try again",
             )
         if message.error() and message.error().code() == KafkaError._PARTITION_EOF:
             return None
@@ -181,7 +175,7 @@ def first_record(settings: Settings, at: Partition, *, start: int, end: int, tim
 
 
 def timestamp_type(settings: Settings) -> str:
-    """`LogAppendTime` where the broker stamps the records, else `CreateTime`."""
+    """Return `LogAppendTime` if the broker sets the timestamps of records, else `CreateTime`."""
     admin = admin_client(settings)
     resource = ConfigResource(ResourceType.TOPIC, settings.topic)
     configs = _answer(settings, admin.describe_configs([resource])[resource])
@@ -197,20 +191,31 @@ def _listed(
     return {(p.topic, p.partition): _answer(settings, future).offset for p, future in futures.items()}
 
 
-def _answer(settings: Settings, asked: Future[Any]) -> Any:
-    """What the broker answers.
+def _wait_for_topic(admin: AdminClient, settings: Settings) -> None:
+    """Wait until the brokers know a topic that the controller has just created."""
+    from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+    retrying = Retrying(retry=retry_if_result(not_), stop=stop_after_delay(TIMEOUT), wait=wait_fixed(0.05))
+    try:
+        retrying(lambda: settings.topic in _topics(admin, settings))
+    except RetryError:
+        raise _topic_missing(settings) from None
+
+
+def _answer(settings: Settings, request: Future[Any]) -> Any:
+    """Return the answer of the broker.
 
     Raises:
         BrokerFailed: It refuses, or does not answer in time.
     """
     try:
-        return asked.result(TIMEOUT)
+        return request.result(TIMEOUT)
     except KafkaException as error:
         raise _broker_failed(settings, error) from error
     except TimeoutError as error:
         raise BrokerFailed(
             f"Kafka at {settings.kafka} did not answer within {TIMEOUT:g} s",
-            hint="See whether the broker is alive, then try again",
+            hint="Check that the broker is running, then try again",
             kafka=settings.kafka,
         ) from error
 
@@ -222,10 +227,10 @@ def _topics(admin: AdminClient, settings: Settings) -> dict[str, Any]:
         raise _broker_failed(settings, error) from error
 
 
-def _without_topic(settings: Settings) -> BrokerFailed:
+def _topic_missing(settings: Settings) -> BrokerFailed:
     return BrokerFailed(
         f"The broker at {settings.kafka} has no topic {settings.topic!r}",
-        hint="Send something with `loginlake produce`, which creates it, or correct LOGINLAKE_TOPIC",
+        hint="Create it by sending records with `loginlake produce`, or correct LOGINLAKE_TOPIC",
         topic=settings.topic,
     )
 

@@ -1,4 +1,4 @@
-"""One writer at a time: file locks taken inside the JVM, so that they live exactly as long as the writer."""
+"""One writer at a time, by file locks that Spark's JVM holds, so that a lock lives exactly as long as its writer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
@@ -27,67 +26,71 @@ if TYPE_CHECKING:
 WriterName = Literal["bronze", "refresh"]
 LockName = Literal[WriterName, "readers"]
 
-# How long others wait for an upkeep.
-UPKEEP_SECONDS = 600.0
+# How long other writers wait for maintenance to end.
+MAINTENANCE_SECONDS = 600.0
 
 log = structlog.get_logger()
 
-# The locks that this process has or is asking for. Its JVM must not open the file of one a second time: where it closes
-# that again, the system takes all of its locks on the file away.
-_ours: set[Path] = set()
-_ours_changes = threading.Lock()
+# The locks that this process holds or is requesting. Its JVM must not open the file of one a second time: closing it
+# would release all locks that the process has on the file (POSIX).
+_own_locks: set[Path] = set()
+_own_locks_guard = threading.Lock()
 
 
 @contextmanager
-def writer_lock(lake: Lake, name: WriterName, *, upkeep: bool = False) -> Iterator[None]:
-    """Holds the lock of bronze, or the one of everything that writes silver or gold, for the block.
+def writer_lock(lake: Lake, name: WriterName, *, is_maintenance: bool = False) -> Iterator[None]:
+    """Hold the lock of bronze, or the one of all jobs that write silver or gold, for the block.
 
-    An upkeep that has it is waited for: it comes by itself, and soon ends. After an interruption the lock stays until
-    the JVM ends: there the commit that was interrupted here may go on.
+    If maintenance holds the lock, this waits for it: maintenance starts by itself and ends soon. After an interruption
+    (KeyboardInterrupt) the lock is held until the JVM ends, since the JVM may still be committing.
 
     Raises:
-        LockHeld: Another writer has it; its processes are named, and since when.
+        LockHeld: Another writer holds the lock; the error names its processes.
     """
-    path, deadline = lock_path(lake.settings, name), time.monotonic() + UPKEEP_SECONDS
-    while (file := _take(lake.spark, path)) is None:
-        refusal = _refusal(path, name)
-        if not refusal.parts.get("upkeep") or time.monotonic() > deadline:
-            raise refusal
-        time.sleep(0.5)
-    with _held(path, file):
+    from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+
+    retrying = Retrying(
+        retry=retry_if_exception(_is_held_by_maintenance),
+        stop=stop_after_delay(MAINTENANCE_SECONDS),
+        wait=wait_fixed(0.5),
+        reraise=True,
+    )
+    path = lock_path(lake.settings, name)
+    file = retrying(_lock_or_raise, lake.spark, path, name=name)
+    with _unlocked_at_end(path, file):
         file.setLength(0)
-        file.writeBytes(json.dumps(_ourselves(lake.spark) | {"upkeep": upkeep}))
+        file.writeBytes(json.dumps(_describe_holder(lake.spark) | {"is_maintenance": is_maintenance}))
         yield
 
 
 @contextmanager
 def no_readers(lake: Lake) -> Iterator[None]:
-    """Holds off readers that say so by `reader_lock`, for the block.
+    """Keep out the readers that use `reader_lock`, for the block.
 
     Raises:
-        LockHeld: One is at work.
+        LockHeld: There is such a reader.
     """
     path = lock_path(lake.settings, "readers")
-    file = _take(lake.spark, path)
+    file = _try_lock(lake.spark, path)
     if file is None:
         raise LockHeld(
-            "An API reads this lake, and RETENTION_GRACE_DAYS=0 would take away the files that it has open",
+            "An API reads this lake, and RETENTION_GRACE_DAYS=0 would delete the files that it has open",
             hint="Stop it, or set LOGINLAKE_RETENTION_GRACE_DAYS to 1 or more",
             name="readers",
         )
-    with _held(path, file):
+    with _unlocked_at_end(path, file):
         yield
 
 
 @contextmanager
 def reader_lock(settings: Settings) -> Iterator[None]:
-    """Tells for the block that this process reads the lake, where the lake is a folder that can be written."""
+    """Register this process as a reader of the lake for the block, if the lake is a writable folder."""
     path = lock_path(settings, "readers")
     with ExitStack() as held:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = held.enter_context(path.open("ab+"))
-            # An upkeep that may take away what is read holds it for itself until it ends.
+            # Maintenance that may delete files of readers holds it exclusively until it ends.
             fcntl.lockf(file, fcntl.LOCK_SH)
         except OSError as error:
             log.warning("reader_lock_failed", reason=error.strerror)
@@ -95,10 +98,10 @@ def reader_lock(settings: Settings) -> Iterator[None]:
 
 
 def refuse_in_use(settings: Settings) -> None:
-    """Refuses a lake that a job writes or an API reads just now.
+    """Raise if a job writes the lake or an API reads it.
 
     Raises:
-        LockHeld: The lock of it.
+        LockHeld: One of the locks is held.
     """
     for name in get_args(LockName):
         path = lock_path(settings, name)
@@ -106,53 +109,64 @@ def refuse_in_use(settings: Settings) -> None:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise _refusal(path, name) from error
+                raise _lock_held(path, name) from error
 
 
 def lock_path(settings: Settings, name: LockName) -> Path:
-    """The lock's file: beside the tables, or in STATE where the lake is not on a file system."""
+    """Return the file of a lock: beside the tables, or in STATE if the lake is not on a file system."""
     root = settings.state if "://" in settings.root else Path(settings.root)
     return (root / "_locks" / f"{name}.lock").resolve()
 
 
-def _take(spark: SparkSession, path: Path) -> Any:
-    """The lock's file, open and locked in the JVM; None where another process or job has the lock."""
-    with _ours_changes:
-        if path in _ours:
+def _lock_or_raise(spark: SparkSession, path: Path, *, name: WriterName) -> Any:
+    file = _try_lock(spark, path)
+    if file is None:
+        raise _lock_held(path, name)
+    return file
+
+
+def _is_held_by_maintenance(error: BaseException) -> bool:
+    return isinstance(error, LockHeld) and bool(error.parts.get("is_maintenance"))
+
+
+def _try_lock(spark: SparkSession, path: Path) -> Any:
+    """Return the lock's file, opened and locked in the JVM; None if another process or job holds the lock."""
+    with _own_locks_guard:
+        if path in _own_locks:
             return None
         path.parent.mkdir(parents=True, exist_ok=True)
         file = spark._jvm.java.io.RandomAccessFile(str(path), "rw")  # type: ignore[union-attr]
         if not file.getChannel().tryLock():
             file.close()
             return None
-        _ours.add(path)
+        _own_locks.add(path)
         return file
 
 
 @contextmanager
-def _held(path: Path, file: Any) -> Iterator[None]:
-    """Gives the lock back at the end of the block, unless that was interrupted."""
+def _unlocked_at_end(path: Path, file: Any) -> Iterator[None]:
+    """Release the lock at the end of the block, unless the block was interrupted."""
     try:
         yield
     except KeyboardInterrupt:
         raise
     except BaseException:
-        _give_back(path, file)
+        _unlock(path, file)
         raise
     else:
-        _give_back(path, file)
+        _unlock(path, file)
 
 
-def _give_back(path: Path, file: Any) -> None:
-    with _ours_changes:
+def _unlock(path: Path, file: Any) -> None:
+    with _own_locks_guard:
         file.close()
-        _ours.discard(path)
+        _own_locks.discard(path)
 
 
-def _ourselves(spark: SparkSession) -> dict[str, Any]:
+def _describe_holder(spark: SparkSession) -> dict[str, Any]:
     return {
         "pid": os.getpid(),
-        # It holds the lock, and can outlive a killed Python for a moment.
+        # The JVM holds the lock, and may outlive a killed Python process for a moment.
         "jvm": spark._jvm.java.lang.ProcessHandle.current().pid(),  # type: ignore[union-attr]
         "host": socket.gethostname(),
         "job": spark.sparkContext.appName,
@@ -160,12 +174,12 @@ def _ourselves(spark: SparkSession) -> dict[str, Any]:
     }
 
 
-def _refusal(path: Path, name: LockName) -> LockHeld:
+def _lock_held(path: Path, name: LockName) -> LockHeld:
     if name == "readers":
         return LockHeld(f"An API reads the lake (it holds {path})", hint="Stop it", name=name)
     try:
         holder = json.loads(path.read_text())
-    except ValueError:  # the holder is just writing its name
+    except ValueError:  # the holder has not finished writing its description
         holder = {}
     pid, jvm, host, since = (holder.get(part, "unknown") for part in ("pid", "jvm", "host", "since"))
     return LockHeld(

@@ -1,4 +1,4 @@
-"""Logs: events with fields, pretty on a terminal, JSON lines elsewhere, on standard error unless told otherwise."""
+"""Logs: events with fields, on standard error; readable on a terminal, JSON lines elsewhere."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TextIO
 
 import structlog
 
-# py4j logs these with a traceback, and hands the interruption or the error on as well.
-SAID_TWICE = (
+# py4j logs these with a traceback, and also raises the interruption or the error.
+ALSO_RAISED = (
     "KeyboardInterrupt while sending command.",
     "Exception while sending command.",
     "Exception occurred while shutting down connection",
@@ -19,9 +19,9 @@ PY4J_LOGGERS = (None, "py4j.clientserver")
 
 
 def configure_logs(output: TextIO | None = None) -> None:
-    """Sets up structlog once for this process; called at each door."""
+    """Configure structlog for this process; called once at each entry point."""
     for name in PY4J_LOGGERS:
-        logging.getLogger(name).addFilter(_is_said_once)
+        logging.getLogger(name).addFilter(_is_not_also_raised)
     output = output or sys.stderr
     renderer = structlog.dev.ConsoleRenderer() if output.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
@@ -36,5 +36,5 @@ def configure_logs(output: TextIO | None = None) -> None:
     )
 
 
-def _is_said_once(record: logging.LogRecord) -> bool:
-    return record.msg not in SAID_TWICE
+def _is_not_also_raised(record: logging.LogRecord) -> bool:
+    return record.msg not in ALSO_RAISED

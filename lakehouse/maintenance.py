@@ -43,7 +43,7 @@ class Fragmented:
 
 def fragmented(lake: Lake, table: Table) -> list[Fragmented]:
     """The partitions of the table that are worth compacting."""
-    files = DataFrame(lake.newest(table).allFiles().toDF(), lake.spark)
+    files = DataFrame(lake.delta_snapshot(table).allFiles().toDF(), lake.spark)
     small = files.where(F.col("size") < SMALL_BYTES).groupBy(F.to_json("partitionValues").alias("partition"))
     counted = small.agg(F.count("*").alias("files"), F.sum("size").alias("size")).where(F.col("files") >= FRAGMENTS)
     return [Fragmented(json.loads(row["partition"]), row["files"], row["size"]) for row in counted.collect()]
@@ -78,7 +78,7 @@ def vacuum(lake: Lake, table: Table, *, hours: float | None = None) -> None:
         hours: The table's own property delta.deletedFileRetentionDuration unless given.
     """
     # Delta prints what it has removed; standard output is for what was asked for.
-    getattr(lake.java("scala.Console$"), "MODULE$").setOutDirect(lake.java("java.lang.System").err)
+    getattr(lake.java_class("scala.Console$"), "MODULE$").setOutDirect(lake.java_class("java.lang.System").err)
     DeltaTable.forPath(lake.spark, lake.uri(table)).vacuum(hours)
 
 
@@ -114,7 +114,7 @@ def trim_log(lake: Lake, table: Table, *, needed: int) -> int:
     Returns:
         How many files went.
     """
-    newest = lake.newest(table)
+    newest = lake.delta_snapshot(table)
     folder = newest.deltaLog().logPath()
     if newest.version() == needed:
         newest.deltaLog().checkpoint()
@@ -131,7 +131,7 @@ def trim_log(lake: Lake, table: Table, *, needed: int) -> int:
 def size_of(lake: Lake, table: Table) -> int:
     """Bytes of all files below the table's folder, its log and what it no longer names included."""
     folder = _path(lake, lake.uri(table))
-    summary = folder.getFileSystem(lake.newest(table).deltaLog().newDeltaHadoopConf()).getContentSummary(folder)
+    summary = folder.getFileSystem(lake.delta_snapshot(table).deltaLog().newDeltaHadoopConf()).getContentSummary(folder)
     return int(summary.getLength())
 
 
@@ -165,4 +165,4 @@ def _version(name: str) -> int:
 
 
 def _path(lake: Lake, *parts: Any) -> Any:
-    return lake.java("org.apache.hadoop.fs.Path")(*parts)
+    return lake.java_class("org.apache.hadoop.fs.Path")(*parts)

@@ -1,4 +1,4 @@
-"""The Spark session of a process, and several queries of it at the same time."""
+"""The Spark session of a process, and concurrent queries in it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Result = TypeVar("Result")
 
 
 def spark_session(settings: Settings, *, job: str) -> SparkSession:
-    """The Spark session of this process, with Delta and Kafka on its class path.
+    """Return the Spark session of this process, with Delta and Kafka on its class path.
 
     Args:
-        settings: They name the master and the folder with `spark-defaults.conf`.
-        job: Shown as the application's name.
+        settings: The settings, which name the master and the folder of `spark-defaults.conf`.
+        job: Part of the application's name.
 
     Raises:
-        JavaMissing: No Java that Spark runs on.
-        JarsMissing: The connectors' jars can't be had.
+        JavaMissing: Java is missing, or Spark does not run on its version.
+        JarsMissing: The jars of the connectors can't be fetched.
     """
     java_path()
     os.environ["SPARK_CONF_DIR"] = str(conf_folder(settings))
@@ -48,9 +48,10 @@ def spark_session(settings: Settings, *, job: str) -> SparkSession:
 
 
 def run_concurrently(spark: SparkSession, *tasks: Callable[[], Result]) -> list[Result]:
-    """Runs the tasks at the same time, each in the scheduler pool of the caller, and gives what each returns.
+    """Run the tasks concurrently in the caller's scheduler pool and return their results in order.
 
-    All end before the failure of one is raised. Most of a small query is planning, which takes one thread.
+    If a task fails, its error is raised after all tasks have ended. Small queries gain from this: most of their time is
+    planning, which uses one thread.
     """
     with ThreadPoolExecutor(len(tasks)) as threads:
         running = [threads.submit(inheritable_thread_target(spark)(task)) for task in tasks]

@@ -26,21 +26,21 @@ KAFKA_OPTIONS = frozenset(
 
 
 class Settings(BaseSettings):
-    """Where things are and how they run; every field is `LOGINLAKE_<NAME>` in the environment."""
+    """The settings; each field is `LOGINLAKE_<NAME>` in the environment."""
 
     model_config = SettingsConfigDict(env_prefix="LOGINLAKE_", env_file=".env", extra="ignore", frozen=True)
 
-    root: str = Field("./data/lake", description="URI of the lake; a table lies at ROOT/<layer>/<name>.")
+    root: str = Field("./data/lake", description="URI of the lake; the folder of a table is ROOT/<layer>/<name>.")
     state: Path = Field(
-        Path("./data/state"), description="Scratch, and the embedded broker's data in its folder broker/."
+        Path("./data/state"), description="Folder of scratch files, and of the embedded broker's data (STATE/broker)."
     )
-    conf: Path | None = Field(None, description="A folder to read instead of the packed conf/.")
+    conf: Path | None = Field(None, description="Folder of configuration files to read instead of the packed conf/.")
     kafka: str = Field("127.0.0.1:9092", description="Kafka servers.")
     kafka_options: dict[str, SecretStr] = Field(
         default_factory=dict, description="SASL and TLS options of the Kafka clients, as JSON."
     )
     topic: str = Field("logs", pattern=r"^[A-Za-z0-9._-]{1,249}$", description="The Kafka topic.")
-    topic_partitions: int = Field(4, ge=1, description="Partitions of a topic that we create.")
+    topic_partitions: int = Field(4, ge=1, description="Partitions of the topic, if it is created here.")
     default_format: str = Field("login", description="Format of records without a header `format`.")
     max_event_age_days: int = Field(
         3653, ge=1, description="An event that is older than this at its append time is broken (implausible_time)."
@@ -58,17 +58,15 @@ class Settings(BaseSettings):
     maintenance_interval_seconds: float = Field(
         3600.0, gt=0, description="Seconds between two maintenance runs of a running lake."
     )
-    host: str = Field("127.0.0.1", description="Where the API listens.")
-    port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
+    host: str = Field("127.0.0.1", description="Address that the API listens on.")
+    port: int = Field(8000, ge=1, le=65535, description="Port that the API listens on.")
     allow_unauthenticated: bool = Field(
         False, description="Allow a non-loopback address without API keys; only behind an authenticating proxy."
     )
-    query_seconds: float = Field(10.0, gt=0, description="Time one query of the API may take.")
     retention_days: int = Field(30, ge=0, le=36_500, description="Days for which every snapshot can be queried.")
     retention_grace_days: int = Field(
         7, ge=0, le=36_500, description="Days for which files are kept after their snapshot has expired."
     )
-    tail_rows: int = Field(1_000_000, ge=1, description="Rows of the live tail, at most.")
     spark_master: str = Field("local[*]", description="Spark's master.")
 
     @field_validator("kafka_options")
@@ -81,25 +79,26 @@ class Settings(BaseSettings):
 
     @property
     def kafka_is_given(self) -> bool:
-        """True where a Kafka was named, so that none needs to be started."""
+        """True if LOGINLAKE_KAFKA is set, so that no broker needs to be started."""
         return "kafka" in self.model_fields_set
 
     def table_uri(self, layer: str, name: str) -> str:
-        """Where a table lies."""
+        """Return the URI of a table."""
         return f"{self.root.rstrip('/')}/{layer}/{name}"
 
 
 def load_settings(**flags: Any) -> Settings:
-    """Settings from flags, environment and `.env`; flags that are None do not count.
+    """Return the settings from flags, environment and `.env`; a flag that is None is ignored.
 
     Raises:
-        UsageError: A value has the wrong type or is out of bounds; all of them are named.
+        UsageError: Values have the wrong type or are out of bounds; the error names all of them.
     """
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except SettingsError as error:  # of the one setting that is JSON; its text may be secret
         raise UsageError(
-            "The settings are wrong: LOGINLAKE_KAFKA_OPTIONS: It is no JSON", hint="Correct it and start again"
+            "The settings are wrong: LOGINLAKE_KAFKA_OPTIONS is not JSON",
+            hint="""Write an object of Kafka options, such as '{"security.protocol": "SSL"}'""",
         ) from error
     except ValidationError as error:
         faults = "; ".join(

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import Annotated, Any, TypeAlias
+from typing import Any
 
 import msgspec
 
 from lakehouse.errors import InFuture, LakeUnreadable, SnapshotExpired, SnapshotMissing
-from lakehouse.offsets import Partition, offsets_from_json, offsets_to_json
+from lakehouse.progress import Instant, Partition, offsets_from_json, offsets_to_json
 from lakehouse.tables.gold import SNAPSHOTS
 
 # A property of gold.snapshots: the oldest snapshot that may still be asked for.
@@ -65,9 +65,6 @@ class Snapshot:
     def user_metadata(self) -> str:
         """The row as JSON, for the commit that publishes it."""
         return json.dumps({"snapshot": self.row()}, default=lambda instant: instant.isoformat(), sort_keys=True)
-
-
-Instant: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Row(msgspec.Struct, frozen=True):

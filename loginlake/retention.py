@@ -93,7 +93,7 @@ def maintain(lake: Lake, *, clock: Clock = utc_now) -> list[TableMaintenance]:
         LockHeld: Another job writes silver or gold; or RETENTION_GRACE_DAYS is 0 and a reader is open.
     """
     with ExitStack() as locks:
-        locks.enter_context(writer_lock(lake, "refresh", upkeep=True))
+        locks.enter_context(writer_lock(lake, "refresh", is_maintenance=True))
         if lake.settings.retention_grace_days == 0:
             locks.enter_context(no_readers(lake))
         return [*_maintain_published(lake, clock), *_maintain_bronze(lake)]
@@ -163,7 +163,7 @@ def _maintain_bronze(lake: Lake) -> list[TableMaintenance]:
         return []
     before = size_of(lake, RAW_LOGS)
     try:
-        with writer_lock(lake, "bronze", upkeep=True):
+        with writer_lock(lake, "bronze", is_maintenance=True):
             small = compacted(lake, RAW_LOGS)
             vacuum(lake, RAW_LOGS, hours=24.0 * lake.settings.retention_grace_days)
             trim_log(lake, RAW_LOGS, needed=lake.version(RAW_LOGS) if lake.settings.retention_grace_days == 0 else 0)

@@ -54,15 +54,15 @@ assert raw.count() >= 2000
 # %% [markdown]
 # ## Silver: one row for every record, with a verdict
 #
-# `refine` decodes the bronze rows that silver has not read and appends them in one commit. It returns the number of
-# rows appended. A second call finds nothing new.
+# `update_silver` decodes the bronze rows that silver has not read and appends them in one commit. It returns the number
+# of rows appended. A second call finds nothing new.
 
 # %%
 from lakehouse.tables.silver import EVENTS
-from silver.job import refine
+from silver.job import update_silver
 
-appended = refine(lake)
-again = refine(lake)
+appended = update_silver(lake)
+again = update_silver(lake)
 print(f"{appended} rows appended, then {again}")
 
 events = lake.read(EVENTS)

@@ -149,9 +149,10 @@ assert lake.read(RAW_LOGS).count() == before + 800
 # progress, and there is no second record that could disagree with it.
 
 # %%
-from bronze.start import read_extent, starting_offsets
+from bronze.start import starting_offsets
+from lakehouse.progress import read_bronze_progress
 
-starting = starting_offsets(settings, read_extent(lake))
+starting = starting_offsets(settings, read_bronze_progress(lake))
 for (topic, partition), offset in starting.items():
     print(f"{topic}, partition {partition}: continue at offset {offset}")
 

@@ -13,7 +13,7 @@ import structlog
 from lakehouse.clock import Clock
 from lakehouse.errors import BrokerFailed
 from lakehouse.kafka import Bounds, Record, first_record, partition_bounds
-from lakehouse.offsets import Offsets, Partition, nested_offsets
+from lakehouse.progress import Offsets, Partition, nested_offsets
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from lakehouse.clock import Clock, utc_now
 from lakehouse.errors import TableMissing
-from lakehouse.offsets import Offsets
+from lakehouse.progress import is_below
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot, resolve_snapshot
 from lakehouse.tables.bronze import RAW_LOGS
@@ -93,7 +93,7 @@ class Store:
             SchemaDiffers: The table has an undeclared column, or one of another type.
         """
         if table == RAW_LOGS:
-            return self._newest_rows(table).filter(below(snapshot.offsets))
+            return self._newest_rows(table).filter(is_below(snapshot.offsets, pl.col))
         if table == SNAPSHOTS:
             return self._newest_rows(table).filter(pl.col("id") <= snapshot.id)
         version = snapshot.versions.get(table.full_name)
@@ -175,14 +175,3 @@ def collected(rows: pl.LazyFrame, table: Table, *, version: int | None = None) -
     """
     with reading(table, version=version):
         return rows.collect()
-
-
-def below(offsets: Offsets) -> pl.Expr:
-    """Return a condition that is true for Kafka positions below the next offset of their partition."""
-    return pl.any_horizontal(
-        pl.lit(value=False),
-        *(
-            (pl.col("topic") == topic) & (pl.col("partition") == partition) & (pl.col("offset") < offset)
-            for (topic, partition), offset in sorted(offsets.items())
-        ),
-    )

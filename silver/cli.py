@@ -1,4 +1,4 @@
-"""The command that refines bronze into silver."""
+"""The command `loginlake silver`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ app = typer.Typer(add_completion=False)
 def silver() -> None:
     """Append one silver row for every bronze row that silver lacks, in one commit."""
     with spark_job("silver") as lake:
-        from silver.job import refine
+        from silver.job import update_silver
 
-        rows = refine(lake)
-    typer.echo(f"{rows:,} rows appended to silver.events" if rows else "Nothing new: silver has read all of bronze")
+        rows = update_silver(lake)
+    typer.echo(f"{rows:,} rows appended to silver.events" if rows else "Nothing new: silver has all rows of bronze")

@@ -1,7 +1,8 @@
-"""Decoding: Arrow batches of bronze rows to rows of `silver.events`, one for one, in Spark and without it alike.
+"""Decode Arrow batches of bronze rows to rows of `silver.events`, one for one; with Spark and without it.
 
-A row depends on the record and on settings that all processes share, never on the clock or on other rows, so decoding
-again gives the same row. Nothing raises: what can't be read is a row with the verdict broken and a reason.
+A row depends on the record and on settings that all processes share, never on the clock or on other rows, so that
+decoding again returns the same row. A record that can't be read is no error: it is a row with the verdict `broken` and
+a reason.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.errors import UsageError
-from lakehouse.tables.silver import EVENTS
+from lakehouse.tables.bronze import POSITION
+from lakehouse.tables.silver import EVENTS, WINNER
 from silver.enrich import address_of, agent_of
 from silver.formats.instants import DAY, EPOCH, HOUR
 from silver.formats.login import LOGIN
@@ -29,9 +31,8 @@ if TYPE_CHECKING:
 
 FORMATS: Mapping[str, Format] = {decoder.name: decoder for decoder in (LOGIN, SSHD)}
 BY_HEADER = {name.encode(): decoder for name, decoder in FORMATS.items()}
-POSITION = ("topic", "partition", "offset")
 INSTANT = pa.timestamp("us", tz="UTC")
-# What decoding needs of a bronze row. Names of headers are bytes: nothing promises that they are text.
+# The columns of bronze that decoding reads. Header names are bytes, since Kafka does not require text.
 RECORD_SCHEMA = pa.schema(
     {
         "value": pa.binary(),
@@ -45,11 +46,10 @@ RECORD_SCHEMA = pa.schema(
 )
 EVENT_SCHEMA = EVENTS.arrow_schema()
 Headers = Mapping[bytes, bytes]
-# Kafka's own value for a record without a timestamp, in microseconds.
+# Kafka's value for a record without a timestamp, in microseconds.
 NO_TIMESTAMP = -1_000
 ADDRESS_COLUMNS = ("country", "is_private")
 AGENT_COLUMNS = ("agent_family", "os_family", "is_bot")
-WINNER_COLUMNS = ("winner_topic", "winner_partition", "winner_offset")
 
 
 @dataclass(frozen=True)
@@ -57,32 +57,32 @@ class DecodeRules:
     """The settings that decoding depends on.
 
     Attributes:
-        default_format: Format of records without a header `format`.
-        past: An event older than this at its append time is implausible; microseconds.
-        future: An event later than this after its append time is implausible; microseconds.
+        default_format: The format of records without a header `format`.
+        max_age: An event that is older than this at its append time is implausible; in microseconds.
+        max_clock_skew: An event dated later than this after its append time is implausible; in microseconds.
     """
 
     default_format: str = "login"
-    past: int = 3653 * DAY
-    future: int = 24 * HOUR
+    max_age: int = 3653 * DAY
+    max_clock_skew: int = 24 * HOUR
 
     @classmethod
     def from_settings(cls, settings: Settings) -> DecodeRules:
-        """The rules that the settings give.
+        """Return the rules of the settings.
 
         Raises:
-            UsageError: There is no such default format.
+            UsageError: LOGINLAKE_DEFAULT_FORMAT is not a known format.
         """
         if settings.default_format not in FORMATS:
             raise UsageError(
-                f"LOGINLAKE_DEFAULT_FORMAT is {settings.default_format}, which is no format",
-                hint=f"Take one of {', '.join(FORMATS)}",
+                f"LOGINLAKE_DEFAULT_FORMAT={settings.default_format} is not a known format",
+                hint=f"Use one of {', '.join(FORMATS)}",
             )
         return cls(settings.default_format, settings.max_event_age_days * DAY, settings.max_clock_skew_hours * HOUR)
 
 
 def decode(records: pa.RecordBatch, rules: DecodeRules) -> pa.RecordBatch:
-    """One row of `silver.events` per record; duplicates are not settled yet.
+    """Return one row of `silver.events` per record; no row is a duplicate yet.
 
     Args:
         records: Bronze rows with value, headers, topic, partition, offset, appended_at and ingested_at.
@@ -98,23 +98,23 @@ def decode(records: pa.RecordBatch, rules: DecodeRules) -> pa.RecordBatch:
 
 
 def headers_of(headers: pa.ListArray) -> Iterator[Headers]:
-    """The headers of each record by name; of a repeated name the last, and without those that have no value."""
+    """Yield the headers of each record by name: the last one of a repeated name, and none without a value."""
     named = zip(*(part.to_pylist() for part in headers.flatten().flatten()), strict=True)
     for count in pc.list_value_length(headers).fill_null(0).to_pylist():
         yield {key: value for key, value in islice(named, count) if value is not None}
 
 
 def _records(records: pa.RecordBatch, rules: DecodeRules) -> Iterator[tuple[Record, bytes]]:
-    """Each record with the name of its format."""
+    """Yield each record with the name of its format."""
     columns = (records[name].to_pylist() for name in ("value", *POSITION))
     appended = records["appended_at"].cast(pa.int64()).fill_null(NO_TIMESTAMP).to_pylist()
-    default, future = rules.default_format.encode(), rules.future
+    default, skew = rules.default_format.encode(), rules.max_clock_skew
     for value, topic, partition, offset, at, headers in zip(
         *columns, appended, headers_of(records["headers"]), strict=True
     ):
         year, occurrence, earlier = headers.get(b"year"), headers.get(b"occurrence"), headers.get(b"earlier")
         yield (
-            Record(value or b"", topic, partition, offset, at, at + future, year, occurrence, earlier),
+            Record(value or b"", topic, partition, offset, at, at + skew, year, occurrence, earlier),
             headers.get(b"format", default),
         )
 
@@ -124,41 +124,41 @@ def _decoded(record: Record, decoder: Format, *, rules: DecodeRules) -> Decoded:
         return refused(Reason.EMPTY_RECORD, "The record has no value")
     decoded = decoder.decode(record)
     at = decoded.event_at
-    if at is not None and not record.appended_at - rules.past <= at <= record.latest_at:
+    if at is not None and not record.appended_at - rules.max_age <= at <= record.latest_at:
         return refused(Reason.IMPLAUSIBLE_TIME, f"{_shown(at)} for a record of {_shown(record.appended_at)}")
     return decoded
 
 
 def _of_unknown_format(name: bytes) -> Decoded:
-    return refused(Reason.UNKNOWN_FORMAT, f"{name.decode(errors='replace')!r} is none of {', '.join(FORMATS)}")
+    return refused(Reason.UNKNOWN_FORMAT, f"{name.decode(errors='replace')!r} is not one of {', '.join(FORMATS)}")
 
 
 def _batch(rows: Sequence[Decoded], formats: Sequence[Format | None], *, records: pa.RecordBatch) -> pa.RecordBatch:
-    """The decoded columns, with those that derive from them and those that the records bring along."""
+    """Return the decoded columns with those computed from them and those copied from the records."""
     decoded = zip(Decoded._fields, zip(*rows, strict=True) if rows else repeat(()), strict=False)
     columns: dict[str, Any] = {name: _typed(name, values) for name, values in decoded}
-    columns |= _enriched(ADDRESS_COLUMNS, columns["src_ip"], told=address_of)
-    columns |= _enriched(AGENT_COLUMNS, columns["user_agent"], told=agent_of)
+    columns |= _enriched(ADDRESS_COLUMNS, columns["src_ip"], lookup=address_of)
+    columns |= _enriched(AGENT_COLUMNS, columns["user_agent"], lookup=agent_of)
     columns |= {name: records[name] for name in (*POSITION, "appended_at", "ingested_at")}
     columns["event_on"] = _days(columns["event_at"], records["ingested_at"])
     columns["format"] = _typed("format", [decoder and decoder.name for decoder in formats])
     columns["decoder_version"] = _typed("decoder_version", [decoder and decoder.version for decoder in formats])
-    columns |= {name: pa.nulls(len(rows), EVENT_SCHEMA.field(name).type) for name in WINNER_COLUMNS}
+    columns |= {name: pa.nulls(len(rows), EVENT_SCHEMA.field(name).type) for name in WINNER}
     return pa.RecordBatch.from_pydict(columns, schema=EVENT_SCHEMA)
 
 
 def _enriched(
-    names: Sequence[str], given: pa.Array, *, told: Callable[[str | None], tuple[Any, ...]]
+    names: Sequence[str], values: pa.Array, *, lookup: Callable[[str | None], tuple[Any, ...]]
 ) -> dict[str, pa.Array]:
-    """Columns that a value tells by itself, looked up once for each distinct one."""
-    coded = given.dictionary_encode()
-    by_code = [told(value) for value in coded.dictionary.to_pylist()]
+    """Return columns that are looked up by a value, once for each distinct value."""
+    coded = values.dictionary_encode()
+    by_code = [lookup(value) for value in coded.dictionary.to_pylist()]
     columns = zip(*by_code, strict=True) if by_code else repeat(())
-    return {name: _typed(name, values).take(coded.indices) for name, values in zip(names, columns, strict=False)}
+    return {name: _typed(name, column).take(coded.indices) for name, column in zip(names, columns, strict=False)}
 
 
 def _days(event_at: pa.Array, ingested_at: pa.Array) -> pa.Array:
-    """UTC days of the events; the ingest day where an event has no instant."""
+    """Return the UTC day of each event; the ingest day if the event has no instant."""
     return pc.coalesce(event_at, ingested_at).cast(pa.date32())
 
 
@@ -167,7 +167,7 @@ def _typed(name: str, values: Sequence[Any]) -> pa.Array:
 
 
 def _shown(at: int) -> str:
-    """An instant for a person; beyond what the calendar holds, in microseconds."""
+    """Return an instant as ISO 8601; as microseconds if it lies outside the calendar of Python."""
     try:
         return (EPOCH + timedelta(microseconds=at)).isoformat()
     except OverflowError:

@@ -1,4 +1,4 @@
-"""What an address and an agent tell: country, private or not, client software. Pure, from data that pip installs."""
+"""Enrichment of addresses and user agents: pure functions of one value, with data from installed packages."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from importlib.metadata import version
 from ipaddress import ip_address
 from typing import NamedTuple
 
-# Longer agents are cut before they are parsed: what tells the family stands at the start.
+# A longer user agent is cut before it is parsed: the names of the families are at its start.
 AGENT_CHARACTERS = 1_000
 
 
 class Address(NamedTuple):
-    """What an address tells."""
+    """The enrichment of an address; both are null without one."""
 
     country: str | None
     is_private: bool | None
 
 
 class Agent(NamedTuple):
-    """What a user agent tells; families are null where it tells none."""
+    """The enrichment of a user agent; a family is null if it is unknown."""
 
     family: str | None
     os_family: str | None
@@ -32,9 +32,10 @@ NO_AGENT = Agent(None, None, None)
 
 @lru_cache(maxsize=1 << 17)
 def address_of(src_ip: str | None) -> Address:
-    """Country in which the address is registered (by iptocc, from the registries' files), and whether it is private.
+    """Return the country in which the address is registered, and whether it is private.
 
-    Private is every address that is not reachable from the whole internet, as the IANA registries say.
+    The country is from iptocc, which packs the files of the regional registries. An address is private if the IANA
+    registries do not list it as globally reachable.
     """
     if src_ip is None:
         return NO_ADDRESS
@@ -44,12 +45,12 @@ def address_of(src_ip: str | None) -> Address:
 
 
 def agent_of(user_agent: str | None) -> Agent:
-    """Families of client and operating system, by the regular expressions of uap-core."""
+    """Return the families of client and operating system, by the regular expressions of uap-core."""
     return NO_AGENT if user_agent is None else _parsed(user_agent[:AGENT_CHARACTERS])
 
 
 def enrichment_versions() -> dict[str, str]:
-    """The versions of the data that rows are enriched with, by distribution."""
+    """Return the versions of the enrichment data, by distribution."""
     return {name: version(name) for name in ("iptocc", "ua-parser-builtins")}
 
 

@@ -1,4 +1,4 @@
-"""The silver job: what bronze has and silver lacks is decoded, deduplicated and appended in one commit."""
+"""The silver job: decode the bronze rows that silver lacks, mark duplicates, and append all of them in one commit."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ import structlog
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
-from lakehouse.extent import read_noted_extent
-from lakehouse.lake import Lake, is_below, struct_type
+from lakehouse.lake import Lake, struct_type
 from lakehouse.locks import writer_lock
-from lakehouse.offsets import furthest
-from lakehouse.progress import Progress, extent_of, read_progress
-from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.silver import EVENTS
+from lakehouse.progress import (
+    SilverProgress,
+    furthest,
+    is_below,
+    noted_bronze_progress,
+    read_silver_progress,
+    summarize_events,
+)
+from lakehouse.tables.bronze import POSITION, RAW_LOGS
+from lakehouse.tables.silver import EVENTS, IDENTITY, WINNER
 from silver.decode import DecodeRules, decode
 from silver.enrich import enrichment_versions
 
@@ -25,17 +30,15 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-POSITION = ("topic", "partition", "offset")
-IDENTITY = ("event_on", "event_id")
-# Duplicates up to this many are sent to every task instead of shuffling the wide rows.
+# Up to this many duplicates are broadcast to every task; more are joined by a shuffle of the wide rows.
 BROADCAST_ROWS = 1_000_000
 
 
-def refine(lake: Lake) -> int:
-    """Appends one silver row for every bronze row that silver lacks; all of them in one commit.
+def update_silver(lake: Lake) -> int:
+    """Append one silver row for every bronze row that silver lacks, in one commit.
 
     Returns:
-        How many rows were appended; 0 means that nothing was written.
+        The number of appended rows; 0 means that nothing was written.
 
     Raises:
         LockHeld: Another job writes silver or gold.
@@ -45,91 +48,91 @@ def refine(lake: Lake) -> int:
 
 
 def append_events(lake: Lake) -> int:
-    """What `refine` does, for a caller that holds the lock of refresh."""
-    lake.ensure(RAW_LOGS)
+    """Do what `update_silver` does, for a caller that holds the lock of refresh."""
     lake.ensure(EVENTS)
-    before = read_progress(lake)
+    if not lake.exists(RAW_LOGS):
+        return 0
+    lake.check_schema(RAW_LOGS)
+    before = read_silver_progress(lake)
     if not may_have_unread(lake, before):
         return 0
     decoded = decoded_events(unread_records(lake, before), DecodeRules.from_settings(lake.settings)).persist()
     try:
-        extent = extent_of(decoded)
-        if extent.rows == 0:
+        batch = summarize_events(decoded)
+        if batch.rows == 0:
             return 0
-        accepted = lake.read(EVENTS).where(F.col("verdict") == "accepted").where(F.col("event_on").isin(extent.days))
-        events = with_duplicates(decoded, accepted)
-        after = Progress(furthest(before.offsets, extent.offsets), extent.ingested_on, enrichment_versions())
-        lake.append(EVENTS, events, user_metadata=after.to_json())
+        accepted = lake.read(EVENTS).where(F.col("verdict") == "accepted").where(F.col("event_on").isin(batch.days))
+        offsets = furthest(before.offsets, batch.progress.offsets)
+        after = SilverProgress(offsets, batch.progress.ingested_on, enrichment_versions())
+        lake.append(EVENTS, with_duplicates(decoded, accepted), user_metadata=after.to_json())
     finally:
         decoded.unpersist()
-    log.info("batch_written", table=EVENTS.full_name, rows=extent.rows)
-    return extent.rows
+    log.info("batch_written", table=EVENTS.full_name, rows=batch.rows)
+    return batch.rows
 
 
-def may_have_unread(lake: Lake, read: Progress) -> bool:
-    """False where bronze notes that it has come no further.
+def may_have_unread(lake: Lake, read: SilverProgress) -> bool:
+    """Return False if the notes of bronze show that silver has read all of it.
 
-    Where it notes nothing, or an end in Kafka beyond its last row, only the rows can tell.
+    True does not mean that there are unread rows: bronze may have no note, or have read offsets without a record.
     """
-    noted = read_noted_extent(lake)
+    noted = noted_bronze_progress(lake)
     return noted is None or any(offset > read.offsets.get(at, 0) for at, offset in noted.offsets.items())
 
 
-def unread_records(lake: Lake, read: Progress) -> DataFrame:
-    """Bronze rows that silver has not read, at bronze's version of now."""
+def unread_records(lake: Lake, read: SilverProgress) -> DataFrame:
+    """Return the bronze rows that silver has not read, at bronze's newest version."""
     records = lake.read(RAW_LOGS, version=lake.version(RAW_LOGS))
     if read.ingested_on is not None:
         records = records.where(F.col("ingested_on") >= F.lit(read.ingested_on))
-    return records.where(~is_below(read.offsets))
+    return records.where(~is_below(read.offsets, F.col))
 
 
 def decoded_events(records: DataFrame, rules: DecodeRules) -> DataFrame:
-    """One silver row per bronze row, by `silver.decode`; duplicates are not settled yet."""
+    """Return one silver row per bronze row, by `silver.decode`; no row is a duplicate yet."""
     columns = records.select("value", "headers", *POSITION, "appended_at", "ingested_at")
     return columns.mapInArrow(_decoder(rules), struct_type(EVENTS))
 
 
 def with_duplicates(decoded: DataFrame, accepted: DataFrame) -> DataFrame:
-    """The decoded rows, where every later copy of an event has become a duplicate of its winner.
+    """Return the decoded rows with every later copy of an event marked as a duplicate of its winner.
 
     The winner is the copy with the least (ingest time, topic, partition, offset).
 
     Args:
         decoded: New rows.
-        accepted: Accepted rows that silver has, of all event days in `decoded`.
+        accepted: The accepted rows that silver has on the event days in `decoded`.
     """
-    # Not kept by persist(): Spark would plan it anew once silver, which it reads, is written.
+    # A checkpoint, not persist(): Spark would compute persisted rows again after the write to silver, which they read.
     losers = losing_copies(decoded.where(F.col("verdict") == "accepted"), accepted).localCheckpoint()
-    few = losers.count() <= BROADCAST_ROWS
-    settled = decoded.drop("winner_topic", "winner_partition", "winner_offset").join(
-        F.broadcast(losers) if few else losers, list(POSITION), "left"
-    )
-    lost = F.col("winner_topic").isNotNull()
-    return settled.withColumn("verdict", F.when(lost, "duplicate").otherwise(F.col("verdict")))
+    is_small = losers.count() <= BROADCAST_ROWS
+    marked = decoded.drop(*WINNER).join(F.broadcast(losers) if is_small else losers, list(POSITION), "left")
+    is_loser = F.col("winner_topic").isNotNull()
+    return marked.withColumn("verdict", F.when(is_loser, "duplicate").otherwise(F.col("verdict")))
 
 
 def losing_copies(candidates: DataFrame, accepted: DataFrame) -> DataFrame:
-    """Positions of candidates that are no winner, each with the position of its winner."""
+    """Return the positions of the candidates that are not winners, each with the position of its winner."""
     arrival = F.struct("ingested_at", *POSITION).alias("arrival")
     new, known = candidates.select(*IDENTITY, arrival), accepted.select(*IDENTITY, arrival)
-    # Only ids whose hash occurs twice are settled: to count hashes is cheap, to take minima of structs is not. Where
-    # two ids share a hash, each wins alone.
+    # Only ids whose hash occurs twice are compared: counting hashes is cheap, minima of structs are not. If two
+    # different ids share a hash, each of them wins alone.
     identity = F.xxhash64(*IDENTITY)
     repeated = new.groupBy(identity.alias("hash")).count().where(F.col("count") > 1)
     contested = new.join(repeated, identity == F.col("hash"), "left_semi").unionByName(
         known.join(new, list(IDENTITY), "left_semi")
     )
     winners = contested.groupBy(*IDENTITY).agg(F.min("arrival").alias("winner"))
-    lost = new.join(winners, list(IDENTITY)).where(F.col("arrival") != F.col("winner"))
-    return lost.select(
+    losers = new.join(winners, list(IDENTITY)).where(F.col("arrival") != F.col("winner"))
+    return losers.select(
         *(F.col(f"arrival.{name}").alias(name) for name in POSITION),
-        *(F.col(f"winner.{name}").alias(f"winner_{name}") for name in POSITION),
+        *(F.col(f"winner.{name}").alias(column) for name, column in zip(POSITION, WINNER, strict=True)),
     )
 
 
 def _decoder(rules: DecodeRules) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def decode_all(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        # Decoding makes no cycles; to look for them in all its rows takes a quarter of its time.
+        # Decoding makes no reference cycles; searching all its rows for some takes a quarter of its time.
         gc.disable()
         try:
             for records in batches:

@@ -1,11 +1,13 @@
-"""Rebuilding silver: all of bronze decoded again, written over the table in one commit."""
+"""Rebuild silver: decode all of bronze again, and replace the table in one commit."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import structlog
 
 from lakehouse.lake import Lake
-from lakehouse.progress import Progress, extent_of
+from lakehouse.progress import summarize_events
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
 from silver.decode import DecodeRules
@@ -16,23 +18,27 @@ log = structlog.get_logger()
 
 
 def rewrite_events(lake: Lake) -> int:
-    """Writes silver anew from all of bronze, in one commit; for a caller that holds the lock of refresh.
+    """Replace all of silver by what bronze decodes to today, in one commit.
+
+    The caller holds the lock of refresh.
 
     Returns:
-        How many rows silver has now; 0 means that bronze is empty and nothing was written.
+        The number of rows that silver has now; 0 means that bronze is empty and nothing was written.
     """
-    lake.ensure(RAW_LOGS)
     lake.ensure(EVENTS)
+    if not lake.exists(RAW_LOGS):
+        return 0
+    lake.check_schema(RAW_LOGS)
     records = lake.read(RAW_LOGS, version=lake.version(RAW_LOGS))
     decoded = decoded_events(records, DecodeRules.from_settings(lake.settings)).persist()
     try:
-        extent = extent_of(decoded)
-        if extent.rows == 0:
+        summary = summarize_events(decoded)
+        if summary.rows == 0:
             return 0
         events = with_duplicates(decoded, accepted=decoded.limit(0))
-        progress = Progress(extent.offsets, extent.ingested_on, enrichment_versions())
+        progress = replace(summary.progress, enrichment=enrichment_versions())
         lake.overwrite(EVENTS, events, user_metadata=progress.to_json())
     finally:
         decoded.unpersist()
-    log.info("table_rebuilt", table=EVENTS.full_name, rows=extent.rows)
-    return extent.rows
+    log.info("table_rebuilt", table=EVENTS.full_name, rows=summary.rows)
+    return summary.rows

@@ -1,4 +1,4 @@
-"""The JSON Schema of format login, for those who send events."""
+"""The JSON Schema of the format `login`, for applications that send events."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def login_schema() -> str:
-    """The JSON Schema of a login event, as `docs/schemas/login.schema.json` has it.
+    """Return the JSON Schema of a login event, the text of `docs/schemas/login.schema.json`.
 
-    Stricter than the decoder in one thing: an action that is none of ours is refused here and ignored there.
+    It is stricter than the decoder in one point: it refuses an unknown action, which the decoder ignores.
     """
     return json.dumps({"$schema": DIALECT, **msgspec.json.schema(Login)}, indent=2) + "\n"

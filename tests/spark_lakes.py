@@ -12,17 +12,14 @@ import polars as pl
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from bronze.start import read_extent
-from lakehouse.extent import Extent
 from lakehouse.lake import Lake, struct_type
-from lakehouse.offsets import furthest
+from lakehouse.progress import BronzeProgress, furthest, read_bronze_progress
 from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.model import Table
 from tests.silver.records import a_login
 
 FIRST_BATCH = datetime(2026, 2, 2, 12, tzinfo=UTC)
-POSITION = ("topic", "partition", "offset")
 
 
 def copied(spark: SparkSession, root: Path, to: Path, **settings: Any) -> Lake:
@@ -61,8 +58,8 @@ def append_batch(lake: Lake, records: list[dict[str, Any]], *, number: int = 0) 
     rows = [row | {"ingested_at": ingested_at, "ingested_on": ingested_at.date()} for row in records]
     lake.ensure(RAW_LOGS)
     read = {(row["topic"], row["partition"]): row["offset"] + 1 for row in sorted(rows, key=itemgetter("offset"))}
-    extent = Extent(furthest(read_extent(lake).offsets, read), ingested_at)
-    lake.append(RAW_LOGS, lake.spark.createDataFrame(rows, struct_type(RAW_LOGS)), user_metadata=extent.to_json())
+    progress = BronzeProgress(furthest(read_bronze_progress(lake).offsets, read), ingested_at)
+    lake.append(RAW_LOGS, lake.spark.createDataFrame(rows, struct_type(RAW_LOGS)), user_metadata=progress.to_json())
 
 
 def rows_of(lake: Lake, table: Table) -> list[dict[str, Any]]:

@@ -1,11 +1,14 @@
-"""The bronze layer: what Kafka gave, nothing parsed, nothing dropped."""
+"""The bronze layer: the records of Kafka, unparsed and complete."""
 
 from __future__ import annotations
 
 from lakehouse.tables.model import Column, Table
 
-# Properties of bronze.raw_logs begin so that note the id of a topic, whose name follows.
+# Prefix of the table properties that record a topic's id; the topic name follows.
 TOPIC_ID = "loginlake.topicId."
+
+# The columns that name a Kafka record, and so a row of bronze and of silver.
+POSITION = ("topic", "partition", "offset")
 
 HEADERS_TYPE = {
     "type": "array",
@@ -23,7 +26,7 @@ RAW_LOGS = Table(
     layer="bronze",
     name="raw_logs",
     grain="one row per Kafka record",
-    key=("topic", "partition", "offset"),
+    key=POSITION,
     partition_by=("ingested_on",),
     columns=(
         Column("key", "binary", "The record's key as Kafka keeps it."),

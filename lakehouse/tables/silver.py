@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from lakehouse.tables.bronze import POSITION
 from lakehouse.tables.model import Column, Table
 
 Action = Literal["login", "logout", "lockout", "probe"]
@@ -23,11 +24,16 @@ VERDICTS = ("accepted", "duplicate", "ignored", "broken")
 ACTIONS = get_args(Action)
 FAILURE_REASONS = get_args(FailureReason)
 
+# The columns that name an event: accepted once, all other copies are duplicates.
+IDENTITY = ("event_on", "event_id")
+# The position of the accepted copy, on a duplicate; in the order of POSITION.
+WINNER = ("winner_topic", "winner_partition", "winner_offset")
+
 EVENTS = Table(
     layer="silver",
     name="events",
     grain="one row per bronze position",
-    key=("topic", "partition", "offset"),
+    key=POSITION,
     partition_by=("verdict", "event_on"),
     columns=(
         Column("event_id", "string", "Identity given by the source; null when broken or ignored."),

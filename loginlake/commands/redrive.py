@@ -36,11 +36,11 @@ def redrive(
     _check_reason(reason)
     with spark_job("redrive") as lake:
         from loginlake import pipeline
-        from silver.redrive import preview
+        from silver.redrive import preview_redrive
 
         snapshot = None
         if dry_run:
-            found = preview(lake, reason=reason)
+            found = preview_redrive(lake, reason=reason)
         else:
             found, snapshot = pipeline.redrive(lake, reason=reason)
     if json:
@@ -52,10 +52,10 @@ def redrive(
 
 def redrive_report(found: Redriven) -> str:
     """Return what a redrive found, one line for each verdict and reason."""
-    fixed = [f"{verdict} now: {rows:,}" for verdict, rows in found.mended.items()]
-    broken = [f"still broken, {reason}: {rows:,}" for reason, rows in found.broken.items()]
-    copies = [f"duplicates of them that have another winner now: {found.resettled:,}"] if found.resettled else []
-    return "\n".join([f"broken rows decoded again: {found.taken:,}", *fixed, *broken, *copies])
+    fixed = [f"{verdict} now: {rows:,}" for verdict, rows in found.decoded.items()]
+    broken = [f"still broken, {reason}: {rows:,}" for reason, rows in found.still_broken.items()]
+    copies = [f"duplicates of them that have another winner now: {found.reassigned:,}"] if found.reassigned else []
+    return "\n".join([f"broken rows decoded again: {found.attempted:,}", *fixed, *broken, *copies])
 
 
 def _check_reason(reason: str | None) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 
 from lakehouse.errors import BrokerFailed
 from lakehouse.kafka import Bounds
-from lakehouse.offsets import Offsets, Partition
+from lakehouse.progress import Offsets, Partition
 from loginlake.verify.kafka_reader import Topic, bounds_of, find_records
 from loginlake.verify.pinned import PinnedLake
 from loginlake.verify.ranges import POSITION_SCHEMA, Range, ranges_of

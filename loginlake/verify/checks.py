@@ -10,7 +10,7 @@ from typing import TypeVar
 import polars as pl
 
 from lakehouse.kafka import Bounds
-from lakehouse.offsets import Partition
+from lakehouse.progress import Partition
 from lakehouse.settings import Settings
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.broker import broker_checks

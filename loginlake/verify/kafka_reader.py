@@ -13,8 +13,8 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from lakehouse import kafka
 from lakehouse.addresses import any_server_listens
 from lakehouse.errors import BrokerFailed
-from lakehouse.kafka import READING, Bounds, client
-from lakehouse.offsets import Partition
+from lakehouse.kafka import READER_OPTIONS, Bounds, client
+from lakehouse.progress import Partition
 from lakehouse.settings import Settings
 from loginlake.verify.ranges import POSITION_SCHEMA, Range
 
@@ -114,7 +114,7 @@ def _offsets_from(settings: Settings, consumer: Consumer, *, start: Range) -> It
 
 @contextmanager
 def _consumer(settings: Settings) -> Iterator[Consumer]:
-    consumer = client(Consumer, settings, **READING)
+    consumer = client(Consumer, settings, **READER_OPTIONS)
     try:
         yield consumer
     finally:

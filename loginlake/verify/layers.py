@@ -7,13 +7,11 @@ from datetime import datetime
 
 import polars as pl
 
-from lakehouse.extent import Extent
-from lakehouse.offsets import Offsets, Partition
-from lakehouse.progress import Progress, progress_from_json
-from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.silver import EVENTS
+from lakehouse.progress import BronzeProgress, Commit, Offsets, Partition, SilverProgress, newest_note
+from lakehouse.tables.bronze import POSITION, RAW_LOGS
+from lakehouse.tables.silver import EVENTS, IDENTITY, WINNER
 from loginlake.verify.pinned import PinnedLake
-from loginlake.verify.ranges import POSITION, describe_ranges
+from loginlake.verify.ranges import describe_ranges
 from loginlake.verify.report import Check, check
 from serving.store import collected
 
@@ -25,8 +23,6 @@ RESTORE_COMMIT = (
     "Restore bronze's last commits from a copy of the lake; otherwise bronze reads these records a second time"
 )
 NOT_RECORDED = "the commit does not record it, so it is computed from the rows"
-IDENTITY = ["event_on", "event_id"]
-WINNER = ["winner_topic", "winner_partition", "winner_offset"]
 
 
 def bronze_progress_checks(lake: PinnedLake) -> Iterator[Check]:
@@ -38,7 +34,7 @@ def bronze_progress_checks(lake: PinnedLake) -> Iterator[Check]:
         yield ingest_time_check(progress, last)
 
 
-def bronze_offsets_check(progress: Extent | None, bronze: pl.DataFrame) -> Check:
+def bronze_offsets_check(progress: BronzeProgress | None, bronze: pl.DataFrame) -> Check:
     """Check that the recorded next offsets are past bronze's rows; they may be higher, since offsets may lack a record.
 
     Args:
@@ -57,7 +53,7 @@ def bronze_offsets_check(progress: Extent | None, bronze: pl.DataFrame) -> Check
     return check(claim, faults, checked=lasts.height, hint=RESTORE_COMMIT)
 
 
-def ingest_time_check(progress: Extent, last_ingest: datetime | None) -> Check:
+def ingest_time_check(progress: BronzeProgress, last_ingest: datetime | None) -> Check:
     """Check that the recorded ingest time is not before bronze's last row: the first of two copies to arrive wins.
 
     Args:
@@ -137,21 +133,22 @@ def _winners_check(events: pl.LazyFrame, accepted: pl.LazyFrame) -> Check:
 
 def silver_progress_checks(lake: PinnedLake) -> Iterator[Check]:
     """Compare what silver's newest commit records with its rows."""
-    newest = next(lake.commits(EVENTS), None)
-    if newest is not None:
-        recorded = progress_from_json(newest.user_metadata)
+    commits = [Commit(each.operation, each.user_metadata) for each in lake.commits(EVENTS)]
+    if commits:
+        note = newest_note(commits)
+        recorded = note.silver_progress if note else None
         yield _silver_offsets_check(recorded, lake.events())
         yield _ingest_day_check(recorded, lake.events())
 
 
-def _silver_offsets_check(recorded: Progress | None, events: pl.LazyFrame) -> Check:
+def _silver_offsets_check(recorded: SilverProgress | None, events: pl.LazyFrame) -> Check:
     claim = "the next offsets that silver's newest commit records are those of its rows"
     if recorded is None:
         return check(claim, (), checked=0, hint=REBUILD_SILVER, notes=[NOT_RECORDED])
     return offsets_check(claim, recorded.offsets, events=events, recorded_by="the commit", hint=REBUILD_SILVER)
 
 
-def _ingest_day_check(recorded: Progress | None, events: pl.LazyFrame) -> Check:
+def _ingest_day_check(recorded: SilverProgress | None, events: pl.LazyFrame) -> Check:
     """Check the recorded ingest day: the next run looks for unread rows from that day on."""
     claim = "the ingest day that silver's newest commit records is that of its rows"
     if recorded is None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import polars as pl
 
 from lakehouse.errors import UsageError
+from lakehouse.progress import is_below
+from lakehouse.tables.bronze import POSITION
 from loginlake.verify.kafka_reader import bounds_of
 from loginlake.verify.pinned import PinnedLake
-from loginlake.verify.ranges import POSITION, POSITION_SCHEMA, describe_ranges
+from loginlake.verify.ranges import POSITION_SCHEMA, describe_ranges
 from loginlake.verify.report import Check, check
-from serving.store import below
 
 HINT = (
     "Read the topic into a new lake while Kafka still has these records, or send them again: "
@@ -43,7 +44,7 @@ def ledger_checks(lake: PinnedLake) -> Iterator[Check]:
     acked = lake.options.acked
     if acked is None:
         return
-    within = acked if lake.end_offsets is None else acked.filter(below(lake.end_offsets))
+    within = acked if lake.end_offsets is None else acked.filter(is_below(lake.end_offsets, pl.col))
     absent = within.join(lake.bronze_positions, on=POSITION, how="anti")
     pending = _pending(absent, lake) if lake.is_current else absent.clear()
     lost = absent.join(pending, on=POSITION, how="anti")
@@ -64,4 +65,4 @@ def _pending(absent: pl.DataFrame, lake: PinnedLake) -> pl.DataFrame:
     beyond = absent.join(lasts, on=["topic", "partition"], how="left").filter(
         pl.col("last").is_null() | (pl.col("offset") > pl.col("last"))
     )
-    return beyond.filter(below(ends)).select(POSITION)
+    return beyond.filter(is_below(ends, pl.col)).select(POSITION)

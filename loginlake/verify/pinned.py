@@ -11,23 +11,22 @@ import polars as pl
 from deltalake import DeltaTable, Schema
 
 from lakehouse.errors import LakeUnreadable, TableMissing
-from lakehouse.extent import Extent, Told, noted_extent
-from lakehouse.offsets import Offsets
+from lakehouse.progress import BronzeProgress, Commit, Offsets, is_below, newest_note
 from lakehouse.progress_bar import Progress
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import SNAPSHOT_TABLES, TABLES
-from lakehouse.tables.bronze import RAW_LOGS, TOPIC_ID
+from lakehouse.tables.bronze import POSITION, RAW_LOGS, TOPIC_ID
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.checksums import ChecksumResult
 from loginlake.verify.delta_log import CommitInfo, DeltaLog, read_log, table_folder
 from loginlake.verify.kafka_reader import Topic, read_topics
-from loginlake.verify.ranges import POSITION, POSITION_SCHEMA, Range
+from loginlake.verify.ranges import POSITION_SCHEMA, Range
 from loginlake.verify.report import UNREADABLE
 from serving.integrity import reading
-from serving.store import Store, below, collected
+from serving.store import Store, collected
 
 # Bronze comes last: it must contain everything that the pinned version of silver has read.
 PINNED_TABLES = (*SNAPSHOT_TABLES, RAW_LOGS)
@@ -105,7 +104,7 @@ class PinnedLake:
             LakeUnreadable: The table can't be read.
         """
         rows = self._pinned_rows(RAW_LOGS, if_missing=pl.DataFrame(schema=POSITION_SCHEMA))
-        return rows if self.end_offsets is None else rows.filter(below(self.end_offsets))
+        return rows if self.end_offsets is None else rows.filter(is_below(self.end_offsets, pl.col))
 
     def rows(self, table: Table) -> pl.LazyFrame:
         """Return the rows of a table at the snapshot.
@@ -148,11 +147,12 @@ class PinnedLake:
             yield from (log.commit_infos.get(version, CommitInfo()) for version in range(newest, -1, -1))
 
     @cached_property
-    def bronze_progress(self) -> Extent | None:
+    def bronze_progress(self) -> BronzeProgress | None:
         """How far bronze has read Kafka according to its commits; None if they don't record it, or for a snapshot."""
         if not self.is_current or RAW_LOGS.full_name not in self.logs:
             return None
-        return noted_extent(Told(each.operation, each.user_metadata) for each in self.commits(RAW_LOGS))
+        note = newest_note(Commit(each.operation, each.user_metadata) for each in self.commits(RAW_LOGS))
+        return note.bronze_progress if note else None
 
     def schema(self, table: Table) -> Schema:
         """Return the schema of a table at its pinned version.

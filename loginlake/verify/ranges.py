@@ -9,8 +9,8 @@ from typing import NamedTuple
 import polars as pl
 
 from lakehouse.errors import UsageError
+from lakehouse.tables.bronze import POSITION
 
-POSITION = ["topic", "partition", "offset"]
 POSITION_SCHEMA = {"topic": pl.String, "partition": pl.Int32, "offset": pl.Int64}
 PATTERN = re.compile(
     r"(?P<topic>[A-Za-z0-9._-]{1,249}):(?P<partition>\d{1,9}):(?P<first>\d{1,18})(-(?P<last>\d{1,18}))?"

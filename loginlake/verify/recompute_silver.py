@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from gold.rules import load_rules
+from lakehouse.progress import is_below
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
@@ -20,7 +21,6 @@ from loginlake.verify.layers import REBUILD_SILVER, next_offsets
 from loginlake.verify.pinned import PinnedLake
 from loginlake.verify.recompute_gold import gold_checks
 from loginlake.verify.report import Check, check
-from serving.store import below
 from silver.decode import ADDRESS_COLUMNS, AGENT_COLUMNS, RECORD_SCHEMA, DecodeRules, decode
 from silver.enrich import enrichment_versions
 
@@ -77,7 +77,9 @@ def recompute_checks(lake: PinnedLake) -> Iterator[Check]:
 def _load_events(engine: Engine, lake: PinnedLake, *, events: pl.LazyFrame) -> None:
     """Create the tables `live`, silver as it is, and `decoded`, what today's decoders make of the same bronze rows."""
     engine.load("live", EVENTS, batches=batches_of(events, EVENTS))
-    engine.load("decoded", EVENTS, batches=_decoded(lake, lake.records().filter(below(next_offsets(events)))))
+    engine.load(
+        "decoded", EVENTS, batches=_decoded(lake, lake.records().filter(is_below(next_offsets(events), pl.col)))
+    )
 
 
 def _decoded(lake: PinnedLake, records: pl.LazyFrame) -> Iterator[pa.RecordBatch]:

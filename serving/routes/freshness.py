@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from lakehouse.offsets import Offsets
+from lakehouse.progress import Offsets
 from serving.deps import BrokerLagDep, ContextDep, StoreDep, accepts
 from serving.parameters import AS_OF, SNAPSHOT
 from serving.queries import requested_snapshot

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from lakehouse.offsets import nested_offsets
+from lakehouse.progress import nested_offsets
 from lakehouse.snapshots import Snapshot
 from serving.deps import BrokerLagDep, ContextDep, StoreDep, accepts
 from serving.parameters import DEFAULT_LIMIT, LIMIT, natural

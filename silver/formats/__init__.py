@@ -1,1 +1,1 @@
-"""One decoder per log format."""
+"""The log formats: one decoder for each."""

@@ -1,4 +1,4 @@
-"""Instants as whole microseconds since 1970, UTC: what Arrow, Spark and Delta keep."""
+"""Instants as whole microseconds since 1970, UTC, as Arrow, Spark and Delta store them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 def to_micros(instant: datetime) -> int:
-    """Microseconds since 1970 of a time-zone-aware instant, exactly."""
+    """Return the exact microseconds since 1970 of an instant with a time zone."""
     since = instant - EPOCH
     return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
 
 
 def instant_of(text: str) -> int | None:
-    """Microseconds since 1970 of an RFC 3339 text with a time zone; None where it is no such instant."""
+    """Return the microseconds since 1970 of an RFC 3339 text with a time zone; None for another text."""
     try:
         return to_micros(msgspec.convert(text, Instant))
     except msgspec.ValidationError:
@@ -29,7 +29,7 @@ def instant_of(text: str) -> int | None:
 
 
 def year_of(micros: int) -> int:
-    """The UTC year of an instant; one beyond what Python's calendar holds gets the calendar's first or last year."""
+    """Return the UTC year of an instant; outside of Python's calendar its first or last year."""
     try:
         return (EPOCH + timedelta(microseconds=micros)).year
     except OverflowError:

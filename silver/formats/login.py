@@ -1,7 +1,7 @@
-"""Format `login`: one flat JSON object per event.
+"""The format `login`: one flat JSON object per event.
 
-Almost all records are read in one step by msgspec. The others, with unknown fields or faults, are read again field
-by field, so that unknown ones are kept as they came and a fault is named.
+Almost all records are parsed in one step by msgspec. A record with unknown or invalid fields is parsed again field by
+field, to keep the unknown fields unchanged and to name the invalid one.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from silver.formats.record import Decoded, Format, Record, refused
 from silver.formats.sources import given_source
 
 Outcome = Literal["success", "failure"]
-MOST_LEVELS = 64
-MOST_TIMES = 999_999_999
+MAX_LEVELS = 64
+MAX_TIMES = 999_999_999
 
 
 class Login(msgspec.Struct, kw_only=True):
@@ -33,7 +33,7 @@ class Login(msgspec.Struct, kw_only=True):
     action: Annotated[Action, Meta(description="What happened; other actions are well-formed but ignored.")]
     outcome: Annotated[Outcome | None, Meta(description="Required for a login; without meaning otherwise.")] = None
     failure_reason: Annotated[FailureReason | None, Meta(description="Why; without meaning for a success.")] = None
-    times: Annotated[int, Meta(ge=1, le=MOST_TIMES)] | None = None
+    times: Annotated[int, Meta(ge=1, le=MAX_TIMES)] | None = None
     username: Annotated[str | None, Meta(description="User name, kept as given.")] = None
     src_ip: Annotated[
         str | None, Meta(description="Source address, with a port or without; a host name counts as src_host.")
@@ -63,7 +63,7 @@ _kind_of_first_byte = {b'"': "text", b"{": "object", b"[": "array", b"t": "boole
 
 
 def decode(record: Record) -> Decoded:
-    """The event that a record of format login holds, or why it holds none."""
+    """Return the event of a record, or the reason why the record has none."""
     try:
         login = _only_known.decode(record.value)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -118,8 +118,8 @@ def _split(value: bytes) -> dict[str, msgspec.Raw] | Decoded:
         return refused(Reason.NOT_UTF8, f"Byte {error.start}: {error.reason}")
     if not text.strip():
         return refused(Reason.EMPTY_RECORD, "The value is white space")
-    if is_nested_deeper(value, MOST_LEVELS):
-        return refused(Reason.TOO_DEEP, f"More than {MOST_LEVELS} levels")
+    if is_nested_deeper(value, MAX_LEVELS):
+        return refused(Reason.TOO_DEEP, f"More than {MAX_LEVELS} levels")
     try:
         return _raw_fields.decode(value)
     except msgspec.ValidationError as error:
@@ -153,7 +153,7 @@ def _is_null(value: msgspec.Raw | None) -> bool:
 
 
 def _is_other_action(value: msgspec.Raw | None) -> bool:
-    """True for a text that names an action we don't follow."""
+    """Return True for a text that is not one of our actions."""
     return value is not None and bytes(value)[:1] == b'"' and _text.decode(value) not in ACTIONS
 
 

@@ -1,19 +1,19 @@
-"""How deep a JSON text is nested, without parsing it.
+"""The nesting depth of a JSON text, without parsing it.
 
-The parser's own limit is the depth of Python's stack at that moment, so whether it reads a deep text depends on
-who calls; a decoder must not. Hence a limit of our own, checked before.
+The limit of the parser is the depth of Python's stack at the time of the call, so that the same text may pass or fail.
+A decoder must always return the same row; so a fixed limit is checked before parsing.
 """
 
 from __future__ import annotations
 
 import re
 
-# A string, also one that never ends, or a bracket; possessive, so that no text takes more than linear time.
+# A string, even if it is not terminated, or a bracket. Possessive, so that every text takes linear time.
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
 def is_nested_deeper(text: bytes, levels: int) -> bool:
-    """True where brackets of a JSON text are nested in more than so many levels."""
+    """Return True if the brackets of a JSON text are nested deeper than a number of levels."""
     if text.count(b"[") + text.count(b"{") <= levels:
         return False
     depth = 0

@@ -1,4 +1,4 @@
-"""Why a record is ignored or broken: the one list of codes, each with its verdict and meaning."""
+"""The reasons why a record is ignored or broken, each a code with its verdict and meaning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Reason(StrEnum):
     """A code of the column `reason`.
 
     Attributes:
-        verdict: What becomes of a record that has this reason.
+        verdict: The verdict of a record with this reason.
         meaning: One sentence for the reader of a row.
     """
 
@@ -18,7 +18,7 @@ class Reason(StrEnum):
     meaning: str
 
     def __new__(cls, code: str, verdict: Literal["ignored", "broken"], meaning: str) -> Reason:
-        """A member that is its code, and knows its verdict and meaning."""
+        """Return a member whose value is the code."""
         member = str.__new__(cls, code)
         member._value_ = code
         member.verdict = verdict
@@ -31,7 +31,7 @@ class Reason(StrEnum):
     SAME_ATTEMPT = ("same_attempt", "ignored", "An earlier line of the connection has reported this attempt.")
     REPEATED_LINE = ("repeated_line", "ignored", "Says that the line before was repeated, without quoting it.")
     EMPTY_RECORD = ("empty_record", "broken", "The record has no value, or only white space.")
-    UNKNOWN_FORMAT = ("unknown_format", "broken", "The header `format` names no format that we read.")
+    UNKNOWN_FORMAT = ("unknown_format", "broken", "The header `format` is not a known format.")
     BAD_HEADER = ("bad_header", "broken", "The header `year` or `occurrence` is not a number.")
     NOT_UTF8 = ("not_utf8", "broken", "The bytes are not UTF-8.")
     NOT_JSON = ("not_json", "broken", "The text is not one JSON value.")

@@ -1,4 +1,4 @@
-"""What goes into a decoder and what comes out."""
+"""The input and the output of a decoder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DETAIL_CHARACTERS = 200
 
 
 class Record(NamedTuple):
-    """A Kafka record as far as a decoder may look at it; instants are microseconds since 1970, UTC.
+    """The part of a Kafka record that a decoder may read; instants are microseconds since 1970, UTC.
 
     Attributes:
         value: The bytes, never empty.
@@ -21,9 +21,9 @@ class Record(NamedTuple):
         offset: Offset in the partition.
         appended_at: Kafka's timestamp.
         latest_at: The latest plausible instant of the event.
-        year: Header `year` as it came: year of a stamp that has none.
-        occurrence: Header `occurrence` as it came: which of the equal lines of its file this is.
-        earlier: Header `earlier`: what an earlier line of the same connection has reported.
+        year: The header `year`, unparsed: the year of a stamp without one.
+        occurrence: The header `occurrence`, unparsed: the number of this line among the equal lines of its file.
+        earlier: The header `earlier`: what an earlier line of the same connection has reported.
     """
 
     value: bytes
@@ -38,7 +38,7 @@ class Record(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """What a decoder made of one record: columns of `silver.events`, `event_at` in microseconds since 1970."""
+    """The columns of `silver.events` that a decoder fills; `event_at` in microseconds since 1970."""
 
     event_id: str | None = None
     event_at: int | None = None
@@ -65,12 +65,12 @@ class Decoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Format:
-    """A log format that we read.
+    """A log format.
 
     Attributes:
         name: Value of the header `format`.
-        version: Grows when the decoder reads some record differently than before.
-        decode: The decoder: total, and a function of the record alone.
+        version: Increase it when the decoder returns another row than before for some record.
+        decode: The decoder: it never raises, and depends on the record alone.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Format:
 
 
 def refused(reason: Reason, detail: str, *, event_at: int | None = None) -> Decoded:
-    """An ignored or broken record; a long detail is cut."""
+    """Return the columns of an ignored or broken record; a long detail is cut."""
     if len(detail) > DETAIL_CHARACTERS:
         detail = f"{detail[: DETAIL_CHARACTERS - 1]}…"
     return Decoded(event_at=event_at, verdict=reason.verdict, reason=reason.value, detail=detail)

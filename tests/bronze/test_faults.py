@@ -163,7 +163,7 @@ def test_a_full_disk_stops_the_stream_and_with_room_it_goes_on_with_nothing_lost
         send(settings, b"2", b"3")
         filler = fill(disk)
 
-        with pytest.raises(DiskFull, match=r"no room left.*Free some and start again"), translated_errors():
+        with pytest.raises(DiskFull, match=r"No space is left.*Free some space and start again"), translated_errors():
             ingest_once(lake)
         filler.unlink()
         ingest_once(lake)

@@ -10,12 +10,11 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
 
-from bronze.start import extent_of_rows, read_extent
 from bronze.stream import ingest_once, running_stream
 from lakehouse import kafka
 from lakehouse.errors import ClockWentBack, LockHeld
-from lakehouse.extent import Extent
 from lakehouse.lake import Lake
+from lakehouse.progress import BronzeProgress, bronze_progress_of_rows, read_bronze_progress
 from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS
 from tests.waiting import wait_until
@@ -56,7 +55,7 @@ def offsets(lake: Lake) -> list[tuple[int, int]]:
 
 
 def last_ingest(lake: Lake) -> datetime:
-    return read_extent(lake).last_ingest
+    return read_bronze_progress(lake).last_ingest
 
 
 def rows(lake: Lake) -> list[dict[str, Any]]:
@@ -128,18 +127,19 @@ def test_a_run_without_news_writes_nothing(fed_lake: Lake) -> None:
 
 def test_how_far_bronze_has_read_is_noted_in_its_commits(fed_lake: Lake) -> None:
     settings = a_topic(fed_lake)
-    assert read_extent(fed_lake) == extent_of_rows(fed_lake) == Extent({}, None)
+    assert read_bronze_progress(fed_lake) == BronzeProgress({}, None)
+    assert bronze_progress_of_rows(fed_lake.read(RAW_LOGS)) == BronzeProgress({}, None)
     send(settings, b"1", b"2")
     send(settings, b"3", partition=1)
     ingest_once(fed_lake)
-    expected = extent_of_rows(fed_lake)
+    expected = bronze_progress_of_rows(fed_lake.read(RAW_LOGS))
     assert expected.offsets == {(settings.topic, 0): 2, (settings.topic, 1): 1}
 
     for file in Path(fed_lake.uri(RAW_LOGS)).glob("ingested_on=*/*.parquet"):
         file.unlink()
-    assert read_extent(fed_lake) == expected
+    assert read_bronze_progress(fed_lake) == expected
     fed_lake.set_property(RAW_LOGS, name="some", value="property")
-    assert read_extent(fed_lake) == expected
+    assert read_bronze_progress(fed_lake) == expected
 
 
 def test_each_topic_of_a_lake_is_gone_on_with_after_its_own_rows(fed_lake: Lake) -> None:

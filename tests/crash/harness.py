@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lakehouse import kafka
 from lakehouse.errors import LakehouseError
-from lakehouse.offsets import Offsets
+from lakehouse.progress import Offsets
 from lakehouse.settings import Settings
 from loginlake.broker import Broker, embedded_broker
 from serving.store import Store

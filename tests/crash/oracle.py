@@ -9,11 +9,10 @@ import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.settings import Settings
-from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.bronze import POSITION, RAW_LOGS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 
-POSITION = ["topic", "partition", "offset"]
 TYPES = {"topic": pl.String, "partition": pl.Int32, "offset": pl.Int64}
 
 

@@ -25,7 +25,7 @@ from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
 from loginlake.verify import verify
 from serving.store import Store
-from silver.job import refine
+from silver.job import update_silver
 from tests.crash.conftest import LiveLake
 from tests.crash.crash_points import CRASH_POINTS, CrashPoint, LakeFiles
 from tests.crash.oracle import count_positions
@@ -36,12 +36,12 @@ pytestmark = pytest.mark.slow
 
 Job = Callable[[Lake], object]
 # In-process jobs that create the input of a command.
-PREPARATIONS: dict[str, tuple[Job, ...]] = {"bronze": (), "up": (), "gold": (ingest_once, refine)}
+PREPARATIONS: dict[str, tuple[Job, ...]] = {"bronze": (), "up": (), "gold": (ingest_once, update_silver)}
 # In-process jobs that a command excludes while it runs.
 EXCLUDED: dict[str, tuple[Job, ...]] = {
     "bronze": (ingest_once,),
-    "up": (ingest_once, refine, refresh_gold, refresh),
-    "gold": (refine, refresh_gold, refresh),
+    "up": (ingest_once, update_silver, refresh_gold, refresh),
+    "gold": (update_silver, refresh_gold, refresh),
 }
 
 
@@ -88,11 +88,11 @@ def test_a_lock_is_held_until_the_jvm_of_a_killed_python_process_has_ended(live_
 
         process.kill()
         process.wait()
-        assert_refused(refine, live_lake.lake, pid=process.pid)
+        assert_refused(update_silver, live_lake.lake, pid=process.pid)
         os.kill(jvm, signal.SIGCONT)
         wait_until(lambda: not Path(f"/proc/{jvm}").exists())
 
-    refine(live_lake.lake)
+    update_silver(live_lake.lake)
     counts = live_lake.counts()
     assert counts.is_sound, counts
 

@@ -18,7 +18,7 @@ from gold.changes import added_tables, days_per_commit, lost_commits, must_rebui
 from gold.rules import load_rules
 from gold.transforms.metrics import is_counted
 from lakehouse.lake import Lake
-from lakehouse.progress import Progress
+from lakehouse.progress import SilverProgress
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import SNAPSHOT_TABLES
@@ -56,7 +56,8 @@ class FakeLake:
 
     def commit_info(self, table: Table, version: int) -> dict[str, Any] | None:
         assert version == 5
-        return None if table in self.missing else {"userMetadata": Progress(self.silver_offsets, None).to_json()}
+        progress = SilverProgress(self.silver_offsets, LAST.at.date())
+        return None if table in self.missing else {"userMetadata": progress.to_json()}
 
     def was_overwritten(self, table: Table, *, after: int) -> bool:
         assert after == LAST.versions.get(table.full_name, 0)

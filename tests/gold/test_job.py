@@ -23,7 +23,7 @@ from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
 from loginlake.verify import VerifyOptions, verify
 from serving.store import Store
-from silver.job import refine
+from silver.job import update_silver
 from tests.spark_lakes import a_raw, a_raw_login, append_batch, copied, rows_of
 
 PUBLISHED_AT = datetime(2026, 2, 3, tzinfo=UTC)
@@ -88,7 +88,7 @@ def test_a_refresh_without_new_rows_writes_and_publishes_nothing(published_lake:
     lake, before = published_lake, versions(published_lake)
 
     assert refresh(lake) is None
-    assert refine(lake) == 0
+    assert update_silver(lake) == 0
     assert refresh_gold(lake) is None
     assert versions(lake) == before
 
@@ -171,7 +171,7 @@ def test_a_record_with_an_append_time_that_no_calendar_has_is_refreshed(lake: La
 def test_tables_that_a_stopped_refresh_wrote_are_computed_again(refreshed_lake: Lake) -> None:
     lake = refreshed_lake
     append_batch(lake, [a_failure(1), a_failure(2)], number=1)
-    refine(lake)
+    update_silver(lake)
     stopping = StoppingLake(lake.spark, lake.settings)
     with pytest.raises(Stopped):
         refresh_gold(stopping)

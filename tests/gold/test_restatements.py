@@ -17,7 +17,7 @@ from gold.job import refresh_gold
 from gold.publish import last_snapshot
 from gold.restatements import tables_to_compare
 from lakehouse.lake import Lake
-from lakehouse.progress import Progress
+from lakehouse.progress import SilverProgress
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
 from lakehouse.tables.silver import EVENTS
@@ -65,7 +65,7 @@ def changes(*, first: datetime | None, lacks: str = "", **values: Any) -> Change
     return Changes(
         **{
             "last": last,
-            "progress": Progress({}, None),
+            "progress": SilverProgress({}, None),
             "events": no_rows,
             "feed": no_rows,
             "summary": ChangeSummary(first_event_at=first),

@@ -32,7 +32,7 @@ def test_a_folder_that_lacks_files_is_refused_with_their_names(conf: Path) -> No
 
 
 def test_a_name_that_is_no_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"LOGINLAKE_CONF names .*nowhere, which is no folder"):
+    with pytest.raises(UsageError, match=r"LOGINLAKE_CONF=.*nowhere is not a folder"):
         conf_folder(Settings(conf=tmp_path / "nowhere", _env_file=None))
 
 

@@ -1,4 +1,4 @@
-"""Locks seen from outside the JVM that holds them."""
+"""The locks, seen from outside of the JVM that holds them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from lakehouse.lake import Lake
 from lakehouse.locks import lock_path, no_readers, reader_lock, refuse_in_use, writer_lock
 from lakehouse.settings import Settings
 
-pytestmark = pytest.mark.spark
-
 
 def is_locked(path: Path) -> bool:
-    """Asked by this process, which is another than the JVM."""
+    """Return True if another process holds the lock; the JVM is another process."""
     with path.open("rb+") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -26,7 +24,7 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def test_a_lock_that_its_own_process_asks_for_again_stays_locked(lake: Lake) -> None:
+def test_a_lock_that_its_own_process_requests_again_stays_locked(lake: Lake) -> None:
     path = lock_path(lake.settings, "bronze")
 
     with writer_lock(lake, "bronze"):
@@ -37,7 +35,7 @@ def test_a_lock_that_its_own_process_asks_for_again_stays_locked(lake: Lake) -> 
     assert not is_locked(path)
 
 
-def test_after_an_interruption_the_lock_stays_with_the_jvm_and_after_an_error_it_does_not(lake: Lake) -> None:
+def test_an_interrupted_block_keeps_its_lock_and_a_failed_one_releases_it(lake: Lake) -> None:
     path = lock_path(lake.settings, "refresh")
 
     with pytest.raises(RuntimeError), writer_lock(lake, "refresh"):
@@ -49,23 +47,23 @@ def test_after_an_interruption_the_lock_stays_with_the_jvm_and_after_an_error_it
     assert is_locked(path)
 
 
-def test_an_upkeep_is_waited_for(lake: Lake) -> None:
-    got_it = threading.Event()
+def test_a_writer_waits_for_maintenance(lake: Lake) -> None:
+    writes = threading.Event()
 
-    def wait_for_it() -> None:
+    def write() -> None:
         with writer_lock(lake, "bronze"):
-            got_it.set()
+            writes.set()
 
-    waiting = threading.Thread(target=wait_for_it)
-    with writer_lock(lake, "bronze", upkeep=True):
-        waiting.start()
-        assert not got_it.wait(2)
-    waiting.join(60)
+    writer = threading.Thread(target=write)
+    with writer_lock(lake, "bronze", is_maintenance=True):
+        writer.start()
+        assert not writes.wait(1)
+    writer.join(60)
 
-    assert got_it.is_set()
+    assert writes.is_set()
 
 
-def test_a_reader_that_comes_while_files_are_taken_away_waits(lake: Lake) -> None:
+def test_a_reader_waits_while_files_are_deleted(lake: Lake) -> None:
     reads = threading.Event()
 
     def read() -> None:
@@ -81,14 +79,14 @@ def test_a_reader_that_comes_while_files_are_taken_away_waits(lake: Lake) -> Non
     assert reads.is_set()
 
 
-def test_a_lake_in_use_is_told_from_one_that_is_not(lake: Lake) -> None:
+def test_a_lake_is_refused_only_while_it_is_in_use(lake: Lake) -> None:
     refuse_in_use(lake.settings)
     with writer_lock(lake, "refresh"), pytest.raises(LockHeld, match="lock of refresh"):
         refuse_in_use(lake.settings)
     refuse_in_use(lake.settings)
 
 
-def test_a_lake_that_never_was_is_not_in_use(settings_of_no_lake: Settings) -> None:
+def test_a_missing_lake_is_not_in_use(settings_of_no_lake: Settings) -> None:
     refuse_in_use(settings_of_no_lake)
     assert not Path(settings_of_no_lake.root).exists()
 

@@ -56,7 +56,7 @@ def test_a_kafka_option_that_is_not_allowed_is_named(monkeypatch: pytest.MonkeyP
 def test_options_that_are_no_json_are_one_line_without_their_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGINLAKE_KAFKA_OPTIONS", '{"sasl.password": "hidden-word"')
 
-    with pytest.raises(UsageError, match="LOGINLAKE_KAFKA_OPTIONS: It is no JSON") as refused:
+    with pytest.raises(UsageError, match=r"LOGINLAKE_KAFKA_OPTIONS is not JSON\. Write an object") as refused:
         load_settings()
     assert "\n" not in str(refused.value)
     assert "hidden-word" not in str(refused.value)

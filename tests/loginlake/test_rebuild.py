@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from lakehouse.errors import LockHeld
 from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
-from lakehouse.progress import extent_of, progress_from_json
+from lakehouse.progress import SilverProgress, note_from_json, summarize_events
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import PAIR_ACTIVITY, RESTATEMENTS
@@ -111,9 +111,10 @@ def test_rebuilding_silver_writes_the_rows_of_the_refreshes_in_one_commit_per_ta
     assert (snapshot.id, snapshot.offsets, snapshot.now) == (before.id + 1, before.offsets, before.now)
     assert {name: snapshot.versions[name] - before.versions[name] for name in expected} == dict.fromkeys(expected, 1)
     assert computed_rows(lake, before) == expected
-    noted = progress_from_json(lake.user_metadata(EVENTS))
-    assert noted is not None
-    assert noted.offsets == extent_of(lake.read(EVENTS)).offsets
+    note = note_from_json(lake.user_metadata(EVENTS))
+    assert note is not None
+    assert isinstance(note.silver_progress, SilverProgress)
+    assert note.silver_progress.offsets == summarize_events(lake.read(EVENTS)).progress.offsets
     assert refresh(lake) is None
 
 

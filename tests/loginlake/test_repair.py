@@ -20,7 +20,11 @@ def test_a_reason_that_breaks_no_row_is_refused_with_those_that_do(loginlake: Lo
 
 def test_a_redrive_reports_the_new_verdicts_of_the_rows() -> None:
     found = Redriven(
-        taken=1_203, mended={"accepted": 1_200, "duplicate": 1}, broken={"not_json": 2}, resettled=4, written=1_205
+        attempted=1_203,
+        decoded={"accepted": 1_200, "duplicate": 1},
+        still_broken={"not_json": 2},
+        reassigned=4,
+        written=1_205,
     )
 
     assert redrive_report(found).splitlines() == [
@@ -40,6 +44,6 @@ def test_both_commands_run_on_an_empty_lake(loginlake: Loginlake, lake: Lake) ->
     rebuilt = run("rebuild", "silver", *places)
 
     assert json.loads(dry.stdout) == {
-        "taken": 0, "mended": {}, "broken": {}, "resettled": 0, "written": 0, "snapshot": None,
+        "attempted": 0, "decoded": {}, "still_broken": {}, "reassigned": 0, "written": 0, "snapshot": None,
     }  # fmt: skip
     assert rebuilt.stdout == "Nothing new: the last snapshot is up to date\n"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from confluent_kafka import Producer
 
-from lakehouse.offsets import Offsets
+from lakehouse.progress import Offsets
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from serving.freshness import BrokerLag

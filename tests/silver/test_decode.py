@@ -114,11 +114,11 @@ def test_a_record_of_an_unknown_format_is_broken_and_says_which_are_known() -> N
     row = decoded(a_record(a_login(), [("format", b"c\xffsv")]))[0]
 
     assert part_of(row, "verdict", "reason", "format", "decoder_version") == ("broken", "unknown_format", None, None)
-    assert row["detail"] == "'c\ufffdsv' is none of login, sshd"
+    assert row["detail"] == "'c\ufffdsv' is not one of login, sshd"
 
 
-def test_a_default_format_that_is_none_is_refused_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match=r"LOGINLAKE_DEFAULT_FORMAT is sshdd.*login, sshd"):
+def test_an_unknown_default_format_is_refused_with_a_list_of_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"LOGINLAKE_DEFAULT_FORMAT=sshdd is not .* Use one of login, sshd"):
         DecodeRules.from_settings(load_settings(default_format="sshdd"))
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
 from typing import Any
@@ -11,11 +12,12 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 from lakehouse.errors import LockHeld, SchemaDiffers
 from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
-from lakehouse.progress import Progress, extent_of, progress_from_json, read_progress
-from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.progress import SilverProgress, note_from_json, read_silver_progress, summarize_events
+from lakehouse.tables.bronze import POSITION, RAW_LOGS
 from lakehouse.tables.silver import EVENTS
-from silver.job import refine
-from tests.spark_lakes import FIRST_BATCH, POSITION, a_raw, a_raw_login, append_batch, rows_of
+from silver.enrich import enrichment_versions
+from silver.job import update_silver
+from tests.spark_lakes import FIRST_BATCH, a_raw, a_raw_login, append_batch, rows_of
 
 pytestmark = pytest.mark.spark
 
@@ -39,7 +41,7 @@ def test_every_bronze_row_becomes_one_silver_row_with_a_verdict(lake: Lake) -> N
         [a_raw_login(0), a_raw_login(1, event_id="e0-0"), a_raw(2, value=b'{"action":"paid"}'), a_raw(3, value=None)],
     )
 
-    assert refine(lake) == 4
+    assert update_silver(lake) == 4
     assert verdicts(lake) == {(0, 0): "accepted", (0, 1): "duplicate", (0, 2): "ignored", (0, 3): "broken"}
     assert winners(lake) == {(0, 1): (0, 0)}
 
@@ -50,61 +52,60 @@ def test_all_rows_of_a_run_are_one_commit_and_a_run_without_news_is_none(lake: L
     lake.ensure(EVENTS)
     created = lake.version(EVENTS)
 
-    assert refine(lake) == 3
+    assert update_silver(lake) == 3
     assert lake.version(EVENTS) == created + 1
 
-    assert refine(lake) == 0
+    assert update_silver(lake) == 0
     assert lake.version(EVENTS) == created + 1
 
 
 def test_a_run_without_news_starts_no_spark_job(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0), a_raw_login(0, partition=1)])
-    refine(lake)
+    update_silver(lake)
     scheduler = lake.spark.sparkContext._jsc.sc().dagScheduler()
     before = scheduler.numTotalJobs()
 
-    assert refine(lake) == 0
+    assert update_silver(lake) == 0
     assert scheduler.numTotalJobs() == before
 
 
 def test_rows_that_bronze_has_no_note_of_are_found_once(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0)])
-    refine(lake)
+    update_silver(lake)
     lake.append(RAW_LOGS, lake.read(RAW_LOGS).withColumn("offset", F.lit(1).cast("long")))
 
-    assert refine(lake) == 1
+    assert update_silver(lake) == 1
     version = lake.version(EVENTS)
-    assert refine(lake) == 0
+    assert update_silver(lake) == 0
     assert lake.version(EVENTS) == version
 
 
-def test_a_commit_says_how_far_it_has_read_and_so_do_its_rows(lake: Lake) -> None:
+def test_a_commit_notes_the_progress_that_its_rows_show(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0), a_raw_login(4, partition=1)])
-    refine(lake)
+    update_silver(lake)
 
-    noted = progress_from_json(lake.user_metadata(EVENTS))
-    extent = extent_of(lake.read(EVENTS))
-    assert noted is not None
-    assert noted.offsets == extent.offsets == {("logs", 0): 1, ("logs", 1): 5}
-    assert noted.ingested_on == extent.ingested_on == FIRST_BATCH.date()
-    assert set(noted.enrichment) == {"iptocc", "ua-parser-builtins"}
+    note = note_from_json(lake.user_metadata(EVENTS))
+    rows = summarize_events(lake.read(EVENTS)).progress
+    assert note is not None
+    assert note.silver_progress == replace(rows, enrichment=enrichment_versions())
+    assert rows == SilverProgress({("logs", 0): 1, ("logs", 1): 5}, FIRST_BATCH.date())
 
 
-def test_where_the_newest_commit_says_nothing_the_rows_do(lake: Lake) -> None:
+def test_progress_is_computed_from_the_rows_where_the_newest_commit_has_no_note(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0), a_raw_login(1)])
-    refine(lake)
-    lake.set_property(EVENTS, name="loginlake.note", value="a commit without userMetadata")
+    update_silver(lake)
+    DeltaTable.forPath(lake.spark, lake.uri(EVENTS)).update("offset = 1", {"detail": "'edited by hand'"})
 
-    assert read_progress(lake) == Progress({("logs", 0): 2}, FIRST_BATCH.date())
+    assert read_silver_progress(lake) == SilverProgress({("logs", 0): 2}, FIRST_BATCH.date())
     append_batch(lake, [a_raw_login(2)], number=1)
-    assert refine(lake) == 1
+    assert update_silver(lake) == 1
 
 
 def test_a_later_copy_is_a_duplicate_also_when_it_has_another_body(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0, event_id="same", username="first")])
-    refine(lake)
+    update_silver(lake)
     append_batch(lake, [a_raw_login(1, event_id="same", username="second"), a_raw_login(2)], number=1)
-    refine(lake)
+    update_silver(lake)
 
     assert verdicts(lake) == {(0, 0): "accepted", (0, 1): "duplicate", (0, 2): "accepted"}
     assert winners(lake) == {(0, 1): (0, 0)}
@@ -118,7 +119,7 @@ def test_the_same_id_on_another_day_is_another_event(lake: Lake) -> None:
             a_raw_login(1, event_id="same", event_at="2026-02-01T00:00:00Z"),
         ],
     )
-    refine(lake)
+    update_silver(lake)
 
     assert set(verdicts(lake).values()) == {"accepted"}
 
@@ -136,7 +137,7 @@ def test_the_winner_is_the_first_to_reach_bronze_in_whatever_order_rows_lie(lake
     for number in (0, 1):
         batch = [COPIES[name][1] for name in order if COPIES[name][0] == number]
         append_batch(lake, batch, number=number)
-    refine(lake)
+    update_silver(lake)
 
     assert winners(lake) == {(0, 7): (1, 9), (0, 8): (1, 9), (1, 0): (1, 9)}
 
@@ -150,8 +151,8 @@ def test_refining_batch_by_batch_equals_refining_all_at_once(lake: Lake, tmp_pat
         ]
         append_batch(lake, batch, number=number)
         append_batch(at_once, batch, number=number)
-        refine(lake)
-    refine(at_once)
+        update_silver(lake)
+    update_silver(at_once)
 
     assert rows_of(lake, EVENTS) == rows_of(at_once, EVENTS)
 
@@ -159,12 +160,12 @@ def test_refining_batch_by_batch_equals_refining_all_at_once(lake: Lake, tmp_pat
 def test_silver_finds_its_place_by_position_however_bronze_is_laid_out(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0), a_raw_login(0, partition=1)])
     append_batch(lake, [a_raw_login(1)], number=1)
-    refine(lake)
+    update_silver(lake)
     DeltaTable.forPath(lake.spark, lake.uri(RAW_LOGS)).optimize().executeCompaction()
 
-    assert refine(lake) == 0
+    assert update_silver(lake) == 0
     append_batch(lake, [a_raw_login(1, partition=1)], number=2)
-    assert refine(lake) == 1
+    assert update_silver(lake) == 1
     assert (
         len(rows_of(lake, EVENTS)) == len({tuple(row[name] for name in POSITION) for row in rows_of(lake, EVENTS)}) == 4
     )
@@ -172,10 +173,10 @@ def test_silver_finds_its_place_by_position_however_bronze_is_laid_out(lake: Lak
 
 def test_a_partition_that_comes_later_is_read_from_its_first_row(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(5)])
-    refine(lake)
+    update_silver(lake)
     append_batch(lake, [a_raw_login(0, partition=3)], number=1)
 
-    assert refine(lake) == 1
+    assert update_silver(lake) == 1
 
 
 def test_a_second_writer_is_refused_and_the_holder_is_named(lake: Lake) -> None:
@@ -183,7 +184,7 @@ def test_a_second_writer_is_refused_and_the_holder_is_named(lake: Lake) -> None:
         writer_lock(lake, "refresh"),
         pytest.raises(LockHeld, match=r"Process \d+ has held the lock of refresh"),
     ):
-        refine(lake)
+        update_silver(lake)
 
 
 def test_a_table_that_differs_from_its_declaration_stops_the_job(lake: Lake) -> None:
@@ -191,12 +192,12 @@ def test_a_table_that_differs_from_its_declaration_stops_the_job(lake: Lake) -> 
     lake.spark.sql(f"ALTER TABLE delta.`{lake.uri(EVENTS)}` ADD COLUMN stranger STRING")
 
     with pytest.raises(SchemaDiffers, match=r"silver\.events differs .* in stranger"):
-        refine(lake)
+        update_silver(lake)
 
 
 def test_the_event_day_is_the_partition_and_a_row_without_an_instant_lies_at_its_ingest_day(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0, event_at="2026-01-01T00:00:00Z"), a_raw(1, value=b"?")])
-    refine(lake)
+    update_silver(lake)
 
     days = [row["event_on"] for row in rows_of(lake, EVENTS)]
     assert days == [FIRST_BATCH.date() - timedelta(days=32), FIRST_BATCH.date()]

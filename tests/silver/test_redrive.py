@@ -12,13 +12,13 @@ from gold.publish import last_snapshot
 from lakehouse.errors import LockHeld
 from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
-from lakehouse.progress import read_progress
+from lakehouse.progress import read_silver_progress
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import rebuild_silver, redrive, refresh
-from silver.job import refine
-from silver.redrive import Redriven, preview, redrive_events
+from silver.job import update_silver
+from silver.redrive import Redriven, preview_redrive, redrive_events
 from tests.spark_lakes import a_raw, a_raw_login, append_batch, copied, rows_of
 
 pytestmark = [pytest.mark.spark, pytest.mark.guarantees]
@@ -42,12 +42,14 @@ def verdicts(lake: Lake) -> dict[tuple[int, int], tuple[str, str | None]]:
 
 def test_a_row_that_decodes_now_is_accepted_and_the_rest_stays_broken(lake: Lake) -> None:
     append_batch(lake, [an_old_login(0), a_raw_login(1), a_raw(2, value=b"?"), a_raw(3, value=b'{"action":"paid"}')])
-    refine(strict(lake))
+    update_silver(strict(lake))
     assert verdicts(lake)[0, 0] == ("broken", "implausible_time")
 
     found = redrive_events(lake)
 
-    assert found == Redriven(taken=2, mended={"accepted": 1}, broken={"not_json": 1}, resettled=0, written=1)
+    assert found == Redriven(
+        attempted=2, decoded={"accepted": 1}, still_broken={"not_json": 1}, reassigned=0, written=1
+    )
     assert verdicts(lake) == {
         (0, 0): ("accepted", None),
         (0, 1): ("accepted", None),
@@ -58,44 +60,44 @@ def test_a_row_that_decodes_now_is_accepted_and_the_rest_stays_broken(lake: Lake
 
 def test_a_second_redrive_writes_nothing(lake: Lake) -> None:
     append_batch(lake, [an_old_login(0), a_raw(1, value=b"?")])
-    refine(strict(lake))
+    update_silver(strict(lake))
     redrive_events(lake)
     version = lake.version(EVENTS)
 
     again = redrive_events(lake)
 
-    assert again == Redriven(taken=1, mended={}, broken={"not_json": 1}, resettled=0, written=0)
+    assert again == Redriven(attempted=1, decoded={}, still_broken={"not_json": 1}, reassigned=0, written=0)
     assert lake.version(EVENTS) == version
 
 
 def test_a_dry_run_says_the_same_and_writes_nothing(lake: Lake) -> None:
     append_batch(lake, [an_old_login(0), an_old_login(1, event_id="e0-0"), a_raw(2, value=b"?")])
-    refine(strict(lake))
+    update_silver(strict(lake))
     version = lake.version(EVENTS)
 
-    said = preview(lake)
+    said = preview_redrive(lake)
 
     assert lake.version(EVENTS) == version
     assert said == redrive_events(lake)
-    assert said.mended == {"accepted": 1, "duplicate": 1}
+    assert said.decoded == {"accepted": 1, "duplicate": 1}
 
 
 def test_only_rows_of_the_reason_asked_for_are_taken(lake: Lake) -> None:
     append_batch(lake, [an_old_login(0), a_raw(1, value=b"?")])
-    refine(strict(lake))
+    update_silver(strict(lake))
 
-    assert redrive_events(lake, reason="not_json").taken == 1
+    assert redrive_events(lake, reason="not_json").attempted == 1
     assert verdicts(lake)[0, 0] == ("broken", "implausible_time")
-    assert redrive_events(lake, reason="implausible_time").mended == {"accepted": 1}
+    assert redrive_events(lake, reason="implausible_time").decoded == {"accepted": 1}
 
 
 def test_a_row_that_is_broken_otherwise_now_says_so(lake: Lake) -> None:
     append_batch(lake, [a_raw(0, value=b"?")])
-    refine(lake)
+    update_silver(lake)
 
     found = redrive_events(lake.with_settings(default_format="sshd"))
 
-    assert (found.broken, found.written) == ({"not_syslog": 1}, 1)
+    assert (found.still_broken, found.written) == ({"not_syslog": 1}, 1)
     (row,) = rows_of(lake, EVENTS)
     assert (row["verdict"], row["reason"], row["format"]) == ("broken", "not_syslog", "sshd")
 
@@ -112,26 +114,26 @@ def test_the_first_copy_to_reach_bronze_wins_also_when_it_is_mended_last(lake: L
     for each in (lake, at_once):
         append_batch(each, [first])
         append_batch(each, others, number=1)
-    refine(strictly)
+    update_silver(strictly)
     assert verdicts(lake)[0, 1] == ("accepted", None)
 
     found = redrive_events(lake)
 
-    assert found == Redriven(taken=1, mended={"accepted": 1}, broken={}, resettled=2, written=3)
-    refine(at_once)
+    assert found == Redriven(attempted=1, decoded={"accepted": 1}, still_broken={}, reassigned=2, written=3)
+    update_silver(at_once)
     assert rows_of(lake, EVENTS) == rows_of(at_once, EVENTS)
 
 
 def test_silver_still_knows_how_far_it_has_read(lake: Lake) -> None:
     append_batch(lake, [an_old_login(0), a_raw_login(1, partition=1)])
-    refine(strict(lake))
-    before = read_progress(lake)
+    update_silver(strict(lake))
+    before = read_silver_progress(lake)
     redrive_events(lake)
 
     # A MERGE notes nothing, so the rows tell.
-    assert read_progress(lake).offsets == before.offsets
+    assert read_silver_progress(lake).offsets == before.offsets
     append_batch(lake, [a_raw_login(2, event_id="e0-0", event_at=OLD)], number=1)
-    assert refine(lake) == 1
+    assert update_silver(lake) == 1
     assert verdicts(lake)[0, 2] == ("duplicate", None)
 
 
@@ -159,7 +161,7 @@ def test_gold_follows_and_only_touched_days_are_written_again(broken_lake: Lake)
 
     assert before is not None
     assert snapshot is not None
-    assert found.mended == {"accepted": 7}
+    assert found.decoded == {"accepted": 7}
     assert (snapshot.id, snapshot.enrichment) == (before.id + 1, before.enrichment)
     assert {row["src_ip"]: row["attempts"] for row in rows_of(lake, IP_ACTIVITY.table)} == {
         "192.0.2.1": 7,

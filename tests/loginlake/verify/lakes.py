@@ -14,9 +14,7 @@ from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 from gold.rules import load_rules
 from gold.rules.evaluate import candidates, detect_in_arrow
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
-from lakehouse.extent import Extent
-from lakehouse.offsets import Offsets, Partition
-from lakehouse.progress import Progress
+from lakehouse.progress import BronzeProgress, Offsets, Partition, SilverProgress
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import SNAPSHOT_TABLES
@@ -77,12 +75,12 @@ class HandmadeLake:
     def append_raw(self, rows: list[dict[str, Any]], *, read: Offsets) -> None:
         """Append rows to bronze, and record these next offsets in the commit."""
         last = max((row["ingested_at"] for row in self.raw), default=NOON)
-        self.append(RAW_LOGS, pa.Table.from_pylist(rows, schema=RAW_SCHEMA), Extent(read, last).to_json())
+        self.append(RAW_LOGS, pa.Table.from_pylist(rows, schema=RAW_SCHEMA), BronzeProgress(read, last).to_json())
 
     def publish(self) -> None:
         """Write silver and gold for all of bronze, and a snapshot."""
         events = with_duplicates(decoded(self.raw))
-        progress = Progress(self.nexts(), NOON.date(), enrichment_versions())
+        progress = SilverProgress(self.nexts(), NOON.date(), enrichment_versions())
         self.overwrite(EVENTS, events.to_arrow(), progress.to_json())
         base = pair_activity_hourly(events.lazy()).collect()
         self.overwrite(PAIR_ACTIVITY, base.to_arrow())

@@ -14,8 +14,7 @@ import pytest
 from deltalake import DeltaTable
 
 from lakehouse.errors import TableMissing
-from lakehouse.extent import Extent
-from lakehouse.progress import Progress
+from lakehouse.progress import BronzeProgress, SilverProgress
 from lakehouse.settings import Settings
 from lakehouse.tables import TABLES
 from lakehouse.tables.bronze import RAW_LOGS
@@ -167,18 +166,18 @@ FAULTS: dict[str, tuple[Fault, str]] = {
         "logs:0 the commit records 32, bronze has 32",
     ),
     "a recorded ingest time before bronze's rows": (
-        lambda lake: lake.append(RAW_LOGS, RAW_SCHEMA.empty_table(), Extent(OFFSETS, NOON).to_json()),
+        lambda lake: lake.append(RAW_LOGS, RAW_SCHEMA.empty_table(), BronzeProgress(OFFSETS, NOON).to_json()),
         "the commit records 2026-03-02 12:00:00+00:00, bronze has 2026-03-02 13:",
     ),
     "a recorded ingest day without silver rows": (
         lambda lake: lake.append(
-            EVENTS, EVENTS.arrow_schema().empty_table(), Progress(OFFSETS, NOON.date() + DAY, {}).to_json()
+            EVENTS, EVENTS.arrow_schema().empty_table(), SilverProgress(OFFSETS, NOON.date() + DAY, {}).to_json()
         ),
         "the commit records 2026-03-03, silver has 2026-03-02",
     ),
     "recorded offsets other than silver's": (
         lambda lake: lake.append(
-            EVENTS, EVENTS.arrow_schema().empty_table(), Progress({("logs", 0): 32}, NOON.date(), {}).to_json()
+            EVENTS, EVENTS.arrow_schema().empty_table(), SilverProgress({("logs", 0): 32}, NOON.date(), {}).to_json()
         ),
         "logs:0 the commit records 32, silver has 33",
     ),
