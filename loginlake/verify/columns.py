@@ -6,11 +6,11 @@ written, and the next job that writes the table adds it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
 from deltalake import Schema
 
+from lakehouse.errors import SchemaDiffers
 from lakehouse.tables import TABLES
 from lakehouse.tables.model import ADDED_COLUMN, Table
 from loginlake.verify.pinned import PinnedLake
@@ -24,9 +24,10 @@ def column_checks(lake: PinnedLake) -> Iterator[Check]:
     faults: list[str] = []
     notes: list[str] = []
     for name, version in sorted(lake.versions.items()):
-        live, declared = lake.schema(TABLES[name]), Schema.from_json(TABLES[name].schema_json())
-        faults += _wrong_columns(name, live, declared=declared)
-        notes += [f"{name} version {version} lacks {column}, which is null" for column in _missing(live, declared)]
+        table = TABLES[name]
+        faults += _differences(lake, table)
+        lacking = _missing(lake.schema(table), table)
+        notes += [f"{name} version {version} lacks {column}, which is null" for column in lacking]
     yield check(
         "every table has only declared columns, with the declared types",
         faults,
@@ -40,9 +41,9 @@ def unfilled_columns(lake: PinnedLake, table: Table) -> Sequence[str]:
     """Return the declared columns that may be null in old rows, because they were declared after these were written."""
     if table.full_name not in lake.versions:
         return ()
-    live = lake.schema(table)
-    added = [field.name for field in live.fields if field.metadata.get("comment") == ADDED_COLUMN]
-    return [*_missing(live, Schema.from_json(table.schema_json())), *added]
+    schema = lake.schema(table)
+    added = [field.name for field in schema.fields if field.metadata.get("comment") == ADDED_COLUMN]
+    return [*_missing(schema, table), *added]
 
 
 def unfilled_note(column: str, rows: int, *, command: str) -> str:
@@ -52,19 +53,13 @@ def unfilled_note(column: str, rows: int, *, command: str) -> str:
     )
 
 
-def _wrong_columns(name: str, live: Schema, *, declared: Schema) -> Iterator[str]:
-    declared_types = {field.name: field.type for field in declared.fields}
-    for field in live.fields:
-        if field.name not in declared_types:
-            yield f"{name} has the column {field.name}, which is not declared"
-        elif field.type != declared_types[field.name]:
-            live_type, declared_type = (
-                json.loads(field.type.to_json()),
-                json.loads(declared_types[field.name].to_json()),
-            )
-            yield f"{name} has the column {field.name} with type {live_type} instead of {declared_type}"
+def _differences(lake: PinnedLake, table: Table) -> Iterator[str]:
+    try:
+        lake.store.rows_at_version(table, lake.versions[table.full_name])
+    except SchemaDiffers as error:
+        yield error.what
 
 
-def _missing(live: Schema, declared: Schema) -> list[str]:
-    names = {field.name for field in live.fields}
-    return [field.name for field in declared.fields if field.name not in names]
+def _missing(schema: Schema, table: Table) -> list[str]:
+    names = {field.name for field in schema.fields}
+    return [name for name in table.column_names if name not in names]

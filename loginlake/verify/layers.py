@@ -7,7 +7,7 @@ from datetime import datetime
 
 import polars as pl
 
-from lakehouse.progress import BronzeProgress, Commit, Offsets, Partition, SilverProgress, newest_note
+from lakehouse.progress import BronzeProgress, Offsets, Partition, SilverProgress, newest_note
 from lakehouse.tables.bronze import POSITION, RAW_LOGS
 from lakehouse.tables.silver import EVENTS, IDENTITY, WINNER
 from loginlake.verify.pinned import PinnedLake
@@ -133,9 +133,8 @@ def _winners_check(events: pl.LazyFrame, accepted: pl.LazyFrame) -> Check:
 
 def silver_progress_checks(lake: PinnedLake) -> Iterator[Check]:
     """Compare what silver's newest commit records with its rows."""
-    commits = [Commit(each.operation, each.user_metadata) for each in lake.commits(EVENTS)]
-    if commits:
-        note = newest_note(commits)
+    if EVENTS.full_name in lake.versions and EVENTS.full_name in lake.logs:
+        note = newest_note(lake.commits(EVENTS))
         recorded = note.silver_progress if note else None
         yield _silver_offsets_check(recorded, lake.events())
         yield _ingest_day_check(recorded, lake.events())

@@ -139,19 +139,20 @@ class PinnedLake:
         lasts = self.silver_positions.group_by(at).agg(last=pl.col("offset").max())
         return self.bronze_positions.join(lasts, on=at).filter(pl.col("offset") <= pl.col("last")).drop("last")
 
-    def commits(self, table: Table) -> Iterator[CommitInfo]:
+    def commits(self, table: Table) -> Iterator[Commit]:
         """Yield the commits of a table from the pinned version back to 0; none if its log can't be read."""
         log = self.logs.get(table.full_name)
         if log is not None:
-            newest = self.versions.get(table.full_name, -1)
-            yield from (log.commit_infos.get(version, CommitInfo()) for version in range(newest, -1, -1))
+            for version in range(self.versions.get(table.full_name, -1), -1, -1):
+                info = log.commit_infos.get(version, CommitInfo())
+                yield Commit(info.operation, info.user_metadata)
 
     @cached_property
     def bronze_progress(self) -> BronzeProgress | None:
         """How far bronze has read Kafka according to its commits; None if they don't record it, or for a snapshot."""
         if not self.is_current or RAW_LOGS.full_name not in self.logs:
             return None
-        note = newest_note(Commit(each.operation, each.user_metadata) for each in self.commits(RAW_LOGS))
+        note = newest_note(self.commits(RAW_LOGS))
         return note.bronze_progress if note else None
 
     def schema(self, table: Table) -> Schema:

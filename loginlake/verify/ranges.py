@@ -10,8 +10,10 @@ import polars as pl
 
 from lakehouse.errors import UsageError
 from lakehouse.tables.bronze import POSITION
+from lakehouse.tables.silver import EVENTS
+from serving.delta_tables import declared_schema
 
-POSITION_SCHEMA = {"topic": pl.String, "partition": pl.Int32, "offset": pl.Int64}
+POSITION_SCHEMA = {name: declared_schema(EVENTS)[name] for name in POSITION}
 PATTERN = re.compile(
     r"(?P<topic>[A-Za-z0-9._-]{1,249}):(?P<partition>\d{1,9}):(?P<first>\d{1,18})(-(?P<last>\d{1,18}))?"
 )
