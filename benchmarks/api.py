@@ -90,25 +90,25 @@ class Client:
 
     def seconds(self, path: str, *, times: int = REQUESTS, **headers: str) -> list[float]:
         """Return how long each of several answers took; the first ones, which warm caches up, are left out."""
+        self.connection.close()  # uvicorn closes idle connections after some seconds
         return [self.get(path, **headers)[0] for _ in range(times + 10)][10:]
 
 
 def main() -> None:
     """Print one table for publications, one for probes, one for latency."""
     arguments = _arguments()
-    with TemporaryDirectory(prefix="loginlake-bench-") as folder, hello() as floor_client:
-        floor = median(floor_client.seconds("/"))
-        publications(Path(folder) / "snapshots", arguments, floor=floor)
-        probes(Path(folder) / "files", arguments, floor=floor)
+    with TemporaryDirectory(prefix="loginlake-bench-") as folder, served_hello() as floor_client:
+        publications(Path(folder) / "snapshots", arguments, hello=floor_client)
+        probes(Path(folder) / "files", arguments, hello=floor_client)
 
 
-def publications(folder: Path, arguments: argparse.Namespace, *, floor: float) -> None:
+def publications(folder: Path, arguments: argparse.Namespace, *, hello: Client) -> None:
     """Time answers around publications, and answers between them."""
     lake = WrittenLake(Settings(root=str(folder), _env_file=None))
     lake.write(days=30, addresses=200)
     lake.publish_many(arguments.snapshots)
     with served(arguments.checkout, folder) as client:
-        others = median(client.seconds(METRIC))
+        floor, others = median(hello.seconds("/")), median(client.seconds(METRIC))
         firsts = [first_answer(client, lake) for _ in range(arguments.publications)]
         answers = (
             ("any other answer", others, ""),
@@ -119,12 +119,13 @@ def publications(folder: Path, arguments: argparse.Namespace, *, floor: float) -
             (f"{arguments.snapshots:,} snapshots", "seconds", "x hello", "x other", "goal"),
             [(name, _precise(each), each / floor, each / others, goal) for name, each, goal in answers],
         )
-        latency(client, floor=floor)
+        latency(client, hello=hello)
 
 
 def first_answer(client: Client, lake: WrittenLake) -> float:
     """Publish, ask until the new snapshot answers, and return the slower of the first answer and the first new one."""
     published = str(lake.publish())
+    client.connection.close()
     first, _, headers = client.get(METRIC)
     seconds, deadline = first, time.monotonic() + READY_SECONDS
     while headers["Loginlake-Snapshot"] != published:
@@ -135,8 +136,9 @@ def first_answer(client: Client, lake: WrittenLake) -> float:
     return max(first, seconds)
 
 
-def latency(client: Client, *, floor: float) -> None:
+def latency(client: Client, *, hello: Client) -> None:
     """Time the answers to single requests."""
+    floor = median(hello.seconds("/"))
     tag = client.get(METRIC)[2]["ETag"]
     answers = {name: median(client.seconds(path)) for name, path in PATHS.items()}
     answers["304"] = median(client.seconds(METRIC, **{"If-None-Match": tag}))
@@ -144,13 +146,13 @@ def latency(client: Client, *, floor: float) -> None:
     print_table(("one client", "seconds", "x hello"), rows)
 
 
-def probes(folder: Path, arguments: argparse.Namespace, *, floor: float) -> None:
+def probes(folder: Path, arguments: argparse.Namespace, *, hello: Client) -> None:
     """Time a metric while nobody polls /readyz, and while four clients do."""
     lake = WrittenLake(Settings(root=str(folder), _env_file=None))
     lake.write(days=arguments.files // 5, addresses=2)
     lake.publish()
     with served(arguments.checkout, folder) as client:
-        alone = client.seconds(METRIC, times=arguments.requests)
+        floor, alone = median(hello.seconds("/")), client.seconds(METRIC, times=arguments.requests)
         with pollers(client.connection.port, pause=arguments.pause):
             polled = client.seconds(METRIC, times=arguments.requests)
             probe = median(client.seconds("/readyz", times=arguments.requests // 3))
@@ -284,7 +286,7 @@ def served(checkout: Path, root: Path) -> Iterator[Client]:
 
 
 @contextmanager
-def hello() -> Iterator[Client]:
+def served_hello() -> Iterator[Client]:
     """Serve a constant by FastAPI."""
     port = free_port()
     with process([sys.executable, "-c", HELLO, str(port)], port=port, path="/") as client:

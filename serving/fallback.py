@@ -225,8 +225,11 @@ class FallbackStore(Store):
         return None
 
     def _log_damage(self, snapshot: Snapshot) -> LakehouseError | None:
-        """Return the first table of a whole snapshot whose version can't be opened from disk any more."""
-        for table, version in _versions(snapshot):
+        """Return the first table of the served snapshot whose version can't be opened from disk any more.
+
+        Not for a new snapshot: its versions were just opened, and the next check is soon.
+        """
+        for table, version in _versions(snapshot) if snapshot == self._state.served else ():
             try:
                 self._tables.at(table, version)
             except LakehouseError as error:

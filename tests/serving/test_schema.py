@@ -8,6 +8,7 @@ from datetime import timedelta
 import polars as pl
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
 from lakehouse.errors import SchemaDiffers
 from lakehouse.settings import Settings
@@ -61,8 +62,6 @@ def test_a_column_that_a_version_lacks_is_null_and_typed(settings: Settings, lak
 
 
 def test_a_column_that_later_files_have_is_null_in_earlier_ones(settings: Settings, lake: SmallLake) -> None:
-    from deltalake import DeltaTable, write_deltalake
-
     lake.publish([a_login(0)], [])
     uri = settings.table_uri(EVENTS.layer, EVENTS.name)
     rows = DeltaTable(uri).to_pyarrow_table()
