@@ -24,7 +24,7 @@ from lakehouse.error_translation import translate_error
 from lakehouse.errors import BrokerFailed, ClockWentBack, LakehouseError, StreamFailed
 from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
-from lakehouse.maintenance import compacted, vacuum
+from lakehouse.maintenance import compact, vacuum
 from lakehouse.progress import (
     BronzeProgress,
     Offsets,
@@ -139,7 +139,7 @@ class Ingest:
         if now - self.maintained_at < timedelta(seconds=self.lake.settings.maintenance_interval_seconds):
             return
         self.maintained_at = now
-        compacted(self.lake, RAW_LOGS)
+        compact(self.lake, RAW_LOGS)
         vacuum(self.lake, RAW_LOGS)
 
     def checked_now(self) -> datetime:

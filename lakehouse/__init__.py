@@ -1,1 +1,1 @@
-"""What the layers share: declarations, settings, errors, logs, Spark, snapshots."""
+"""Code that the layers share: table declarations, settings, errors, logs, Spark, progress, snapshots."""

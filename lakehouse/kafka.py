@@ -148,7 +148,7 @@ class Record:
 
 
 def first_record(settings: Settings, at: Partition, *, start: int, end: int, timeout: float = TIMEOUT) -> Record | None:
-    """The first committed record of a partition in `[start, end)`, None where there is none.
+    """Return the first committed record of a partition in `[start, end)`; None if there is none.
 
     Offsets without a record are normal: markers of transactions, and records of aborted ones.
 

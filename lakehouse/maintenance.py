@@ -1,4 +1,4 @@
-"""TableMaintenance of Delta tables: small files become large ones; files and commits that nothing needs any more go."""
+"""Maintenance of Delta tables: compact small files, and remove files and commits that no retained version needs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from lakehouse.tables.model import Table
 
 log = structlog.get_logger()
 
-# A partition is compacted when it has so many files smaller than that (also the limit of OPTIMIZE, see
-# conf/spark-defaults.conf): rarer, and reads get slow; more often, and each row is written again and again.
+# A partition is compacted if it has this many files below this size, which is also the limit of OPTIMIZE in
+# conf/spark-defaults.conf. A larger number makes reads slow; with a smaller one each row is rewritten too often.
 FRAGMENTS = 8
 SMALL_BYTES = 32 << 20
 PARTITIONS_PER_COMMIT = 100
@@ -31,9 +31,9 @@ class Fragmented:
     """A partition with many small files.
 
     Attributes:
-        values: Partition column to value, as the log writes it.
-        files: Small files in it.
-        size: Their bytes together.
+        values: Partition column to value, as in the Delta log.
+        files: Number of its small files.
+        size: Their total size in bytes.
     """
 
     values: dict[str, str]
@@ -41,21 +41,21 @@ class Fragmented:
     size: int
 
 
-def fragmented(lake: Lake, table: Table) -> list[Fragmented]:
-    """The partitions of the table that are worth compacting."""
+def fragmented_partitions(lake: Lake, table: Table) -> list[Fragmented]:
+    """Return the partitions of the table that should be compacted."""
     files = DataFrame(lake.delta_snapshot(table).allFiles().toDF(), lake.spark)
     small = files.where(F.col("size") < SMALL_BYTES).groupBy(F.to_json("partitionValues").alias("partition"))
     counted = small.agg(F.count("*").alias("files"), F.sum("size").alias("size")).where(F.col("files") >= FRAGMENTS)
     return [Fragmented(json.loads(row["partition"]), row["files"], row["size"]) for row in counted.collect()]
 
 
-def compacted(lake: Lake, table: Table) -> int:
-    """Writes the rows of fragmented partitions into few files: no row changes, nor does the change feed.
+def compact(lake: Lake, table: Table) -> int:
+    """Rewrite fragmented partitions into few files; neither the rows nor the change feed change.
 
     Returns:
-        How many small files there were.
+        The number of small files before.
     """
-    partitions = fragmented(lake, table)
+    partitions = fragmented_partitions(lake, table)
     for first in range(0, len(partitions), PARTITIONS_PER_COMMIT):
         optimized = DeltaTable.forPath(lake.spark, lake.uri(table)).optimize()
         if table.partition_by:
@@ -68,36 +68,36 @@ def compacted(lake: Lake, table: Table) -> int:
 
 
 def vacuum(lake: Lake, table: Table, *, hours: float | None = None) -> None:
-    """Removes the files that the table no longer names since so many hours, and what crashed writers left.
+    """Remove files that left the table more than some hours ago, and files of crashed writers.
 
-    The caller holds the lock of the table's writers: a file that is just being written is named by no commit either.
+    The caller holds the lock of the table's writers, since no commit names a file that is just being written.
 
     Args:
-        lake: Where the table lies.
-        table: Which.
-        hours: The table's own property delta.deletedFileRetentionDuration unless given.
+        lake: The lake.
+        table: The table.
+        hours: By default the table's property delta.deletedFileRetentionDuration.
     """
-    # Delta prints what it has removed; standard output is for what was asked for.
+    # Delta prints what it has removed, but standard output is for results.
     getattr(lake.java_class("scala.Console$"), "MODULE$").setOutDirect(lake.java_class("java.lang.System").err)
     DeltaTable.forPath(lake.spark, lake.uri(table)).vacuum(hours)
 
 
 def remove_unneeded(lake: Lake, table: Table, *, needed: int) -> int:
-    """Removes the data files that no version from `needed` on is made of, and what crashed writers left.
+    """Remove the data files that no version from `needed` on contains, and files of crashed writers.
 
-    The log alone decides, no time: a version can be older than a commit that took a file away from it. The caller holds
-    the lock of the table's writers: a file that is just being written is named by no commit either.
+    Only the Delta log decides, not the age of files. The caller holds the lock of the table's writers, since no commit
+    names a file that is just being written.
 
     Returns:
-        How many files went.
+        The number of removed files.
     """
     folder = lake.uri(table)
     reader = lake.spark.read.schema("add struct<path: string>, cdc struct<path: string>")
     commits = reader.option("pathGlobFilter", "*.json").json(f"{folder}/_delta_log")
     later = commits.where(F.left("_metadata.file_name", F.lit(20)).cast("long") > needed)
-    came = later.select(F.explode(F.array("add.path", "cdc.path")).alias("path")).where("path is not null").collect()
-    # Their names are enough: a writer makes up new ones.
-    kept = {_name(path) for path in lake.read(table, version=needed).inputFiles()} | {_name(row.path) for row in came}
+    added = later.select(F.explode(F.array("add.path", "cdc.path")).alias("path")).where("path is not null").collect()
+    # File names are unique, since a writer generates new ones.
+    kept = {_name(path) for path in lake.read(table, version=needed).inputFiles()} | {_name(row.path) for row in added}
     unneeded = [path for path in _data_files(lake, folder) if _name(path) not in kept]
     for path in unneeded:
         file = _path(lake, path)
@@ -106,13 +106,13 @@ def remove_unneeded(lake: Lake, table: Table, *, needed: int) -> int:
 
 
 def trim_log(lake: Lake, table: Table, *, needed: int) -> int:
-    """Removes the commits that no version from `needed` on is made of.
+    """Remove the commits that no version from `needed` on is read from.
 
-    A version is the newest checkpoint at or below it and the commits since then. The oldest go first, so that
-    whoever stops this leaves a log without gaps.
+    A version is read from the newest checkpoint at or below it and the commits since then. The oldest commits are
+    removed first, so that an interruption leaves a log without gaps.
 
     Returns:
-        How many files went.
+        The number of removed files.
     """
     newest = lake.delta_snapshot(table)
     folder = newest.deltaLog().logPath()
@@ -129,14 +129,14 @@ def trim_log(lake: Lake, table: Table, *, needed: int) -> int:
 
 
 def size_of(lake: Lake, table: Table) -> int:
-    """Bytes of all files below the table's folder, its log and what it no longer names included."""
+    """Return the bytes of all files in the table's folder, with its log and the files it no longer names."""
     folder = _path(lake, lake.uri(table))
     summary = folder.getFileSystem(lake.delta_snapshot(table).deltaLog().newDeltaHadoopConf()).getContentSummary(folder)
     return int(summary.getLength())
 
 
 def _data_files(lake: Lake, folder: str) -> list[str]:
-    """All data files below the folder of a table, those of its change feed included."""
+    """Return all data files in the folder of a table, with those of its change feed."""
     listing = lake.spark.read.format("binaryFile").option("recursiveFileLookup", value=True)
     changes = _path(lake, folder, "_change_data")
     folders = [folder, *([str(changes)] if changes.getFileSystem(_hadoop(lake)).exists(changes) else [])]

@@ -16,7 +16,7 @@ from lakehouse.errors import InFuture, LakeUnreadable, SnapshotExpired, Snapshot
 from lakehouse.progress import Instant, Partition, offsets_from_json, offsets_to_json
 from lakehouse.tables.gold import SNAPSHOTS
 
-# A property of gold.snapshots: the oldest snapshot that may still be asked for.
+# Property of gold.snapshots: the id of the oldest retained snapshot. Lakes have it under this name.
 RETAINED_FROM = "loginlake.promisedFrom"
 NO_SNAPSHOT = "Run `loginlake refresh` to publish one"
 
@@ -29,7 +29,7 @@ class Snapshot:
         id: 1, 2, 3 and so on.
         at: Instant of publication, UTC.
         versions: Version of silver and of every gold table, by full name.
-        offsets: Next Kafka offset per topic and partition; what lies below is covered.
+        offsets: Next Kafka offset per topic and partition; the records below are covered.
         last_event_at: Largest event time covered; None while silver has no event.
         last_append_at: Largest append time covered; None while silver is empty.
         enrichment: Versions of the enrichment data.
@@ -45,13 +45,13 @@ class Snapshot:
 
     @property
     def now(self) -> datetime | None:
-        """Now for every rule: the largest event time covered, but not above the largest append time."""
+        """The current time of every rule: the largest event time covered, but at most the largest append time."""
         if self.last_event_at is None or self.last_append_at is None:
             return None
         return min(self.last_event_at, self.last_append_at)
 
     def row(self) -> dict[str, Any]:
-        """The snapshot as a row of `gold.snapshots`."""
+        """Return the snapshot as a row of `gold.snapshots`."""
         return {
             "id": self.id,
             "at": self.at,
@@ -63,7 +63,7 @@ class Snapshot:
         }
 
     def user_metadata(self) -> str:
-        """The row as JSON, for the commit that publishes it."""
+        """Return the row as JSON, the note of the commit that publishes it."""
         return json.dumps({"snapshot": self.row()}, default=lambda instant: instant.isoformat(), sort_keys=True)
 
 
@@ -79,7 +79,7 @@ class Row(msgspec.Struct, frozen=True):
     enrichment: str
 
     def snapshot(self) -> Snapshot:
-        """The snapshot that it stands for."""
+        """Return the snapshot of the row."""
         return Snapshot(
             id=self.id,
             at=self.at,
@@ -91,50 +91,50 @@ class Row(msgspec.Struct, frozen=True):
         )
 
 
-class Noted(msgspec.Struct, frozen=True):
-    """What `Snapshot.user_metadata` writes."""
+class SnapshotNote(msgspec.Struct, frozen=True):
+    """The note of the commit that publishes a snapshot, written by `Snapshot.user_metadata`."""
 
     row: Row = msgspec.field(name="snapshot")
 
 
 VERSIONS = msgspec.json.Decoder(dict[str, int])
 ENRICHMENT = msgspec.json.Decoder(dict[str, str])
-NOTED = msgspec.json.Decoder(Noted)
+NOTE = msgspec.json.Decoder(SnapshotNote)
 
 
 def snapshot_from_row(row: Mapping[str, Any]) -> Snapshot:
-    """The snapshot that a row of `gold.snapshots` stands for.
+    """Return the snapshot of a row of `gold.snapshots`.
 
     Raises:
-        LakeUnreadable: A value is garbled.
+        LakeUnreadable: A value is damaged.
     """
     try:
         return msgspec.convert(row, Row).snapshot()
     except msgspec.DecodeError as error:
         raise LakeUnreadable(
-            f"{SNAPSHOTS.full_name} has a garbled row",
+            f"{SNAPSHOTS.full_name} has a damaged row",
             hint="Restore its files from a copy of the lake",
             table=SNAPSHOTS.full_name,
         ) from error
 
 
 def snapshot_from_metadata(text: str | None) -> Snapshot | None:
-    """The snapshot that the userMetadata of a commit of `gold.snapshots` notes, None where it notes no such thing."""
+    """Return the snapshot in the userMetadata of a commit of `gold.snapshots`; None if it has none."""
     try:
-        return NOTED.decode(text or "").row.snapshot()
+        return NOTE.decode(text or "").row.snapshot()
     except msgspec.DecodeError:
         return None
 
 
 def next_instant(previous: Snapshot | None, *, clock: datetime) -> datetime:
-    """The instant of the next snapshot: the clock's, but always after the previous one."""
+    """Return the instant of the next snapshot: the clock's, but always later than the previous one."""
     if previous is None:
         return clock
     return max(clock, previous.at + timedelta(microseconds=1))
 
 
 def oldest_needed(snapshots: Sequence[Snapshot], *, since: datetime) -> Snapshot:
-    """The oldest snapshot that was the newest one at some moment from `since` on.
+    """Return the oldest snapshot that was the newest one at any time from `since` on.
 
     Args:
         snapshots: All published snapshots, oldest first; at least one.
@@ -152,17 +152,17 @@ def resolve_snapshot(
     as_of: datetime | None = None,
     clock: datetime,
 ) -> Snapshot:
-    """The snapshot asked for by id or by instant; without either, the last one.
+    """Return the requested snapshot, by id or by instant; without either, the last one.
 
     Args:
         snapshots: All published snapshots, oldest first.
         retained_from: The id of the oldest one whose files are still retained.
-        snapshot_id: The id asked for.
+        snapshot_id: The requested id.
         as_of: An instant, UTC: the last snapshot published at or before it.
-        clock: Now.
+        clock: The current instant.
 
     Raises:
-        SnapshotMissing: None is published yet, the id is unknown, or `as_of` lies before the first.
+        SnapshotMissing: None is published yet, the id is unknown, or `as_of` is before the first one.
         SnapshotExpired: It is older than the oldest retained one.
         InFuture: `as_of` is later than now.
     """

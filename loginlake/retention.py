@@ -14,7 +14,7 @@ from lakehouse.clock import Clock, utc_now
 from lakehouse.errors import LockHeld
 from lakehouse.lake import Lake
 from lakehouse.locks import no_readers, writer_lock
-from lakehouse.maintenance import compacted, fragmented, remove_unneeded, size_of, trim_log, vacuum
+from lakehouse.maintenance import compact, fragmented_partitions, remove_unneeded, size_of, trim_log, vacuum
 from lakehouse.settings import Settings
 from lakehouse.snapshots import RETAINED_FROM, Snapshot, oldest_needed, snapshot_from_row
 from lakehouse.tables import SNAPSHOT_TABLES
@@ -77,7 +77,7 @@ def plan_maintenance(lake: Lake) -> list[TableMaintenance]:
     """Return what `maintain` would compact now."""
     return [
         TableMaintenance(
-            table.full_name, sum(part.files for part in fragmented(lake, table)), size_of(lake, table), None
+            table.full_name, sum(part.files for part in fragmented_partitions(lake, table)), size_of(lake, table), None
         )
         for table in (RAW_LOGS, *SNAPSHOT_TABLES, SNAPSHOTS)
         if lake.exists(table)
@@ -107,7 +107,7 @@ def published_snapshots(lake: Lake) -> list[Snapshot]:
 def _maintain_published(lake: Lake, clock: Clock) -> list[TableMaintenance]:
     tables = [table for table in (*SNAPSHOT_TABLES, SNAPSHOTS) if lake.exists(table)]
     before = [size_of(lake, table) for table in tables]
-    small = [compacted(lake, table) for table in tables]
+    small = [compact(lake, table) for table in tables]
     update_and_publish(lake, clock=clock)
     snapshots = published_snapshots(lake)
     if snapshots:
@@ -164,7 +164,7 @@ def _maintain_bronze(lake: Lake) -> list[TableMaintenance]:
     before = size_of(lake, RAW_LOGS)
     try:
         with writer_lock(lake, "bronze", is_maintenance=True):
-            small = compacted(lake, RAW_LOGS)
+            small = compact(lake, RAW_LOGS)
             vacuum(lake, RAW_LOGS, hours=24.0 * lake.settings.retention_grace_days)
             trim_log(lake, RAW_LOGS, needed=lake.version(RAW_LOGS) if lake.settings.retention_grace_days == 0 else 0)
     except LockHeld as held:

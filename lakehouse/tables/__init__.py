@@ -1,4 +1,4 @@
-"""Every table and metric of the lake."""
+"""All tables and metrics of the lake."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lakehouse.tables.gold import DETECTIONS, METRICS, PAIR_ACTIVITY, RESTATEMEN
 from lakehouse.tables.model import Metric, Table
 from lakehouse.tables.silver import EVENTS
 
-# The tables that a snapshot names: silver and all of gold but the list of snapshots itself.
+# The tables that a snapshot names: silver and all of gold except gold.snapshots.
 SNAPSHOT_TABLES: tuple[Table, ...] = (
     EVENTS,
     PAIR_ACTIVITY,
@@ -21,7 +21,7 @@ METRICS_BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
 
 
 def table_named(name: str) -> Table:
-    """The table of that name, with or without its layer.
+    """Return the table of a name, with or without its layer.
 
     Raises:
         TableMissing: No table has that name.

@@ -1,4 +1,4 @@
-"""How a table and a metric are declared: once, and read by Spark, delta-rs, the API, the docs and the tests."""
+"""Declarations of tables and metrics, which Spark, delta-rs, the API, the docs and the tests read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Window = Literal["hour", "day"]
 # Delta's comment on a column that was added to an existing table: rows written before may be null there.
 ADDED_COLUMN = "Added to an existing table"
 
-# Delta's own names of the primitive types that our tables use, and Arrow's.
+# The primitive types in use: Delta's name to Arrow's.
 ARROW_TYPES = {
     "string": "string",
     "long": "int64",
@@ -27,22 +27,22 @@ ARROW_TYPES = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name, its type in Delta's own words, and what it means."""
+    """A column: its name, its type as Delta names it, and its meaning."""
 
     name: str
     type: str | dict[str, Any]
     meaning: str
 
     def field_json(self) -> dict[str, Any]:
-        """The column as a field of Delta's schema JSON."""
+        """Return the column as a field of Delta's schema JSON."""
         return {"name": self.name, "type": self.type, "nullable": True, "metadata": {}}
 
     def arrow_field(self) -> pa.Field:
-        """The column as an Arrow field; a timestamp is UTC in microseconds."""
+        """Return the column as an Arrow field; a timestamp is in microseconds, UTC."""
         import pyarrow as pa
 
         if isinstance(self.type, dict):
-            raise TypeError(f"column {self.name} is nested; only bronze has such a column and it never leaves Spark")
+            raise TypeError(f"Column {self.name} is nested, and nested columns have no Arrow field here")
         if self.type == "timestamp":
             return pa.field(self.name, pa.timestamp("us", tz="UTC"))
         return pa.field(self.name, pa.type_for_alias(ARROW_TYPES[self.type]))
@@ -50,16 +50,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A Delta table: where it lies, what one row is, and its columns.
+    """A Delta table: its location, its grain and its columns.
 
     Attributes:
         layer: bronze, silver or gold; also the folder under the lake's root.
         name: A plural noun of the rows.
-        grain: What one row stands for.
-        key: Columns whose values (null is one) name a row.
-        partition_by: Columns the files are laid out by.
+        grain: What one row represents.
+        key: The columns that identify a row; null is a value like any other.
+        partition_by: The columns that partition the files.
         columns: All columns in order.
-        properties: Delta table properties; files have statistics of the key unless they name other columns.
+        properties: Delta table properties. Files have statistics on the key, unless a property names other columns.
     """
 
     layer: Literal["bronze", "silver", "gold"]
@@ -76,11 +76,11 @@ class Table:
             raise ValueError(f"{self.full_name} declares a column twice")
         unknown = {*self.key, *self.partition_by} - set(names)
         if unknown:
-            raise ValueError(f"{self.full_name} has keys or partitions that are no columns: {sorted(unknown)}")
+            raise ValueError(f"{self.full_name} has key or partition columns that are not declared: {sorted(unknown)}")
 
     @property
     def full_name(self) -> str:
-        """`layer.name`, as SQL and the API say it."""
+        """`layer.name`, as in SQL and the API."""
         return f"{self.layer}.{self.name}"
 
     @property
@@ -90,15 +90,15 @@ class Table:
 
     @property
     def instant(self) -> str | None:
-        """The column whose UTC day the files are laid out by, such as `fired_at`; None where they are by no day."""
+        """The column whose UTC day partitions the files, such as `fired_at`; None for a table without partitions."""
         return f"{self.partition_by[-1].removesuffix('_on')}_at" if self.partition_by else None
 
     def schema_json(self) -> str:
-        """Delta's schema JSON, which Spark and delta-rs both read."""
+        """Return Delta's schema JSON, which both Spark and delta-rs read."""
         return json.dumps({"type": "struct", "fields": [column.field_json() for column in self.columns]})
 
     def arrow_schema(self) -> pa.Schema:
-        """The columns as an Arrow schema."""
+        """Return the columns as an Arrow schema."""
         import pyarrow as pa
 
         return pa.schema([column.arrow_field() for column in self.columns])
@@ -106,15 +106,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure of logins per window: declared once, computed from the base, and perhaps stored too.
+    """A metric per window, computed from the base and optionally stored.
 
     Attributes:
-        name: Also the name of its stored table.
-        meaning: One sentence for the catalogue.
-        dimensions: What a row is about besides its window.
-        measures: What is counted.
-        every: The windows it can be asked for.
-        stored: The one window that is also a Delta table, or None.
+        name: The name of the metric and of its stored table.
+        meaning: One sentence for the list of metrics.
+        dimensions: The columns that identify a row, beside its window.
+        measures: The columns that are computed.
+        every: The windows that it can be queried for.
+        stored: The window that is stored as a Delta table, or None.
     """
 
     name: str
@@ -126,17 +126,17 @@ class Metric:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The columns of an answer: the window, the dimensions, the measures."""
+        """The columns of its rows: the window, the dimensions, the measures."""
         return (WINDOW_AT, WINDOW_ON, *self.dimensions, *self.measures)
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The columns that name a row."""
+        """The columns that identify a row."""
         return ("window_at", *(column.name for column in self.dimensions))
 
     @property
     def table(self) -> Table:
-        """The stored table of this metric; without a stored window, the shape of its answers."""
+        """The stored table of the metric; without a stored window, a table with the columns of its rows."""
         return Table(
             layer="gold",
             name=self.name,

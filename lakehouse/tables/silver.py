@@ -1,4 +1,4 @@
-"""The silver layer: one row for every bronze row, with what became of it."""
+"""The silver layer: one row for every bronze row, with its verdict."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EVENTS = Table(
     columns=(
         Column("event_id", "string", "Identity given by the source; null when broken or ignored."),
         Column("event_at", "timestamp", "When it happened, UTC."),
-        Column("event_on", "date", "UTC day of event_at; the ingest day where event_at is null."),
+        Column("event_on", "date", "UTC day of event_at; the ingest day if event_at is null."),
         Column(
             "action", "string", "login (an attempt), logout, lockout or probe (a name was tried without an attempt)."
         ),
@@ -47,34 +47,34 @@ EVENTS = Table(
         Column("times", "long", "How many equal occurrences the record stands for."),
         Column("username", "string", "User name as given; null when there is none."),
         Column("src_ip", "string", "Source address in canonical form, IPv4-mapped IPv6 as IPv4."),
-        Column("src_host", "string", "Source where it is given as a name."),
+        Column("src_host", "string", "Source, if it is a host name."),
         Column("src_port", "integer", "Source port."),
         Column("app", "string", "What was logged in to; sshd for the format sshd."),
         Column("host", "string", "Machine that wrote the record."),
-        Column("auth_method", "string", "How the user proved who they are, as the source says it."),
-        Column("is_mfa", "boolean", "True where a second factor was used; null where the source does not say."),
+        Column("auth_method", "string", "How the user authenticated, as the source names it."),
+        Column("is_mfa", "boolean", "True if a second factor was used; null if the source does not report it."),
         Column("session_id", "string", "Session that the event belongs to."),
         Column("user_agent", "string", "Client software as it names itself."),
         Column("device_id", "string", "Device as the source names it."),
         Column("country", "string", "Country in which src_ip is registered, ISO 3166-1 alpha-2."),
-        Column("is_private", "boolean", "True where src_ip is not a public address; null without src_ip."),
+        Column("is_private", "boolean", "True if src_ip is not a public address; null without src_ip."),
         Column("agent_family", "string", "Family of user_agent, such as Firefox."),
         Column("os_family", "string", "Operating system of user_agent."),
-        Column("is_bot", "boolean", "True where user_agent is a known crawler; null without user_agent."),
-        Column("extra", "string", "JSON object of the fields that we don't know; null when there are none."),
+        Column("is_bot", "boolean", "True if user_agent is a known crawler; null without user_agent."),
+        Column("extra", "string", "JSON object of the unknown fields; null if there are none."),
         Column("verdict", "string", f"{', '.join(VERDICTS[:-1])} or {VERDICTS[-1]}."),
         Column("reason", "string", "Code of why a row is ignored or broken; null otherwise."),
-        Column("detail", "string", "What exactly was wrong, for a person; null otherwise."),
+        Column("detail", "string", "Explanation of the reason in words; null otherwise."),
         Column("winner_topic", "string", "Of a duplicate: topic of the accepted copy."),
         Column("winner_partition", "integer", "Of a duplicate: partition of the accepted copy."),
         Column("winner_offset", "long", "Of a duplicate: offset of the accepted copy."),
-        Column("format", "string", "Log format that it was read as."),
-        Column("decoder_version", "integer", "Version of the decoder that read it."),
+        Column("format", "string", "Log format that it was decoded as."),
+        Column("decoder_version", "integer", "Version of the decoder that decoded it."),
         Column("topic", "string", "Kafka topic."),
         Column("partition", "integer", "Partition of the topic."),
         Column("offset", "long", "Offset in the partition."),
         Column("appended_at", "timestamp", "Kafka timestamp of the record."),
-        Column("ingested_at", "timestamp", "When its batch reached bronze."),
+        Column("ingested_at", "timestamp", "When bronze wrote the batch of the record."),
     ),
     properties={
         "delta.enableChangeDataFeed": "true",
