@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -128,31 +129,46 @@ def scan(table: Table, handle: DeltaTable) -> pl.LazyFrame:
     Raises:
         SchemaDiffers: The version has an undeclared column, or one of another type.
     """
-    with reading(table, version=handle.version()):
-        live = pl.Schema(handle.schema())
-    declared = declared_schema(table)
-    differences = [
-        f"column {name} with type {dtype}" + (f" instead of {declared[name]}" if name in declared else ", undeclared")
-        for name, dtype in live.items()
-        if declared.get(name) != dtype
-    ]
-    if differences:
-        raise SchemaDiffers(
-            f"Version {handle.version()} of {table.full_name} has {', '.join(differences)}",
-            hint="Read the lake with the release of Loginlake that wrote it",
-            table=table.full_name,
-            version=handle.version(),
-        )
+    version = handle.version()
+    with reading(table, version=version):
+        live = handle.schema()
+    _check_columns(table, live, version=version)
     # The version of the rows is the handle's: `scan_delta` ignores a version given beside a handle.
-    with reading(table, version=handle.version()):
+    with reading(table, version=version):
         rows = pl.scan_delta(handle)
-    added_later = [pl.lit(None, dtype).alias(name) for name, dtype in declared.items() if name not in live]
-    return rows.with_columns(added_later).select(declared.names())
+    names = {field.name for field in live.fields}
+    added_later = [
+        pl.lit(None, dtype).alias(name) for name, dtype in declared_schema(table).items() if name not in names
+    ]
+    return rows.with_columns(added_later).select(table.column_names)
 
 
 def declared_schema(table: Table) -> pl.Schema:
     """Return the declared columns of a table as polars types."""
     return pl.Schema(Schema.from_json(table.schema_json()))
+
+
+def _check_columns(table: Table, live: Schema, *, version: int) -> None:
+    dtypes, types = declared_schema(table), _type_names(Schema.from_json(table.schema_json()))
+    live_types = _type_names(live)
+    differences = [
+        f"{name} is {live_types[name]}, declared {types[name]}" if name in types else f"{name} is not declared"
+        for name, dtype in pl.Schema(live).items()
+        if dtypes.get(name) != dtype
+    ]
+    if differences:
+        raise SchemaDiffers(
+            f"Version {version} of {table.full_name} differs from its declaration: {'; '.join(differences)}",
+            hint="Read it with the release that wrote it",
+            table=table.full_name,
+            version=version,
+        )
+
+
+def _type_names(schema: Schema) -> dict[str, str]:
+    """Return Delta's own name of each column's type, such as long or array."""
+    types = {field["name"]: field["type"] for field in json.loads(schema.to_json())["fields"]}
+    return {name: type_ if isinstance(type_, str) else type_["type"] for name, type_ in types.items()}
 
 
 def _missing(table: Table) -> TableMissing:

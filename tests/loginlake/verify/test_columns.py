@@ -100,11 +100,11 @@ def test_a_null_in_a_column_that_the_table_always_had_is_a_fault(lake: HandmadeL
     [
         (
             lambda rows: rows.with_columns(pl.lit("x").alias("extra")),
-            "Version 4 of gold.ip_activity has column extra with type String, undeclared",
+            "Version 4 of gold.ip_activity differs from its declaration: extra is not declared",
         ),
         (
             lambda rows: rows.with_columns(pl.col("users").cast(pl.Int32)),
-            "Version 4 of gold.ip_activity has column users with type Int32 instead of Int64",
+            "Version 4 of gold.ip_activity differs from its declaration: users is integer, declared long",
         ),
     ],
     ids=["undeclared", "another type"],
