@@ -22,7 +22,7 @@ def starting_offsets(settings: Settings, progress: BronzeProgress) -> dict[Parti
         TopicChanged: The broker has deleted records that bronze lacks, or has fewer records than bronze.
     """
     bounds = kafka.partition_bounds(settings)
-    return {at: _starting_offset(at, progress.offsets.get(at), bounds=bound) for at, bound in bounds.items()}
+    return {at: starting_offset(at, progress.offsets.get(at), bounds=bound) for at, bound in bounds.items()}
 
 
 def check_topic_id(lake: Lake) -> str:
@@ -58,7 +58,17 @@ def require_topic_id(settings: Settings, recorded: str) -> None:
         )
 
 
-def _starting_offset(at: Partition, read: int | None, *, bounds: Bounds) -> int:
+def starting_offset(at: Partition, read: int | None, *, bounds: Bounds) -> int:
+    """Return the first offset to read of a partition.
+
+    Args:
+        at: The topic and the partition.
+        read: The next offset by bronze's rows; None if bronze has none of this partition.
+        bounds: The offsets that the broker has.
+
+    Raises:
+        TopicChanged: The broker has deleted records that bronze lacks, or has fewer records than bronze.
+    """
     topic, partition = at
     if read is None:
         if bounds.beginning > 0:

@@ -22,8 +22,6 @@ from lakehouse.tables.model import Metric, Window
 from lakehouse.tables.silver import ACTIONS, EVENTS, FAILURE_REASONS, VERDICTS
 from tests.serving.lakes import DAY, a_login
 
-pytestmark = pytest.mark.spark
-
 
 def some_events(count: int = 3_000) -> list[dict[str, Any]]:
     """Rows of few users, addresses and apps over four days, null ones among them, with bursts of failures."""

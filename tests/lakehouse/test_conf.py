@@ -15,11 +15,11 @@ from lakehouse.errors import UsageError
 from lakehouse.settings import Settings
 
 
-def test_in_a_clone_it_is_conf() -> None:
+def test_the_folder_of_a_clone_is_conf() -> None:
     assert conf_folder(Settings(_env_file=None)) == CLONED
 
 
-def test_another_folder_can_be_named(conf: Path) -> None:
+def test_a_setting_names_another_folder(conf: Path) -> None:
     assert conf_folder(Settings(conf=conf, _env_file=None)) == conf
 
 
@@ -31,12 +31,12 @@ def test_a_folder_that_lacks_files_is_refused_with_their_names(conf: Path) -> No
         conf_folder(Settings(conf=conf, _env_file=None))
 
 
-def test_a_name_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"LOGINLAKE_CONF=.*nowhere is not a folder"):
         conf_folder(Settings(conf=tmp_path / "nowhere", _env_file=None))
 
 
-def test_all_jars_that_are_asked_for_are_locked_by_sha256() -> None:
+def test_all_configured_jars_are_locked_by_sha256() -> None:
     wanted = tomllib.loads((CLONED / "jars.toml").read_text())
     locked = json.loads((CLONED / "jars.lock.json").read_text())
 

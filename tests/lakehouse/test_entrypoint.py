@@ -64,7 +64,7 @@ def started(*words: str) -> subprocess.Popen[str]:
     return process
 
 
-def test_an_error_of_ours_is_one_line_and_its_exit_code() -> None:
+def test_a_lakehouse_error_is_printed_as_one_line_and_sets_the_exit_code() -> None:
     failed, misused = ended("fail"), ended("misuse")
 
     assert (failed.returncode, failed.stderr) == (1, "There is no Java. Install it\n")
@@ -77,12 +77,12 @@ def test_wrong_usage_exits_2(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("word", ["crash", "lacking"])
-def test_a_fault_in_our_code_is_not_hidden(word: str) -> None:
+def test_an_error_in_our_code_keeps_its_traceback(word: str) -> None:
     assert ended(word).returncode == 1
     assert "Error" in ended(word).stderr
 
 
-def test_a_setting_is_a_flag_of_every_command() -> None:
+def test_a_setting_is_an_option_of_every_command() -> None:
     assert ended("root", "--root", "s3://lake").stdout == "s3://lake\n"
 
 
@@ -95,7 +95,7 @@ def test_a_signal_ends_a_command_with_130_and_no_traceback(number: signal.Signal
     assert (process.returncode, errors) == (130, "")
 
 
-def test_sigint_ends_a_command_also_where_a_script_started_it_with_that_ignored() -> None:
+def test_sigint_ends_a_command_even_if_a_script_started_it_with_sigint_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         process = started("wait")
@@ -108,7 +108,7 @@ def test_sigint_ends_a_command_also_where_a_script_started_it_with_that_ignored(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_asks_and_the_second_ends_at_once(number: signal.Signals) -> None:
+def test_the_first_signal_requests_a_stop_and_the_second_interrupts(number: signal.Signals) -> None:
     process = started("until-asked")
     process.send_signal(number)
     assert process.stdout.readline() == "asked\n"
@@ -118,7 +118,7 @@ def test_the_first_signal_asks_and_the_second_ends_at_once(number: signal.Signal
     assert (process.returncode, errors) == (130, "")
 
 
-def test_after_the_block_signals_mean_what_they_did_before() -> None:
+def test_the_signal_handlers_are_restored_after_the_block() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with stop_on_signals() as stop:
         assert not stop.is_set()

@@ -48,13 +48,13 @@ def test_a_java_error_becomes_one_line_that_names_the_place(
     assert "\n" not in str(fault)
 
 
-def test_what_no_rule_knows_is_left_alone() -> None:
+def test_an_unknown_error_is_not_translated() -> None:
     assert (
         error_from_text(TRACE.format(first="[UNRESOLVED_COLUMN] nope", cause="java.lang.IllegalStateException")) is None
     )
 
 
-def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path) -> None:
     file = tmp_path / "state"
     file.write_text("")
 
@@ -63,7 +63,7 @@ def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("No space left on device"), FileNotFoundError(2, "No such file", "/a")])
-def test_a_fault_of_our_code_stays_what_it_is(error: Exception) -> None:
+def test_an_error_in_our_code_is_raised_unchanged(error: Exception) -> None:
     with pytest.raises(type(error)) as raised, translated_errors():
         raise error
 

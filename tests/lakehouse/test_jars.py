@@ -38,7 +38,7 @@ def jar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_a_jar_as_locked_is_taken_from_the_cache(settings: Settings, jar: Path) -> None:
+def test_a_cached_jar_that_matches_the_lock_is_used(settings: Settings, jar: Path) -> None:
     jar.write_bytes(CONTENT)
     fetched: list[str] = []
 
@@ -46,7 +46,7 @@ def test_a_jar_as_locked_is_taken_from_the_cache(settings: Settings, jar: Path) 
     assert fetched == []
 
 
-def test_a_jar_that_another_process_is_just_fetching_is_waited_for(settings: Settings, jar: Path) -> None:
+def test_a_process_waits_for_a_jar_that_another_one_fetches(settings: Settings, jar: Path) -> None:
     jar.write_bytes(CONTENT[:5])
     fetching = f"""
 import fcntl, time
@@ -62,7 +62,7 @@ with open({str(jar.with_suffix(".fetching"))!r}, "a") as file:
         assert jar_paths(settings, "spark") == [jar]
 
 
-def test_a_tampered_jar_is_thrown_away_and_not_replaced_by_anything_else(settings: Settings, jar: Path) -> None:
+def test_a_jar_that_differs_from_the_lock_is_deleted_and_an_error(settings: Settings, jar: Path) -> None:
     jar.write_bytes(CONTENT + b" and something more")
     fetched: list[str] = []
 
@@ -72,7 +72,7 @@ def test_a_tampered_jar_is_thrown_away_and_not_replaced_by_anything_else(setting
     assert fetched == [COORDINATE]
 
 
-def test_without_a_network_a_missing_jar_is_named_with_the_mend(settings: Settings) -> None:
+def test_a_jar_that_cannot_be_fetched_is_named_with_a_hint(settings: Settings) -> None:
     with pytest.raises(JarsMissing, match="Check the network and start again") as missing:
         jar_paths(settings, "spark")
     assert missing.value.parts == {"coordinate": COORDINATE}

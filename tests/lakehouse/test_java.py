@@ -32,7 +32,7 @@ def test_the_version_is_the_major_one(tmp_path: Path, line: str, version: int) -
     assert java_version(a_java(tmp_path, line)) == version
 
 
-def test_java_home_is_looked_at_before_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_java_home_takes_precedence_over_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     home = a_java(tmp_path / "home", 'openjdk version "21.0.1"')
     other = a_java(tmp_path / "other", 'openjdk version "17.0.1"')
     monkeypatch.setenv("PATH", str(other.parent), prepend=":")
@@ -41,7 +41,7 @@ def test_java_home_is_looked_at_before_the_path(monkeypatch: pytest.MonkeyPatch,
     assert java_path() == home
 
 
-def test_without_java_home_the_path_is_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_java_home_the_path_is_searched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     java = a_java(tmp_path, 'openjdk version "17.0.1"')
     monkeypatch.setenv("PATH", str(java.parent), prepend=":")
     monkeypatch.delenv("JAVA_HOME", raising=False)

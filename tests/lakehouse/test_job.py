@@ -1,4 +1,4 @@
-"""A job as a process: how it ends when someone asks for it."""
+"""A Spark job as a process: how a signal ends it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+pytestmark = pytest.mark.slow
 
 JOB = """
 import typer
@@ -27,7 +29,6 @@ run(app)
 """
 
 
-@pytest.mark.spark
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle_of_a_job_ends_it_with_130_and_no_traceback(
     tmp_path: Path, number: signal.Signals
@@ -43,7 +44,7 @@ def test_a_signal_in_the_middle_of_a_job_ends_it_with_130_and_no_traceback(
     )
     assert job.stdout.readline() == "waiting\n"
     job.send_signal(number)
-    # Ends only when the JVM, which writes there too, has ended.
+    # The JVM writes to the same pipe, which therefore ends with the JVM.
     _, errors = job.communicate(timeout=120)
 
     assert job.returncode == 130, errors

@@ -17,7 +17,7 @@ def _in_an_empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         monkeypatch.delenv(f"LOGINLAKE_{name.upper()}", raising=False)
 
 
-def test_defaults_are_one_machine() -> None:
+def test_the_defaults_are_for_one_machine() -> None:
     settings = load_settings()
 
     assert (settings.root, settings.kafka, settings.host, settings.port) == (
@@ -28,7 +28,9 @@ def test_defaults_are_one_machine() -> None:
     )
 
 
-def test_a_flag_beats_the_environment_which_beats_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_flag_takes_precedence_over_the_environment_and_that_over_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / ".env").write_text("LOGINLAKE_TOPIC=file\nLOGINLAKE_ROOT=file\nLOGINLAKE_KAFKA=file:1\n")
     monkeypatch.setenv("LOGINLAKE_TOPIC", "environment")
     monkeypatch.setenv("LOGINLAKE_ROOT", "environment")
@@ -37,7 +39,7 @@ def test_a_flag_beats_the_environment_which_beats_the_file(monkeypatch: pytest.M
     assert (settings.topic, settings.root, settings.kafka) == ("flag", "environment", "file:1")
 
 
-def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_error_names_all_wrong_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGINLAKE_PORT", "many")
     monkeypatch.setenv("LOGINLAKE_TOPIC", "a b")
 
@@ -53,7 +55,7 @@ def test_a_kafka_option_that_is_not_allowed_is_named(monkeypatch: pytest.MonkeyP
         load_settings()
 
 
-def test_options_that_are_no_json_are_one_line_without_their_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_that_are_not_json_are_an_error_without_their_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGINLAKE_KAFKA_OPTIONS", '{"sasl.password": "hidden-word"')
 
     with pytest.raises(UsageError, match=r"LOGINLAKE_KAFKA_OPTIONS is not JSON\. Write an object") as refused:
@@ -70,18 +72,18 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hidden-word" not in repr(settings)
 
 
-def test_kafka_is_given_where_it_was_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kafka_is_given_if_the_setting_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not load_settings().kafka_is_given
 
     monkeypatch.setenv("LOGINLAKE_KAFKA", "127.0.0.1:9092")
     assert load_settings().kafka_is_given
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_are_immutable() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_settings().root = "elsewhere"
 
 
 @pytest.mark.parametrize("root", ["s3://bucket/lake", "s3://bucket/lake/"])
-def test_a_table_lies_below_the_root_by_layer_and_name(root: str) -> None:
+def test_the_uri_of_a_table_is_root_layer_and_name(root: str) -> None:
     assert load_settings(root=root).table_uri("silver", "events") == "s3://bucket/lake/silver/events"

@@ -62,7 +62,7 @@ def test_a_snapshot_is_read_as_it_was_written(values: dict[str, Any]) -> None:
         {"at": datetime(2026, 3, 2, 12)},  # noqa: DTZ001 (an instant without a zone)
     ],
 )
-def test_a_garbled_row_is_an_error_that_names_the_table(values: dict[str, Any]) -> None:
+def test_a_damaged_row_is_an_error_that_names_the_table(values: dict[str, Any]) -> None:
     with pytest.raises(LakeUnreadable, match=r"gold\.snapshots"):
         snapshot_from_row(a_snapshot().row() | values)
 
@@ -73,11 +73,11 @@ def test_a_row_has_the_columns_of_the_table() -> None:
 
 
 @pytest.mark.parametrize("text", [None, "{}", "compacted by hand", '{"snapshot": 1}'])
-def test_a_commit_that_publishes_nothing_notes_no_snapshot(text: str | None) -> None:
+def test_another_text_is_not_the_note_of_a_snapshot(text: str | None) -> None:
     assert snapshot_from_metadata(text) is None
 
 
-def test_the_commit_carries_the_row_as_json() -> None:
+def test_the_commit_notes_the_row_as_json() -> None:
     row = json.loads(a_snapshot().user_metadata())["snapshot"]
 
     assert row["at"] == "2026-03-02T13:00:00+00:00"
@@ -95,7 +95,7 @@ def test_now_is_the_last_event_but_not_after_the_last_append(
     assert a_snapshot(last_event_at=event_at, last_append_at=append_at).now == now
 
 
-def test_the_first_instant_is_the_clocks() -> None:
+def test_the_first_instant_is_that_of_the_clock() -> None:
     assert next_instant(None, clock=NOON) == NOON
 
 
@@ -104,40 +104,40 @@ def test_an_instant_is_always_after_the_one_before(clock: datetime) -> None:
     assert next_instant(a_snapshot(1), clock=clock) == NOON + HOUR + timedelta(microseconds=1)
 
 
-def test_an_instant_follows_the_clock_where_that_is_later() -> None:
+def test_an_instant_follows_the_clock_if_that_is_later() -> None:
     assert next_instant(a_snapshot(1), clock=NOON + 2 * HOUR) == NOON + 2 * HOUR
 
 
-def test_without_a_question_the_last_answers() -> None:
+def test_without_a_request_the_last_snapshot_is_returned() -> None:
     assert resolved() == 5
 
 
-def test_an_id_is_answered_by_its_snapshot() -> None:
+def test_a_snapshot_is_found_by_its_id() -> None:
     assert resolved(snapshot_id=4) == 4
 
 
 @pytest.mark.parametrize(("hours", "expected"), [(3, 3), (3.5, 3), (4, 4), (8, 5)])
-def test_an_instant_is_answered_by_the_last_snapshot_published_by_then(hours: float, expected: int) -> None:
+def test_the_last_snapshot_at_or_before_an_instant_is_found(hours: float, expected: int) -> None:
     assert resolved(as_of=NOON + hours * HOUR) == expected
 
 
 @pytest.mark.parametrize("snapshot_id", [0, 2, 6])
-def test_an_unknown_id_is_refused_with_those_that_are(snapshot_id: int) -> None:
+def test_an_unknown_id_is_an_error_with_the_range_of_ids(snapshot_id: int) -> None:
     with pytest.raises(SnapshotMissing, match="Ask for one from 3 to 5"):
         resolved(snapshot_id=snapshot_id)
 
 
-def test_an_instant_before_the_first_is_refused_with_the_first() -> None:
+def test_an_instant_before_the_first_snapshot_is_an_error_with_that_snapshot() -> None:
     with pytest.raises(SnapshotMissing, match=r"from 3 to 5; 3 is of 2026-03-02T15:00:00\+00:00"):
         resolved(as_of=NOON)
 
 
-def test_an_instant_to_come_is_refused() -> None:
+def test_an_instant_in_the_future_is_an_error() -> None:
     with pytest.raises(InFuture, match="is in the future"):
         resolved(as_of=NOON + 10 * HOUR)
 
 
-def test_before_the_first_snapshot_the_mend_is_to_refresh() -> None:
+def test_before_the_first_snapshot_the_hint_is_to_refresh() -> None:
     with pytest.raises(SnapshotMissing, match="loginlake refresh"):
         resolve_snapshot([], retained_from=1, clock=NOON)
 
@@ -151,7 +151,7 @@ def test_a_snapshot_that_is_no_longer_retained_has_expired(asked: dict[str, Any]
 
 
 @pytest.mark.parametrize("asked", [{"snapshot_id": 99}, {"as_of": NOON}])
-def test_the_oldest_that_is_named_is_one_that_may_be_asked_for(asked: dict[str, Any]) -> None:
+def test_the_hint_names_the_oldest_retained_snapshot(asked: dict[str, Any]) -> None:
     with pytest.raises(SnapshotMissing) as missing:
         resolved(retained_from=4, **asked)
 
@@ -159,7 +159,7 @@ def test_the_oldest_that_is_named_is_one_that_may_be_asked_for(asked: dict[str, 
 
 
 @pytest.mark.parametrize(("hours", "oldest"), [(0, 3), (3, 3), (3.5, 3), (4, 4), (9, 5)])
-def test_a_snapshot_is_needed_until_the_next_one_is_older_than_the_promise(hours: float, oldest: int) -> None:
+def test_a_snapshot_is_needed_until_the_next_one_is_older_than_the_retention(hours: float, oldest: int) -> None:
     published = [a_snapshot(3), a_snapshot(4), a_snapshot(5)]
 
     assert oldest_needed(published, since=NOON + hours * HOUR).id == oldest

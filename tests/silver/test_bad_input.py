@@ -285,7 +285,7 @@ RECORDS = st.builds(
 
 @settings(derandomize=True, deadline=None, max_examples=800, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(RECORDS, max_size=5))
-def test_any_records_get_one_row_each_that_hangs_on_nothing_else(records: list[Row]) -> None:
+def test_every_record_gets_one_row_that_depends_on_this_record_alone(records: list[Row]) -> None:
     batch = batch_of(*[record | {"offset": offset} for offset, record in enumerate(records)])
 
     events = decode(batch, RULES)
@@ -310,7 +310,7 @@ def test_unknown_fields_are_kept_with_equal_values(unknown: dict[str, Any]) -> N
 
 @settings(derandomize=True, deadline=None, max_examples=300)
 @given(HEADERS)
-def test_any_headers_of_a_good_record_leave_it_accepted_or_name_themselves_as_the_fault(headers: Any) -> None:
+def test_bad_headers_of_a_good_record_are_the_only_possible_reason(headers: Any) -> None:
     row = decoded(a_record(LINE) | {"headers": headers_column([*(headers or []), ("format", b"sshd")])})[0]
 
     assert row["reason"] in {None, "bad_header", "bad_time", "implausible_time"}

@@ -42,7 +42,7 @@ def test_no_records_are_no_rows() -> None:
     assert events.schema == EVENTS.arrow_schema()
 
 
-def test_a_row_says_where_it_came_from_and_what_read_it() -> None:
+def test_a_row_has_the_position_of_its_record_and_its_decoder() -> None:
     row = login_row(a_login(), topic="t", partition=3, offset=99)
 
     assert part_of(row, "topic", "partition", "offset") == ("t", 3, 99)
@@ -51,7 +51,7 @@ def test_a_row_says_where_it_came_from_and_what_read_it() -> None:
     assert part_of(row, "winner_topic", "winner_partition", "winner_offset") == (None, None, None)
 
 
-def test_columns_may_come_in_another_order_with_others_and_in_wider_types() -> None:
+def test_input_columns_may_have_another_order_wider_types_and_others_beside_them() -> None:
     batch = batch_of(a_record(a_login()), a_record(LINE, SSHD_HEADERS))
     wide = pa.RecordBatch.from_pydict(
         {name: batch[name] for name in reversed(batch.schema.names)}
@@ -80,7 +80,7 @@ def test_a_slice_of_a_batch_gives_the_rows_of_its_records() -> None:
     assert decode(batch_of(*records).slice(1, 2), RULES).equals(events.slice(1, 2))
 
 
-def test_the_headers_of_a_null_list_are_none_even_where_values_lie_under_it() -> None:
+def test_a_null_list_of_headers_has_none_even_if_arrow_has_values_under_it() -> None:
     batch = batch_of(a_record(a_login(), SSHD_HEADERS), a_record(LINE, SSHD_HEADERS))
     full = batch["headers"]
     hidden = pa.ListArray.from_arrays(full.offsets, full.values, mask=pa.array([True, False]))
@@ -106,11 +106,11 @@ def test_the_headers_of_a_null_list_are_none_even_where_values_lie_under_it() ->
         ([("format", b"\xff\xfe")], None),
     ],
 )
-def test_the_header_format_decides_who_reads_a_record(headers: Headers, read_as: str | None) -> None:
+def test_the_header_format_selects_the_decoder(headers: Headers, read_as: str | None) -> None:
     assert decoded(a_record(LINE, headers))[0]["format"] == read_as
 
 
-def test_a_record_of_an_unknown_format_is_broken_and_says_which_are_known() -> None:
+def test_a_record_of_an_unknown_format_is_broken_and_its_detail_lists_the_known_ones() -> None:
     row = decoded(a_record(a_login(), [("format", b"c\xffsv")]))[0]
 
     assert part_of(row, "verdict", "reason", "format", "decoder_version") == ("broken", "unknown_format", None, None)
@@ -154,14 +154,14 @@ def test_the_bounds_are_settings() -> None:
     assert [row["verdict"] for row in decoded(*records, rules=rules)] == ["accepted"] * 2 + ["broken"] * 2
 
 
-def test_an_implausible_instant_is_told_but_kept_out_of_the_row() -> None:
+def test_an_implausible_instant_is_in_the_detail_and_not_in_the_row() -> None:
     row = login_row(a_login(event_at="9999-12-31T23:59:59Z"))
 
     assert part_of(row, "event_at", "event_id", "event_on") == (None, None, INGESTED_AT.date())
     assert row["detail"] == "9999-12-31T23:59:59+00:00 for a record of 2026-02-01T12:00:00+00:00"
 
 
-def test_a_record_without_a_timestamp_is_read_as_of_1970() -> None:
+def test_a_record_without_a_timestamp_counts_as_appended_in_1970() -> None:
     assert login_row(a_login(), appended_at=None)["reason"] == "implausible_time"
     assert login_row(a_login(event_at="1970-01-01T00:00:00Z"), appended_at=None)["reason"] is None
 
@@ -175,7 +175,7 @@ def test_the_day_is_the_event_s_in_utc_or_the_ingest_day() -> None:
     assert before_1970["event_on"] == date(1969, 12, 31)
 
 
-def test_rows_keep_the_order_of_their_records_whatever_becomes_of_them() -> None:
+def test_rows_have_the_order_of_their_records_whatever_their_verdict() -> None:
     records = [
         a_record(value, offset=offset) for offset, value in enumerate([a_login(), b"{", None, a_login(action="x")])
     ]

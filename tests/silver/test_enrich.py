@@ -28,13 +28,11 @@ GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.
         ("::1", None, True),
     ],
 )
-def test_an_address_tells_its_country_and_whether_it_is_private(
-    src_ip: str, country: str | None, is_private: bool
-) -> None:
+def test_an_address_has_a_country_and_is_private_or_not(src_ip: str, country: str | None, is_private: bool) -> None:
     assert address_of(src_ip) == (country, is_private)
 
 
-def test_no_address_tells_nothing() -> None:
+def test_without_an_address_there_is_no_enrichment() -> None:
     assert address_of(None) is NO_ADDRESS
 
 
@@ -47,21 +45,21 @@ def test_no_address_tells_nothing() -> None:
         ("\u202e'; DROP TABLE\x00 🦊", (None, None, False)),
     ],
 )
-def test_an_agent_tells_its_families(user_agent: str, told: tuple[str | None, str | None, bool]) -> None:
+def test_a_user_agent_has_families(user_agent: str, told: tuple[str | None, str | None, bool]) -> None:
     assert agent_of(user_agent) == told
 
 
-def test_no_agent_tells_nothing() -> None:
+def test_without_a_user_agent_there_is_no_enrichment() -> None:
     assert agent_of(None) is NO_AGENT
 
 
-def test_an_agent_is_read_from_its_first_characters_alone() -> None:
+def test_only_the_first_characters_of_a_user_agent_are_parsed() -> None:
     padding = " " * (AGENT_CHARACTERS - len(FIREFOX))
 
     assert agent_of(FIREFOX + padding + GOOGLEBOT * 10_000) == agent_of(FIREFOX)
     assert agent_of(" " * AGENT_CHARACTERS + FIREFOX) == (None, None, False)
 
 
-def test_the_data_that_rows_hang_on_has_versions() -> None:
+def test_the_enrichment_data_has_versions() -> None:
     assert sorted(enrichment_versions()) == ["iptocc", "ua-parser-builtins"]
     assert all(version[0].isdigit() for version in enrichment_versions().values())

@@ -19,8 +19,6 @@ from silver.enrich import enrichment_versions
 from silver.job import update_silver
 from tests.spark_lakes import FIRST_BATCH, a_raw, a_raw_login, append_batch, rows_of
 
-pytestmark = pytest.mark.spark
-
 
 def verdicts(lake: Lake) -> dict[tuple[int, int], str]:
     return {(row["partition"], row["offset"]): row["verdict"] for row in rows_of(lake, EVENTS)}
@@ -46,7 +44,7 @@ def test_every_bronze_row_becomes_one_silver_row_with_a_verdict(lake: Lake) -> N
     assert winners(lake) == {(0, 1): (0, 0)}
 
 
-def test_all_rows_of_a_run_are_one_commit_and_a_run_without_news_is_none(lake: Lake) -> None:
+def test_a_run_is_one_commit_and_a_run_without_new_rows_is_none(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0), a_raw_login(0, partition=1)])
     append_batch(lake, [a_raw_login(1)], number=1)
     lake.ensure(EVENTS)
@@ -59,7 +57,7 @@ def test_all_rows_of_a_run_are_one_commit_and_a_run_without_news_is_none(lake: L
     assert lake.version(EVENTS) == created + 1
 
 
-def test_a_run_without_news_starts_no_spark_job(lake: Lake) -> None:
+def test_a_run_without_new_rows_starts_no_spark_job(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0), a_raw_login(0, partition=1)])
     update_silver(lake)
     scheduler = lake.spark.sparkContext._jsc.sc().dagScheduler()
@@ -69,7 +67,7 @@ def test_a_run_without_news_starts_no_spark_job(lake: Lake) -> None:
     assert scheduler.numTotalJobs() == before
 
 
-def test_rows_that_bronze_has_no_note_of_are_found_once(lake: Lake) -> None:
+def test_bronze_rows_of_a_commit_without_a_note_are_read_once(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0)])
     update_silver(lake)
     lake.append(RAW_LOGS, lake.read(RAW_LOGS).withColumn("offset", F.lit(1).cast("long")))
@@ -101,7 +99,7 @@ def test_progress_is_computed_from_the_rows_where_the_newest_commit_has_no_note(
     assert update_silver(lake) == 1
 
 
-def test_a_later_copy_is_a_duplicate_also_when_it_has_another_body(lake: Lake) -> None:
+def test_a_later_copy_is_a_duplicate_even_with_another_body(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0, event_id="same", username="first")])
     update_silver(lake)
     append_batch(lake, [a_raw_login(1, event_id="same", username="second"), a_raw_login(2)], number=1)
@@ -133,7 +131,7 @@ COPIES = {
 
 
 @pytest.mark.parametrize("order", list(permutations(COPIES))[::7], ids=lambda order: order[0])
-def test_the_winner_is_the_first_to_reach_bronze_in_whatever_order_rows_lie(lake: Lake, order: tuple[str, ...]) -> None:
+def test_the_winner_is_the_first_to_reach_bronze_in_any_order_of_rows(lake: Lake, order: tuple[str, ...]) -> None:
     for number in (0, 1):
         batch = [COPIES[name][1] for name in order if COPIES[name][0] == number]
         append_batch(lake, batch, number=number)
@@ -142,7 +140,7 @@ def test_the_winner_is_the_first_to_reach_bronze_in_whatever_order_rows_lie(lake
     assert winners(lake) == {(0, 7): (1, 9), (0, 8): (1, 9), (1, 0): (1, 9)}
 
 
-def test_refining_batch_by_batch_equals_refining_all_at_once(lake: Lake, tmp_path: Any) -> None:
+def test_batch_by_batch_the_rows_are_the_same_as_in_one_run(lake: Lake, tmp_path: Any) -> None:
     at_once = lake.with_settings(root=str(tmp_path / "other"))
     for number in range(3):
         batch = [
@@ -157,7 +155,7 @@ def test_refining_batch_by_batch_equals_refining_all_at_once(lake: Lake, tmp_pat
     assert rows_of(lake, EVENTS) == rows_of(at_once, EVENTS)
 
 
-def test_silver_finds_its_place_by_position_however_bronze_is_laid_out(lake: Lake) -> None:
+def test_silver_continues_by_position_however_bronze_is_stored(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0), a_raw_login(0, partition=1)])
     append_batch(lake, [a_raw_login(1)], number=1)
     update_silver(lake)
@@ -171,7 +169,7 @@ def test_silver_finds_its_place_by_position_however_bronze_is_laid_out(lake: Lak
     )
 
 
-def test_a_partition_that_comes_later_is_read_from_its_first_row(lake: Lake) -> None:
+def test_a_later_partition_is_read_from_its_first_row(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(5)])
     update_silver(lake)
     append_batch(lake, [a_raw_login(0, partition=3)], number=1)
@@ -179,7 +177,7 @@ def test_a_partition_that_comes_later_is_read_from_its_first_row(lake: Lake) -> 
     assert update_silver(lake) == 1
 
 
-def test_a_second_writer_is_refused_and_the_holder_is_named(lake: Lake) -> None:
+def test_a_second_writer_is_refused_with_the_name_of_the_holder(lake: Lake) -> None:
     with (
         writer_lock(lake, "refresh"),
         pytest.raises(LockHeld, match=r"Process \d+ has held the lock of refresh"),
@@ -195,7 +193,7 @@ def test_a_table_that_differs_from_its_declaration_stops_the_job(lake: Lake) -> 
         update_silver(lake)
 
 
-def test_the_event_day_is_the_partition_and_a_row_without_an_instant_lies_at_its_ingest_day(lake: Lake) -> None:
+def test_a_row_is_in_the_partition_of_its_event_day_or_else_of_its_ingest_day(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0, event_at="2026-01-01T00:00:00Z"), a_raw(1, value=b"?")])
     update_silver(lake)
 

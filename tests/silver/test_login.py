@@ -46,7 +46,7 @@ def test_every_field_reaches_its_column() -> None:
     assert part_of(row, "verdict", "reason", "detail", "extra") == ("accepted", None, None, None)
 
 
-def test_what_is_absent_is_null_and_stands_for_one() -> None:
+def test_an_absent_field_is_null_and_times_is_one() -> None:
     row = login_row(a_login())
 
     assert row["times"] == 1
@@ -75,7 +75,7 @@ def test_a_failure_has_a_reason_and_a_success_has_none(reason: str) -> None:
     assert login_row(a_login(outcome="success", failure_reason=reason))["failure_reason"] is None
 
 
-def test_unknown_fields_are_kept_as_they_came() -> None:
+def test_unknown_fields_are_kept_unchanged() -> None:
     row = login_row(a_login_with('"big": 1e400, "long": 123456789012345678901234567890, "verdict": {"a": [null]}'))
 
     assert row["verdict"] == "accepted"
@@ -106,7 +106,7 @@ def test_the_schema_refuses_what_the_decoder_refuses() -> None:
         assert login_row(broken)["verdict"] == "broken"
 
 
-def test_the_schema_in_the_docs_is_fresh() -> None:
+def test_the_schema_in_the_docs_is_up_to_date() -> None:
     assert (DOCS / "schemas" / "login.schema.json").read_text() == login_schema()
 
 
@@ -117,7 +117,7 @@ def test_the_docs_list_every_reason_code_with_its_verdict_and_meaning() -> None:
     assert rows == [f"| `{reason}` | {reason.verdict} | {reason.meaning} |" for reason in Reason]
 
 
-def test_an_event_is_the_same_in_whatever_batch_it_comes() -> None:
+def test_an_event_is_the_same_in_every_batch() -> None:
     records = [a_record(a_login(event_id=f"e{number}", src_ip=f"192.0.2.{number}")) for number in range(3)]
 
     assert decoded(*records) == [decoded(record)[0] for record in records]

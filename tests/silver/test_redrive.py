@@ -1,4 +1,4 @@
-"""Redriving: rows that were broken under old rules are what today's decoders make of them, each event once."""
+"""Redrive: broken rows get the result of today's decoders, and each event is accepted once."""
 
 from __future__ import annotations
 
@@ -21,14 +21,12 @@ from silver.job import update_silver
 from silver.redrive import Redriven, preview_redrive, redrive_events
 from tests.spark_lakes import a_raw, a_raw_login, append_batch, copied, rows_of
 
-pytestmark = [pytest.mark.spark, pytest.mark.guarantees]
-
 # More than a day before the append time of every batch: implausible as long as max_event_age_days is 1.
 OLD = "2026-01-20T10:00:00Z"
 
 
 def strict(lake: Lake) -> Lake:
-    """The same lake under rules that take an event of the day before yesterday for implausible."""
+    """Return the lake with settings by which an event of the day before yesterday is implausible."""
     return lake.with_settings(max_event_age_days=1)
 
 
@@ -40,7 +38,7 @@ def verdicts(lake: Lake) -> dict[tuple[int, int], tuple[str, str | None]]:
     return {(row["partition"], row["offset"]): (row["verdict"], row["reason"]) for row in rows_of(lake, EVENTS)}
 
 
-def test_a_row_that_decodes_now_is_accepted_and_the_rest_stays_broken(lake: Lake) -> None:
+def test_a_row_that_decodes_now_is_accepted_and_the_others_stay_broken(lake: Lake) -> None:
     append_batch(lake, [an_old_login(0), a_raw_login(1), a_raw(2, value=b"?"), a_raw(3, value=b'{"action":"paid"}')])
     update_silver(strict(lake))
     assert verdicts(lake)[0, 0] == ("broken", "implausible_time")
@@ -70,19 +68,19 @@ def test_a_second_redrive_writes_nothing(lake: Lake) -> None:
     assert lake.version(EVENTS) == version
 
 
-def test_a_dry_run_says_the_same_and_writes_nothing(lake: Lake) -> None:
+def test_a_dry_run_reports_the_same_and_writes_nothing(lake: Lake) -> None:
     append_batch(lake, [an_old_login(0), an_old_login(1, event_id="e0-0"), a_raw(2, value=b"?")])
     update_silver(strict(lake))
     version = lake.version(EVENTS)
 
-    said = preview_redrive(lake)
+    previewed = preview_redrive(lake)
 
     assert lake.version(EVENTS) == version
-    assert said == redrive_events(lake)
-    assert said.decoded == {"accepted": 1, "duplicate": 1}
+    assert previewed == redrive_events(lake)
+    assert previewed.decoded == {"accepted": 1, "duplicate": 1}
 
 
-def test_only_rows_of_the_reason_asked_for_are_taken(lake: Lake) -> None:
+def test_only_rows_of_the_requested_reason_are_decoded(lake: Lake) -> None:
     append_batch(lake, [an_old_login(0), a_raw(1, value=b"?")])
     update_silver(strict(lake))
 
@@ -91,7 +89,7 @@ def test_only_rows_of_the_reason_asked_for_are_taken(lake: Lake) -> None:
     assert redrive_events(lake, reason="implausible_time").decoded == {"accepted": 1}
 
 
-def test_a_row_that_is_broken_otherwise_now_says_so(lake: Lake) -> None:
+def test_a_row_that_is_broken_for_another_reason_now_gets_that_reason(lake: Lake) -> None:
     append_batch(lake, [a_raw(0, value=b"?")])
     update_silver(lake)
 
@@ -102,7 +100,7 @@ def test_a_row_that_is_broken_otherwise_now_says_so(lake: Lake) -> None:
     assert (row["verdict"], row["reason"], row["format"]) == ("broken", "not_syslog", "sshd")
 
 
-def test_the_first_copy_to_reach_bronze_wins_also_when_it_is_mended_last(lake: Lake, tmp_path: Any) -> None:
+def test_the_first_copy_to_reach_bronze_wins_even_if_it_decodes_last(lake: Lake, tmp_path: Any) -> None:
     # The same event on the same day: the first copy is too old by its own stamp, later ones are not.
     strictly = strict(lake)
     at_once = lake.with_settings(root=str(tmp_path / "other"))
@@ -124,7 +122,7 @@ def test_the_first_copy_to_reach_bronze_wins_also_when_it_is_mended_last(lake: L
     assert rows_of(lake, EVENTS) == rows_of(at_once, EVENTS)
 
 
-def test_silver_still_knows_how_far_it_has_read(lake: Lake) -> None:
+def test_progress_is_the_same_after_a_redrive(lake: Lake) -> None:
     append_batch(lake, [an_old_login(0), a_raw_login(1, partition=1)])
     update_silver(strict(lake))
     before = read_silver_progress(lake)
@@ -153,7 +151,7 @@ def broken_lake(spark: SparkSession, broken: Path, tmp_path: Path) -> Lake:
     return copied(spark, broken, tmp_path)
 
 
-def test_gold_follows_and_only_touched_days_are_written_again(broken_lake: Lake) -> None:
+def test_gold_is_updated_and_only_touched_days_are_rewritten(broken_lake: Lake) -> None:
     lake, before = broken_lake, last_snapshot(broken_lake)
     kept = {row.file for row in lake.read(PAIR_ACTIVITY).selectExpr("_metadata.file_path as file").collect()}
 
@@ -175,7 +173,7 @@ def test_gold_follows_and_only_touched_days_are_written_again(broken_lake: Lake)
     assert redrive(lake)[1] is None
 
 
-def test_gold_forgets_what_an_accepted_row_counted_that_is_a_copy_now(lake: Lake) -> None:
+def test_gold_no_longer_counts_an_accepted_row_that_is_a_duplicate_now(lake: Lake) -> None:
     append_batch(lake, [an_old_login(0, event_id="same", event_at="2026-01-31T00:00:00Z", username="first")])
     append_batch(lake, [a_raw_login(1, event_id="same", event_at="2026-01-31T23:59:00Z", username="second")], number=1)
     strictly = strict(lake)
@@ -187,13 +185,13 @@ def test_gold_forgets_what_an_accepted_row_counted_that_is_a_copy_now(lake: Lake
     assert [row["username"] for row in rows_of(lake, PAIR_ACTIVITY)] == ["first"]
 
 
-def test_a_refresh_goes_on_where_a_killed_redrive_had_only_written_silver(broken_lake: Lake) -> None:
+def test_a_refresh_completes_a_redrive_that_was_killed_after_silver(broken_lake: Lake) -> None:
     redrive_events(broken_lake)
 
     assert refresh(broken_lake) is not None
     assert sum(row["attempts"] for row in rows_of(broken_lake, PAIR_ACTIVITY)) == 8
 
 
-def test_a_redrive_beside_a_refresh_is_refused(lake: Lake) -> None:
+def test_a_redrive_during_a_refresh_is_refused(lake: Lake) -> None:
     with writer_lock(lake, "refresh"), pytest.raises(LockHeld, match="lock of refresh"):
         redrive(lake)

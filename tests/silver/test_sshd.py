@@ -112,7 +112,7 @@ def test_a_message_is_read(message: str, said: tuple[object, ...]) -> None:
     assert part_of(row, "verdict", "times", "app", "host") == ("accepted", 1, "sshd", "gate")
 
 
-def test_repeats_are_one_row_that_stands_for_several() -> None:
+def test_repeats_are_one_row_with_their_number() -> None:
     row = sshd_row(a_line("message repeated 5 times: [ Failed password for a ] b from 192.0.2.1 port 22 ssh2]"))
 
     assert part_of(row, *SAID[:4], "times") == (*BY_PASSWORD, "a ] b", 5)
@@ -138,14 +138,14 @@ def test_companions_of_a_login_are_ignored(message: str) -> None:
 
 
 @pytest.mark.parametrize("tag", ["CRON[1]: ", "sshdx[1]: ", "kernel: ", "/usr/bin/logger[2]: ", "su: "])
-def test_lines_of_other_programs_are_ignored_whatever_they_say(tag: str) -> None:
+def test_lines_of_other_programs_are_ignored_whatever_their_text(tag: str) -> None:
     row = sshd_row(a_line("Accepted password for bob from 192.0.2.1 port 22 ssh2", tag=tag))
 
     assert part_of(row, "verdict", "reason") == ("ignored", "other_program")
 
 
 @pytest.mark.parametrize("tag", ["sshd[1]: ", "sshd: ", "sshd-session[1]: ", "sshd-auth[1]: "])
-def test_sshd_goes_by_several_names(tag: str) -> None:
+def test_sshd_has_several_program_names(tag: str) -> None:
     assert sshd_row(a_line("Invalid user bob from 192.0.2.1", tag=tag))["action"] == "probe"
 
 
@@ -211,18 +211,18 @@ def event_id(line: bytes, occurrence: bytes | None = b"0", **columns: int) -> st
     return identity
 
 
-def test_an_id_hangs_on_host_line_and_occurrence_alone() -> None:
+def test_an_id_depends_on_host_line_and_occurrence_alone() -> None:
     assert event_id(FAILED) == event_id(FAILED, offset=99) == event_id(FAILED + b"\r\n", b"00")
     assert len({event_id(FAILED), event_id(FAILED, b"1"), event_id(FAILED.replace(b"gate", b"door"))}) == 3
 
 
-def test_without_an_occurrence_a_line_is_nobodys_copy() -> None:
+def test_a_line_without_an_occurrence_is_never_a_duplicate() -> None:
     assert event_id(FAILED, None) == "logs:0:7"
     assert event_id(FAILED, None, offset=8) == "logs:0:8"
 
 
 @pytest.mark.parametrize("occurrence", [b"one", b"", b"-1", b"1" * 19, b"\xff"])
-def test_an_occurrence_that_is_no_number_is_a_bad_header(occurrence: bytes) -> None:
+def test_an_occurrence_that_is_not_a_number_is_a_bad_header(occurrence: bytes) -> None:
     row = sshd_row(FAILED, [("format", b"sshd"), ("occurrence", occurrence)])
 
     assert part_of(row, "verdict", "reason") == ("broken", "bad_header")
@@ -248,7 +248,7 @@ def test_equal_lines_of_a_replayed_file_are_separate_events_and_replaying_gives_
 
 
 @pytest.mark.skipif(REAL_LOG is None, reason="LOGINLAKE_SSHD_LOG names no real sshd log")
-def test_the_real_log_holds_what_is_known_of_it() -> None:
+def test_the_real_log_has_the_known_numbers_of_events() -> None:
     lines = Path(str(REAL_LOG)).read_bytes().splitlines()
     rows = replayed(lines, year=APPENDED_AT.year - 1)
     logins = [row for row in rows if (row["verdict"], row["action"]) == ("accepted", "login")]
