@@ -139,7 +139,9 @@ def test_verify_works_without_spark_installed(demo: Demo) -> None:
 
 
 def test_a_refresh_without_new_records_publishes_nothing(demo: Demo, spark: SparkSession) -> None:
-    loginlake = replace(demo.loginlake, session=spark)
+    # The session runs in another folder, where the relative path of the lake would be another lake.
+    root = demo.process.folder / "data" / "lake"
+    loginlake = demo.loginlake.with_session(spark).with_environment(LOGINLAKE_ROOT=str(root))
     before = loginlake("query", "snapshots", "--json").stdout
 
     refresh = loginlake("refresh")
