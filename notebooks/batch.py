@@ -145,8 +145,9 @@ computed.select("window_on", "src_ip", "attempts", "failures", "users").orderBy(
 # %% [markdown]
 # ## Publish
 #
-# `publish` computes the same rows, writes them to the gold tables, and ends with a snapshot, which names one version of
-# each table. Readers see only versions that a snapshot names. A second call finds no changes and publishes no snapshot.
+# `refresh_gold` computes the same rows, writes them to the gold tables, and ends with a snapshot, which names one
+# version of each table. Readers see only versions that a snapshot names. A second call finds no changes and publishes
+# no snapshot.
 
 # %%
 from gold.job import refresh_gold
