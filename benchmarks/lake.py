@@ -22,7 +22,8 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 
 from bronze.stream import ingest_once
 from lakehouse import kafka
-from lakehouse.lake import Lake, struct_type
+from lakehouse.lake import Lake
+from lakehouse.schema import struct_type
 from lakehouse.session import spark_session
 from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS

@@ -14,7 +14,8 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 from gold.changes import ChangeFeed, Changes, days_per_commit
 from gold.rules.evaluate import CONTEXT_DAYS, candidates, days_around, detect_in_arrow
 from gold.rules.model import Rule
-from lakehouse.lake import Lake, anti_join, semi_join, struct_type
+from lakehouse.lake import Lake, anti_join, semi_join
+from lakehouse.schema import struct_type
 from lakehouse.tables.gold import DETECTIONS
 
 # A rule is evaluated for an entity and a day; all detections of such a key are replaced together.

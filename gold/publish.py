@@ -9,7 +9,8 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 
 from gold.changes import Changes
 from lakehouse.clock import Clock
-from lakehouse.lake import Lake, struct_type
+from lakehouse.lake import Lake
+from lakehouse.schema import struct_type
 from lakehouse.snapshots import Snapshot, next_instant, snapshot_from_metadata, snapshot_from_row
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import SNAPSHOTS

@@ -17,7 +17,8 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 from pyspark.sql.types import StructField, StructType
 
 from lakehouse.error_translation import translate_error
-from lakehouse.errors import LakeUnreadable, SchemaDiffers
+from lakehouse.errors import LakeUnreadable
+from lakehouse.schema import missing_columns, struct_type, with_declared_columns
 from lakehouse.settings import Settings
 from lakehouse.tables.model import ADDED_COLUMN, Table
 
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
     from datetime import date
 
 log = structlog.get_logger()
-
-
-def struct_type(table: Table) -> StructType:
-    """Return the declared columns as Spark's schema."""
-    return StructType.fromJson(json.loads(table.schema_json()))
 
 
 class Lake:
@@ -108,7 +104,7 @@ class Lake:
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
-        return _with_declared_columns(table, reader.load(self.uri(table)))
+        return with_declared_columns(table, reader.load(self.uri(table)))
 
     def changes(self, table: Table, *, after: int, until: int) -> DataFrame:
         """Return the change feed of the versions in `(after, until]`, with the column `_change_type`.
@@ -117,7 +113,7 @@ class Lake:
         """
         feed = self.spark.read.format("delta").option("readChangeFeed", "true")
         feed = feed.option("startingVersion", after + 1).option("endingVersion", until)
-        return _with_declared_columns(table, feed.load(self.uri(table)), more=("_change_type",))
+        return with_declared_columns(table, feed.load(self.uri(table)), more=("_change_type",))
 
     def append(self, table: Table, rows: DataFrame, *, user_metadata: str | None = None) -> None:
         """Append rows in one commit."""
@@ -268,30 +264,6 @@ class Lake:
         log.info("columns_added", table=table.full_name, columns=[column.name for column in missing])
 
 
-def missing_columns(table: Table, live: StructType) -> list[StructField]:
-    """Return the declared columns that a live table lacks.
-
-    Raises:
-        SchemaDiffers: The live table has a column of another type, or one that is not declared.
-    """
-    declared = {column.name: column for column in struct_type(table)}
-    types = {column.name: column.dataType for column in live}
-    differences = {}
-    for name, live_type in types.items():
-        if name not in declared:
-            differences[name] = f"{name} is not declared"
-        elif (declared_type := declared[name].dataType) != live_type:
-            differences[name] = f"{name} is {live_type.simpleString()}, declared {declared_type.simpleString()}"
-    if differences:
-        raise SchemaDiffers(
-            f"{table.full_name} differs from its declaration: {'; '.join(differences.values())}",
-            hint="Read it with the release that wrote it, or start a new lake with LOGINLAKE_ROOT",
-            table=table.full_name,
-            columns=list(differences),
-        )
-    return [column for name, column in declared.items() if name not in types]
-
-
 def semi_join(rows: DataFrame, keys: DataFrame, *, on: Sequence[str]) -> DataFrame:
     """Return the rows whose key is among the keys; null equals null."""
     return _null_safe_join(rows, keys, on=on, how="left_semi")
@@ -305,15 +277,6 @@ def anti_join(rows: DataFrame, keys: DataFrame, *, on: Sequence[str]) -> DataFra
 def _null_safe_join(rows: DataFrame, keys: DataFrame, *, on: Sequence[str], how: str) -> DataFrame:
     renamed = keys.select(*(F.col(name).alias(f"key_{name}") for name in on))
     return rows.join(renamed, [F.col(f"key_{name}").eqNullSafe(F.col(name)) for name in on], how)
-
-
-def _with_declared_columns(table: Table, rows: DataFrame, *, more: Sequence[str] = ()) -> DataFrame:
-    live = set(rows.columns)
-    columns = (
-        F.col(column.name) if column.name in live else F.lit(None).cast(column.dataType).alias(column.name)
-        for column in struct_type(table)
-    )
-    return rows.select(*columns, *more)
 
 
 def _day_literals(days: Iterable[date]) -> str:

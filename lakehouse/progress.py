@@ -177,14 +177,14 @@ def note_from_json(text: str | None) -> CommitNote | None:
 
 
 class Commit(NamedTuple):
-    """What the log records of a commit; None where it records nothing."""
+    """The parts of a commit in the log; each is None if the commit lacks it."""
 
     operation: str | None
     user_metadata: str | None
 
 
 def newest_note(newest_first: Iterable[Commit]) -> CommitNote | None:
-    """Return the note of the newest commit with rows; None where it has none.
+    """Return the note of the newest commit with rows; None if it has none.
 
     A table without any commit with rows has a note without offsets.
 

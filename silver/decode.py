@@ -1,8 +1,8 @@
 """Decode Arrow batches of bronze rows to rows of `silver.events`, one for one; with Spark and without it.
 
 A row depends on the record and on settings that all processes share, never on the clock or on other rows, so that
-decoding again returns the same row. A record that can't be read is no error: it is a row with the verdict `broken` and
-a reason.
+decoding again returns the same row. A record that can't be read is not an error: it is a row with the verdict `broken`
+and a reason.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import structlog
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
-from lakehouse.lake import Lake, struct_type
+from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
 from lakehouse.progress import (
     SilverProgress,
@@ -20,6 +20,7 @@ from lakehouse.progress import (
     read_silver_progress,
     summarize_events,
 )
+from lakehouse.schema import struct_type
 from lakehouse.tables.bronze import POSITION, RAW_LOGS
 from lakehouse.tables.silver import EVENTS, IDENTITY, WINNER
 from silver.decode import DecodeRules, decode

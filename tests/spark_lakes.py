@@ -12,8 +12,9 @@ import polars as pl
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from lakehouse.lake import Lake, struct_type
+from lakehouse.lake import Lake
 from lakehouse.progress import BronzeProgress, furthest, read_bronze_progress
+from lakehouse.schema import struct_type
 from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.model import Table

@@ -38,7 +38,7 @@ class Login(msgspec.Struct, kw_only=True):
     src_ip: Annotated[
         str | None, Meta(description="Source address, with a port or without; a host name counts as src_host.")
     ] = None
-    src_host: Annotated[str | None, Meta(description="Source where it is known by name.")] = None
+    src_host: Annotated[str | None, Meta(description="Source, if it is a host name.")] = None
     src_port: Annotated[int, Meta(ge=0, le=65_535)] | None = None
     app: Annotated[str | None, Meta(description="What was logged in to.")] = None
     host: Annotated[str | None, Meta(description="Machine that wrote the record.")] = None

@@ -1,4 +1,4 @@
-"""Where a login came from: an address in canonical form, or a host name."""
+"""The source of a login: an address in canonical form, or a host name."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
-# Longer texts are neither, and must not fill the cache: a host name has at most 253 characters (RFC 1035).
+# A longer text is neither, and must not fill the cache: a host name has at most 253 characters (RFC 1035).
 MOST_CHARACTERS = 253
-# Labels of letters, digits, - and _; the last has a letter, so that 1.2.3 and 010.0.0.1 are no names (RFC 3696, 2).
+# Labels of letters, digits, - and _; the last has a letter, so that 1.2.3 and 010.0.0.1 are not names (RFC 3696, 2).
 HOST_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*(?=[0-9_-]*[a-z])[a-z0-9_-]{1,63}\.?", re.ASCII | re.IGNORECASE)
 
 
 # An address or a name with a port: `192.0.2.1:52000`, `[2001:db8::1]:443`, `gate.example.org:22`.
 WITH_PORT = re.compile(r"(?:\[(?P<v6>[^\]\s]+)\]|(?P<name>[^:\[\]\s]+)):(?P<port>\d{1,5})", re.ASCII)
-# What applications write where there is no address: `-`, `N/A`, or the name of a service such as `AWS Internal`.
+# What applications write instead of an address: `-`, `N/A`, or the name of a service such as `AWS Internal`.
 NO_ADDRESS = re.compile(r"-+|(?=[^a-z]*[a-z])[a-z0-9 ._/()&-]{1,128}", re.ASCII | re.IGNORECASE)
 LARGEST_PORT = 65_535
 
@@ -57,7 +57,7 @@ def given_source(text: str | None) -> GivenSource | None:
 
 
 def source_of(text: str | None) -> Source | None:
-    """The source that a text names, `NO_SOURCE` where it is empty, None where it is neither address nor name."""
+    """Return the source in a text: `NO_SOURCE` if it is empty, None if it is neither an address nor a host name."""
     if not text:
         return NO_SOURCE
     if len(text) > MOST_CHARACTERS:
@@ -74,10 +74,10 @@ def _address_or_name(text: str) -> Source | None:
 
 
 def canonical_address(text: str) -> str:
-    """An IP address in canonical form: IPv4-mapped IPv6 as IPv4, without a zone, which means nothing elsewhere.
+    """Return an IP address in canonical form: IPv4-mapped IPv6 as IPv4, and without a zone, which is local to a host.
 
     Raises:
-        ValueError: The text is no address.
+        ValueError: The text is not an IP address.
     """
     address = ip_address(text.partition("%")[0] if ":" in text else text)
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:

@@ -13,7 +13,8 @@ import structlog
 from pyspark.sql.types import StructType
 
 from lakehouse.errors import SchemaDiffers
-from lakehouse.lake import Lake, missing_columns, struct_type
+from lakehouse.lake import Lake
+from lakehouse.schema import missing_columns, struct_type
 from lakehouse.tables.model import ADDED_COLUMN, Column, Table
 
 LOGINS = Table(

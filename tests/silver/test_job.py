@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
@@ -14,9 +15,11 @@ from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
 from lakehouse.progress import SilverProgress, note_from_json, read_silver_progress, summarize_events
 from lakehouse.tables.bronze import POSITION, RAW_LOGS
+from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from silver.enrich import enrichment_versions
 from silver.job import update_silver
+from silver.rebuild import rewrite_events
 from tests.spark_lakes import FIRST_BATCH, a_raw, a_raw_login, append_batch, rows_of
 
 
@@ -185,12 +188,22 @@ def test_a_second_writer_is_refused_with_the_name_of_the_holder(lake: Lake) -> N
         update_silver(lake)
 
 
-def test_a_table_that_differs_from_its_declaration_stops_the_job(lake: Lake) -> None:
-    lake.ensure(EVENTS)
-    lake.spark.sql(f"ALTER TABLE delta.`{lake.uri(EVENTS)}` ADD COLUMN stranger STRING")
+@pytest.mark.parametrize("table", [EVENTS, RAW_LOGS], ids=lambda table: table.full_name)
+def test_a_table_with_an_undeclared_column_stops_the_job(lake: Lake, table: Table) -> None:
+    append_batch(lake, [a_raw_login(0)])
+    lake.spark.sql(f"ALTER TABLE delta.`{lake.uri(table)}` ADD COLUMN stranger STRING")
 
-    with pytest.raises(SchemaDiffers, match=r"silver\.events differs .* in stranger"):
+    with pytest.raises(SchemaDiffers, match=rf"{table.full_name} differs .*: stranger is not declared"):
         update_silver(lake)
+    assert rows_of(lake, EVENTS) == []
+
+
+def test_a_lake_without_bronze_has_no_rows_to_read_and_bronze_is_not_created(lake: Lake) -> None:
+    shutil.rmtree(lake.uri(RAW_LOGS))
+
+    assert update_silver(lake) == 0
+    assert rewrite_events(lake) == 0
+    assert not lake.exists(RAW_LOGS)
 
 
 def test_a_row_is_in_the_partition_of_its_event_day_or_else_of_its_ingest_day(lake: Lake) -> None:
