@@ -85,7 +85,7 @@ def _checked(coordinate: str, sha256: str, *, progress: Callable[[str], None]) -
                 return jar
             jar.unlink()
     raise JarsMissing(
-        f"The jar of {coordinate} differs from {LOCK}, even after it was fetched again",
+        f"The jar of {coordinate} differs from the lock file, even after it was fetched again",
         hint=f"Do not use it before you know why; the expected sha256 is {sha256}",
         coordinate=coordinate,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,24 +23,24 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery
 
-PATIENCE_SECONDS = 60
+FLUSH_SECONDS = 60
 
 
 def send(settings: Settings, *values: bytes | None, partition: int = 0, **more: Any) -> None:
     producer = Producer(kafka.client_options(settings))
     for value in values:
         producer.produce(settings.topic, value, partition=partition, **more)
-    assert producer.flush(PATIENCE_SECONDS) == 0
+    assert producer.flush(FLUSH_SECONDS) == 0
 
 
 def send_uncommitted(settings: Settings, *values: bytes) -> Producer:
     """Return a producer with an open transaction that has sent the values to partition 0."""
     producer = Producer(kafka.client_options(settings, **{"transactional.id": settings.topic}))
-    producer.init_transactions(PATIENCE_SECONDS)
+    producer.init_transactions(FLUSH_SECONDS)
     producer.begin_transaction()
     for value in values:
         producer.produce(settings.topic, value, partition=0)
-    assert producer.flush(PATIENCE_SECONDS) == 0
+    assert producer.flush(FLUSH_SECONDS) == 0
     return producer
 
 
@@ -164,8 +163,8 @@ def test_an_added_partition_is_read_from_its_beginning(fed_lake: Lake) -> None:
 
 def test_records_of_aborted_transactions_are_not_in_bronze(fed_lake: Lake) -> None:
     settings = a_topic(fed_lake)
-    send_uncommitted(settings, b"lost").abort_transaction(PATIENCE_SECONDS)
-    send_uncommitted(settings, b"kept").commit_transaction(PATIENCE_SECONDS)
+    send_uncommitted(settings, b"lost").abort_transaction(FLUSH_SECONDS)
+    send_uncommitted(settings, b"kept").commit_transaction(FLUSH_SECONDS)
     # Two records and two markers; the broker writes a marker after its answer.
     wait_until(lambda: kafka.partition_bounds(settings)[settings.topic, 0].end == 4)
 
@@ -210,16 +209,14 @@ def add_partitions(settings: Settings, count: int) -> None:
     """Increase the number of partitions of the topic, and wait until the broker reports them."""
     admin = kafka.admin_client(settings)  # must live until the answer
     admin.create_partitions([NewPartitions(settings.topic, count)])[settings.topic].result(10)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while len(kafka.partition_bounds(settings)) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: len(kafka.partition_bounds(settings)) == count)
 
 
 def wait_for_rows(lake: Lake, count: int, query: StreamingQuery) -> None:
     """Wait until a running stream has written this many rows."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while len(offsets(lake)) < count:
+
+    def has_rows() -> bool:
         assert query.exception() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+        return len(offsets(lake)) >= count
+
+    wait_until(has_rows)
