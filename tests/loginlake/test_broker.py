@@ -80,10 +80,12 @@ def test_a_signal_while_the_broker_starts_ends_it_and_its_jvm(
     loginlake_process: LoginlakeProcess, free_port: int, tmp_path: Path, number: signal.Signals
 ) -> None:
     broker = loginlake_process.start("broker", "--kafka", f"127.0.0.1:{free_port}", "--state", str(tmp_path))
-    # From here on its JVM runs, but does not listen yet.
-    wait_until((tmp_path / "broker" / "broker.out").exists, broker, look_seconds=0.01)
-    broker.send_signal(number)
-    _, errors = broker.communicate(timeout=60)
+    try:
+        # From here on its JVM runs, but does not listen yet.
+        wait_until((tmp_path / "broker" / "broker.out").exists, broker, poll_seconds=0.01)
+    finally:
+        broker.send_signal(number)
+        _, errors = broker.communicate(timeout=60)
 
     assert (broker.returncode, errors) == (130, b"")
     assert_free(free_port)
