@@ -11,7 +11,7 @@ from tests.loginlake.command_line import Loginlake
 from tests.loginlake.test_cli import the_only_line
 from tests.mounts import fill, make_read_only, mounted
 
-HINT = "name others with LOGINLAKE_ROOT and LOGINLAKE_STATE"
+HINT = "set LOGINLAKE_ROOT and LOGINLAKE_STATE to other folders"
 # They write to STATE before anything else.
 STATE_WRITERS = [["broker"], ["up"]]
 
