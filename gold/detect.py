@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import reduce
+from operator import or_
 from typing import TypeAlias
 
 import narwhals.stable.v2 as nw
@@ -12,14 +13,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from gold.changes import ChangeFeed, Changes, days_per_commit
-from gold.rules.evaluate import CONTEXT_DAYS, candidates, days_around, detect_in_arrow
+from gold.rules.evaluate import CONTEXT_DAYS, by_entity, candidates, days_around, detect_in_arrow
 from gold.rules.model import Rule
 from lakehouse.lake import Lake, anti_join, semi_join
 from lakehouse.schema import struct_type
 from lakehouse.tables.gold import DETECTIONS
 
-# A rule is evaluated for an entity and a day; all detections of such a key are replaced together.
-EVALUATED = ("rule", "entity", "fired_on")
+# Rules are evaluated for an entity and a day; all detections of such a key are replaced together.
+EVALUATED = ("entity_type", "entity", "fired_on")
 
 # Rows with the columns EVALUATED.
 TouchedEntities: TypeAlias = DataFrame
@@ -29,7 +30,7 @@ Detections: TypeAlias = DataFrame
 def write_detections(lake: Lake, changes: Changes, *, rules: Iterable[Rule]) -> None:
     """Write the detections: all of them in a rebuild, otherwise those of the touched entities and days."""
     if changes.is_rebuild:
-        lake.overwrite(DETECTIONS, union(detections(changes.events, rule) for rule in rules))
+        lake.overwrite(DETECTIONS, detections(changes.events, rules))
         return
     touching = [rule for rule in rules if changes.summary.rule_days.get(rule.name)]
     touched_days = {day for rule in touching for day in changes.summary.rule_days[rule.name]}
@@ -37,18 +38,21 @@ def write_detections(lake: Lake, changes: Changes, *, rules: Iterable[Rule]) -> 
         _replace(lake, changes, rules=touching, days=days)
 
 
-def detections(events: DataFrame, rule: Rule) -> Detections:
-    """Return all detections of a rule in rows of silver.events with any verdict."""
-    read: DataFrame = candidates(events, rule)
-    return read.groupBy(rule.entity).applyInArrow(detect_in_arrow(rule), struct_type(DETECTIONS))
+def detections(events: DataFrame, rules: Iterable[Rule]) -> Detections:
+    """Return all detections of the rules in rows of silver.events with any verdict: one pass per entity column."""
+    return union(
+        candidates(events, of_entity).groupBy(entity).applyInArrow(detect_in_arrow(of_entity), struct_type(DETECTIONS))
+        for entity, of_entity in by_entity(rules).items()
+    )
 
 
-def touched_entities(feed: ChangeFeed, rule: Rule) -> TouchedEntities:
-    """Return the entities and days for which changed events can change the rule's detections."""
-    read: DataFrame = nw.from_native(feed).filter(rule.reads()).to_native()
+def touched_entities(feed: ChangeFeed, entity: str, *, rules: Iterable[Rule]) -> TouchedEntities:
+    """Return the entities and days for which changed events can change the detections of rules of one entity column."""
+    is_read = reduce(or_, (rule.reads() for rule in rules))
+    read: DataFrame = nw.from_native(feed).filter(is_read).to_native()
     days = F.sequence(F.date_sub("event_on", CONTEXT_DAYS), F.date_add("event_on", CONTEXT_DAYS))
     return read.select(
-        F.lit(rule.name).alias("rule"), F.col(rule.entity).alias("entity"), F.explode(days).alias("fired_on")
+        F.lit(entity).alias("entity_type"), F.col(entity).alias("entity"), F.explode(days).alias("fired_on")
     )
 
 
@@ -59,16 +63,18 @@ def union(frames: Iterable[DataFrame]) -> DataFrame:
 
 def _replace(lake: Lake, changes: Changes, *, rules: Sequence[Rule], days: list[date]) -> None:
     """Replace the detections of the touched entities on these days in one commit; write nothing if there are none."""
-    touched = {rule: touched_entities(changes.feed, rule) for rule in rules}
     events = changes.events.where(F.col("event_on").isin(days_around(days)))
-    found = union(_detections_of(entities, events, rule=rule) for rule, entities in touched.items())
+    groups = by_entity(rules)
+    touched = {entity: touched_entities(changes.feed, entity, rules=of_entity) for entity, of_entity in groups.items()}
+    found = union(_detections_of(touched[entity], events, rules=of_entity) for entity, of_entity in groups.items())
     found = found.where(F.col("fired_on").isin(days)).localCheckpoint()
     published, keys = lake.read(DETECTIONS).where(F.col("fired_on").isin(days)), union(touched.values())
     if not (found.isEmpty() and semi_join(published, keys, on=EVALUATED).isEmpty()):
         lake.replace_days(DETECTIONS, anti_join(published, keys, on=EVALUATED).unionByName(found), days=days)
 
 
-def _detections_of(touched: TouchedEntities, events: DataFrame, *, rule: Rule) -> Detections:
-    """Return the detections of a rule for the touched entities and days."""
-    entities = touched.select(F.col("entity").alias(rule.entity))
-    return semi_join(detections(semi_join(events, entities, on=[rule.entity]), rule), touched, on=EVALUATED)
+def _detections_of(touched: TouchedEntities, events: DataFrame, *, rules: Sequence[Rule]) -> Detections:
+    """Return the detections of rules of one entity column for the touched entities and days."""
+    entity = rules[0].entity
+    entities = touched.select(F.col("entity").alias(entity))
+    return semi_join(detections(semi_join(events, entities, on=[entity]), rules), touched, on=EVALUATED)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from gold.rules.brute_force_ip import BruteForceIp
+from gold.rules.brute_force_slow import BruteForceSlow
 from gold.rules.model import Rule
 from lakehouse.conf import conf_folder
 from lakehouse.errors import UsageError
@@ -21,6 +22,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All rules: one field per section of `conf/detections.toml`."""
 
     brute_force_ip: BruteForceIp
+    brute_force_slow: BruteForceSlow
 
     def __iter__(self) -> Iterator[Rule]:
         """Iterate over the rules in the order of their declaration."""

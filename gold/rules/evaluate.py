@@ -1,4 +1,4 @@
-"""Evaluates a rule: from the events of one entity to the rows of gold.detections.
+"""Evaluates rules: from the events of one entity to the rows of gold.detections.
 
 A rule is evaluated for one day at a time, on the events of the day before, the day itself and the day after. The result
 for a day therefore depends on these three days only, whichever process computes it and whatever other events it has.
@@ -18,7 +18,8 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from operator import attrgetter
+from functools import reduce
+from operator import attrgetter, or_
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import narwhals.stable.v2 as nw
@@ -28,49 +29,94 @@ from gold.rules.windows import chains
 from lakehouse.tables.gold import DETECTIONS
 
 if TYPE_CHECKING:
+    import polars as pl
     import pyarrow as pa
 
 # The detections of a day depend on the events of this many days before and after it.
 CONTEXT_DAYS = 1
 DAY = timedelta(days=1)
 EVIDENCE_POSITIONS = 100
-EVENT_COLUMNS = ("event_at", "times", "username", "topic", "partition", "offset")
+EVENT_COLUMNS = ("event_at", "times", "username", "action", "topic", "partition", "offset")
 
 # A row of gold.detections.
 Detection: TypeAlias = dict[str, Any]
 
 
-def candidates(events: Any, rule: Rule) -> Any:
-    """Return the events that the rule reads, of the entities with enough of them for it to fire.
+def by_entity(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
+    """Return the rules of each entity column: they are evaluated together."""
+    groups: dict[str, list[Rule]] = {}
+    for rule in rules:
+        groups.setdefault(rule.entity, []).append(rule)
+    return groups
+
+
+def candidates(events: Any, rules: Sequence[Rule]) -> Any:
+    """Return the events that one of the rules reads, of the entities with enough of them for that rule to fire.
 
     Args:
         events: Rows of silver.events with any verdict, as a native frame of Spark or polars.
-        rule: The rule.
+        rules: Rules of one entity column.
 
     Returns:
-        A lazy frame of the same engine with the rule's entity and `EVENT_COLUMNS`.
+        A lazy frame of the same engine with the entity, `EVENT_COLUMNS`, and for each rule a boolean column of its
+        name: whether the rule reads the event.
     """
-    read = nw.from_native(events).lazy().filter(rule.reads()).select(rule.entity, *EVENT_COLUMNS)
-    counts = read.group_by(rule.entity).agg(occurrences=nw.col("times").sum())
-    frequent = counts.filter(nw.col("occurrences") >= rule.min_occurrences).select(rule.entity)
-    return read.join(frequent, on=rule.entity, how="semi").to_native()
+    entity, names = rules[0].entity, [rule.name for rule in rules]
+    is_read = {
+        rule.name: nw.when(rule.reads()).then(nw.lit(value=True)).otherwise(nw.lit(value=False)) for rule in rules
+    }
+    read = (
+        nw.from_native(events)
+        .lazy()
+        .with_columns(**is_read)
+        .filter(reduce(or_, map(nw.col, names)))
+        .select(entity, *EVENT_COLUMNS, *names)
+    )
+    occurrences = {
+        rule.name: nw.when(nw.col(rule.name)).then(nw.col("times")).otherwise(nw.lit(0)).sum() for rule in rules
+    }
+    is_frequent = reduce(or_, (nw.col(rule.name) >= rule.min_occurrences for rule in rules))
+    frequent = read.group_by(entity).agg(**occurrences).filter(is_frequent).select(entity)
+    return read.join(frequent, on=entity, how="semi").to_native()
 
 
-def detect_in_arrow(rule: Rule) -> Callable[[pa.Table], pa.Table]:
-    """Return the rule as a function from the candidates of one entity, in any order, to its detections."""
+def detect_in_arrow(rules: Sequence[Rule]) -> Callable[[pa.Table], pa.Table]:
+    """Return rules of one entity column as a function from the candidates of one entity to its detections."""
     import pyarrow as pa
 
     def detect(of_entity: pa.Table) -> pa.Table:
-        found = detections_of(of_entity[rule.entity][0].as_py(), sorted_events(of_entity), rule=rule)
+        entity = of_entity[rules[0].entity][0].as_py()
+        found: list[Detection] = []
+        for rule in rules:
+            found += detections_of(entity, sorted_events(of_entity.filter(of_entity[rule.name])), rule=rule)
         return pa.Table.from_pylist(found, schema=DETECTIONS.arrow_schema())
 
     return detect
 
 
+def detect(events: pl.LazyFrame, rules: Iterable[Rule]) -> pa.Table:
+    """Return all detections of the rules in rows of silver.events, without Spark.
+
+    Args:
+        events: Rows of silver.events with any verdict.
+        rules: Rules of any entity columns.
+    """
+    import pyarrow as pa
+
+    found = [DETECTIONS.arrow_schema().empty_table()]
+    for entity, of_entity in by_entity(rules).items():
+        find = detect_in_arrow(of_entity)
+        found += (find(rows.to_arrow()) for rows in candidates(events, of_entity).collect().partition_by(entity))
+    return pa.concat_tables(found)
+
+
 def sorted_events(table: pa.Table) -> list[Event]:
     """Return the rows of an Arrow table with `EVENT_COLUMNS` as events, ordered by time and position."""
     columns = (table[name].to_pylist() for name in EVENT_COLUMNS)
-    events = (Event(at, times, username, tuple(position)) for at, times, username, *position in zip(*columns))  # noqa: B905
+    events = (
+        Event(at, times, username, tuple(position), action)
+        for at, times, username, action, *position in zip(*columns)  # noqa: B905
+    )
     return sorted(events, key=attrgetter("at", "position"))
 
 

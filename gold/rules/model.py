@@ -19,12 +19,14 @@ class Event(NamedTuple):
         times: How many equal occurrences the record stands for.
         username: Null where the source names no user.
         position: Topic, partition and offset in bronze.
+        action: login, probe, lockout or logout.
     """
 
     at: datetime
     times: int
     username: str | None
     position: tuple[str, int, int]
+    action: str = "login"
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

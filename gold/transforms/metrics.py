@@ -114,7 +114,7 @@ def computes(metric: Metric) -> Callable[[Aggregation], Aggregation]:
 def ip_activity(pairs: Pairs) -> Rows:
     """Attempts per source address and window."""
     per_ip = pairs.group_by("window_at", "src_ip").agg(
-        **_sums("attempts", "successes", "failures"),
+        **_sums("attempts", "successes", "failures", "probes"),
         users=_distinct("username", where="attempts"),
         users_failed=_distinct("username", where="failures"),
         apps=_distinct("app", where="attempts"),
@@ -130,7 +130,7 @@ def ip_activity(pairs: Pairs) -> Rows:
 def user_activity(pairs: Pairs) -> Rows:
     """Attempts per user and window."""
     per_user = pairs.group_by("window_at", "username").agg(
-        **_sums("attempts", "successes", "failures", "lockouts"),
+        **_sums("attempts", "successes", "failures", "probes", "lockouts"),
         ips=_distinct("src_ip", where="attempts"),
         countries=_distinct("country", where="attempts"),
         apps=_distinct("app", where="attempts"),
@@ -144,7 +144,7 @@ def user_activity(pairs: Pairs) -> Rows:
 def app_activity(pairs: Pairs) -> Rows:
     """Attempts per app and window."""
     per_app = pairs.group_by("window_at", "app").agg(
-        **_sums("attempts", "successes", "failures", "mfa_successes"),
+        **_sums("attempts", "successes", "failures", "probes", "mfa_successes"),
         active_users=_distinct("username", where="successes"),
         active_ips=_distinct("src_ip", where="successes"),
     )

@@ -14,6 +14,7 @@ FAILURES = Column("failures", "long", "Attempts that failed.")
 FAILURE_RATE = Column("failure_rate", "double", "failures / attempts; null without attempts.")
 COUNTRY = Column("country", "string", "Country in which src_ip is registered, ISO 3166-1 alpha-2.")
 IS_PRIVATE = Column("is_private", "boolean", "True where src_ip is not a public address.")
+PROBES = Column("probes", "long", "User names that were tried without a login attempt.")
 LOCKOUTS = Column("lockouts", "long", "Lockouts reported by the source.")
 FIRST_AT = Column("first_at", "timestamp", "First attempt, probe or lockout of the window.")
 LAST_AT = Column("last_at", "timestamp", "Last attempt, probe or lockout of the window.")
@@ -37,7 +38,7 @@ PAIR_ACTIVITY = Table(
         SUCCESSES,
         FAILURES,
         *(Column(f"failures_{reason}", "long", f"Failures with the reason {reason}.") for reason in FAILURE_REASONS),
-        Column("probes", "long", "User names that were tried without a login attempt."),
+        PROBES,
         LOCKOUTS,
         Column("mfa_successes", "long", "Successful attempts with a second factor."),
         FIRST_AT,
@@ -58,6 +59,7 @@ IP_ACTIVITY = Metric(
         SUCCESSES,
         FAILURES,
         FAILURE_RATE,
+        PROBES,
         Column("users", "long", "Distinct users with an attempt."),
         Column("users_failed", "long", "Distinct users with a failure."),
         APPS,
@@ -78,6 +80,7 @@ USER_ACTIVITY = Metric(
         SUCCESSES,
         FAILURES,
         FAILURE_RATE,
+        PROBES,
         Column("ips", "long", "Distinct source addresses with an attempt."),
         Column("countries", "long", "Distinct countries with an attempt; unknown counts as one."),
         APPS,
@@ -96,6 +99,7 @@ APP_ACTIVITY = Metric(
         ATTEMPTS,
         SUCCESSES,
         FAILURES,
+        PROBES,
         Column("active_users", "long", "Distinct users with a success."),
         Column("active_ips", "long", "Distinct source addresses with a success."),
         Column("mfa_rate", "double", "Successes with a second factor / successes; null without successes."),

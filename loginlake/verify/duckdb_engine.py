@@ -97,6 +97,20 @@ class Engine:
             while rows := answer.fetchmany(CHUNK_ROWS):
                 yield from rows
 
+    def frame(self, query: str, table: Table) -> pl.DataFrame:
+        """Return the rows of a query that gives the declared columns of `table`, with their declared types.
+
+        Raises:
+            EngineFailed: DuckDB could not run it.
+        """
+        with _translated_errors():
+            rows: pa.Table = self._connection.sql(query).to_arrow_table()
+        schema = table.arrow_schema()
+        frame = pl.from_arrow(rows.select(schema.names).cast(schema))
+        if not isinstance(frame, pl.DataFrame):
+            raise TypeError("an Arrow table becomes a frame")
+        return frame
+
     def count(self, query: str) -> int:
         """Return the number that is the only value of a query.
 

@@ -1,17 +1,19 @@
-"""Gold recomputed from the recomputed events, by SQL written from docs/tables.md that shares no code with gold."""
+"""Gold recomputed from the recomputed events.
+
+The metrics are computed by SQL that was written from docs/tables.md and shares no code with gold. The rules run as they
+are, over all events in one process, without Spark; each rule is compared with an independent loop in its tests.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-import pyarrow as pa
-
-from gold.rules.brute_force_ip import BruteForceIp
+from gold.rules import Rules
+from gold.rules.evaluate import detect
 from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
-from lakehouse.tables.silver import FAILURE_REASONS
-from loginlake.verify.brute_force import detections_of
+from lakehouse.tables.silver import EVENTS, FAILURE_REASONS
 from loginlake.verify.columns import unfilled_columns, unfilled_note
 from loginlake.verify.duckdb_engine import Engine, batches_of
 from loginlake.verify.pinned import PinnedLake
@@ -55,7 +57,7 @@ def _distinct(column: str, measure: str) -> str:
 
 
 _DAY = "CREATE TABLE {name} AS SELECT CAST(window_on AS TIMESTAMP) AS window_at, window_on, "
-_SUMS = "sum(attempts) AS attempts, sum(successes) AS successes, sum(failures) AS failures, "
+_SUMS = "sum(attempts) AS attempts, sum(successes) AS successes, sum(failures) AS failures, sum(probes) AS probes, "
 _RATE = "CASE WHEN sum(attempts) > 0 THEN sum(failures)::DOUBLE / sum(attempts)::DOUBLE END AS failure_rate, "
 METRICS = {
     "ip_activity": f"""{_DAY.format(name="ip_activity")} src_ip, {_SUMS} {_RATE}
@@ -73,20 +75,16 @@ METRICS = {
         CASE WHEN sum(successes) > 0 THEN sum(mfa_successes)::DOUBLE / sum(successes)::DOUBLE END AS mfa_rate
         FROM base GROUP BY ALL""",
 }
-FAILURES = """
-SELECT src_ip, event_at, times, username, (topic, partition, "offset") FROM expected
-WHERE verdict = 'accepted' AND action = 'login' AND outcome = 'failure' AND src_ip IS NOT NULL
-ORDER BY src_ip, event_at, topic, partition, "offset"
-"""
+ACCEPTED = "SELECT * FROM expected WHERE verdict = 'accepted'"
 
 
-def gold_checks(engine: Engine, lake: PinnedLake, *, rule: BruteForceIp) -> Iterator[Check]:
+def gold_checks(engine: Engine, lake: PinnedLake, *, rules: Rules) -> Iterator[Check]:
     """Compare every gold table with what the recomputed events give.
 
     Args:
         engine: Has the table `expected`, the recomputed silver.
         lake: Reads gold at the snapshot.
-        rule: The thresholds of brute_force_ip.
+        rules: The rules with their thresholds.
     """
     engine.run(BASE)
     yield from _readable_check(PAIR_ACTIVITY, partial(_table_check, engine, lake, table=PAIR_ACTIVITY, expected="base"))
@@ -94,7 +92,7 @@ def gold_checks(engine: Engine, lake: PinnedLake, *, rule: BruteForceIp) -> Iter
         engine.run(METRICS[metric.name])
         compare = partial(_table_check, engine, lake, table=metric.table, expected=metric.name)
         yield from _readable_check(metric.table, compare)
-    yield from _readable_check(DETECTIONS, partial(_detections_check, engine, lake, rule=rule))
+    yield from _readable_check(DETECTIONS, partial(_detections_check, engine, lake, rules=rules))
 
 
 def _readable_check(table: Table, compare: Callable[[], Check]) -> Iterator[Check]:
@@ -107,19 +105,21 @@ def _table_check(engine: Engine, lake: PinnedLake, *, table: Table, expected: st
     return _compare(engine, lake, table=table, live=live, expected=expected)
 
 
-def _detections_check(engine: Engine, lake: PinnedLake, *, rule: BruteForceIp) -> Check:
-    """Compare the detections, except those of an earlier version of the rule."""
-    recomputed = list(detections_of(engine.rows(FAILURES), rule))
-    batches = pa.Table.from_pylist(recomputed, schema=DETECTIONS.arrow_schema()).to_batches()
-    engine.load("recomputed", DETECTIONS, batches=iter(batches))
+def _detections_check(engine: Engine, lake: PinnedLake, *, rules: Rules) -> Check:
+    """Compare the detections with those of the rules over all recomputed events, in one process.
+
+    Detections of an earlier version of their rule are not compared.
+    """
+    recomputed = detect(engine.frame(ACCEPTED, EVENTS).lazy(), rules)
+    engine.load("recomputed", DETECTIONS, batches=iter(recomputed.to_batches()))
     engine.load("live_detections", DETECTIONS, batches=batches_of(lake.rows(DETECTIONS), DETECTIONS))
-    is_earlier = f"rule = 'brute_force_ip' AND rule_version < {rule.version}"
-    earlier = engine.count(f"SELECT count(*) FROM live_detections WHERE {is_earlier}")  # noqa: S608 (a number)
+    is_earlier = " OR ".join(f"(rule = '{rule.name}' AND rule_version < {rule.version})" for rule in rules)
+    earlier = engine.count(f"SELECT count(*) FROM live_detections WHERE {is_earlier}")  # noqa: S608 (names of ours)
     if earlier:
         # It is not recorded which version judged which day, so only what today's version found can be compared.
-        engine.run(f"DELETE FROM live_detections WHERE {is_earlier}")  # noqa: S608 (a number)
+        engine.run(f"DELETE FROM live_detections WHERE {is_earlier}")  # noqa: S608 (names of ours)
         engine.run("DELETE FROM recomputed WHERE detection_id NOT IN (SELECT detection_id FROM live_detections)")
-    notes = [f"{earlier:,} detections of an earlier version of the rule are not compared"] if earlier else []
+    notes = [f"{earlier:,} detections of earlier versions of their rules are not compared"] if earlier else []
     return _compare(engine, lake, table=DETECTIONS, live="live_detections", expected="recomputed", notes=notes)
 
 

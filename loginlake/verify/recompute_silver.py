@@ -71,7 +71,7 @@ def recompute_checks(lake: PinnedLake) -> Iterator[Check]:
         lake.options.progress("Recomputing silver and gold", 0, None)
         yield _silver_check(engine, lake)
         if lake.snapshot is not None:
-            yield from gold_checks(engine, lake, rule=load_rules(lake.settings).brute_force_ip)
+            yield from gold_checks(engine, lake, rules=load_rules(lake.settings))
 
 
 def _load_events(engine: Engine, lake: PinnedLake, *, events: pl.LazyFrame) -> None:

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from gold.detect import detections
 from gold.rules import load_rules
-from gold.rules.evaluate import candidates, detect_in_arrow
+from gold.rules.evaluate import detect
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
 from lakehouse.settings import Settings
 from lakehouse.tables.gold import DETECTIONS, METRICS, PAIR_ACTIVITY
@@ -90,10 +90,10 @@ def test_every_metric_is_the_same_on_both_engines(
     assert_equal(by_spark, by_polars, key=metric.key)
 
 
-def test_the_rule_finds_the_same_on_both_engines(on_spark: DataFrame, on_polars: pl.LazyFrame) -> None:
-    rule = load_rules(Settings(_env_file=None)).brute_force_ip
-    failures = candidates(on_polars, rule).collect()
-    of_each = failures.partition_by("src_ip")
-    by_polars = pa.concat_tables(detect_in_arrow(rule)(group.to_arrow()) for group in of_each)
+def test_the_rules_find_the_same_on_both_engines(on_spark: DataFrame, on_polars: pl.LazyFrame) -> None:
+    rules = load_rules(Settings(_env_file=None))
 
-    assert_equal(detections(on_spark, rule), pl.from_arrow(by_polars).lazy(), key=DETECTIONS.key)
+    by_polars = detect(on_polars, rules)
+
+    assert {row["rule"] for row in by_polars.to_pylist()} == {rule.name for rule in rules}
+    assert_equal(detections(on_spark, rules), pl.from_arrow(by_polars).lazy(), key=DETECTIONS.key)

@@ -130,28 +130,29 @@ def test_days_around_are_the_days_whose_detections_can_change() -> None:
     assert days_around([apart, first]) == [first + timedelta(days=n) for n in (-1, 0, 1, 8, 9, 10)]
 
 
-def test_only_accepted_failures_of_addresses_with_enough_of_them_are_candidates() -> None:
+def test_only_accepted_signals_of_addresses_with_enough_of_them_are_candidates() -> None:
     attackers = [a_login(offset, src_ip="192.0.2.9", times=3) for offset in (0, 1)]
     others = [
         *(a_login(offset, src_ip="192.0.2.8") for offset in range(2, 7)),
         *(a_login(offset, src_ip=None, times=6) for offset in (7, 8)),
         a_login(9, src_ip="192.0.2.7", times=6, verdict="duplicate"),
         a_login(10, src_ip="192.0.2.6", times=6, outcome="success"),
-        a_login(11, src_ip="192.0.2.5", times=6, action="probe", outcome=None),
+        a_login(11, src_ip="192.0.2.5", times=6, action="lockout", outcome=None),
     ]
     events = pl.from_arrow(pa.Table.from_pylist(attackers + others, schema=EVENTS.arrow_schema()))
 
-    read = candidates(events, RULE).collect()
+    read = candidates(events, [RULE]).collect()
 
-    assert read.columns == ["src_ip", *EVENT_COLUMNS]
+    assert read.columns == ["src_ip", *EVENT_COLUMNS, "brute_force_ip"]
     assert sorted(read["offset"].to_list()) == [0, 1]
 
 
 def test_candidates_in_any_order_become_rows_of_the_table() -> None:
     rows = [a_login(offset, times=2, event_at=NOON + timedelta(seconds=offset)) for offset in (2, 0, 1)]
-    table = pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema()).select(["src_ip", *EVENT_COLUMNS])
+    events = pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema()).select(["src_ip", *EVENT_COLUMNS])
+    is_read = pa.array([True] * len(rows))
 
-    detections = detect_in_arrow(RULE)(table)
+    detections = detect_in_arrow([RULE])(events.append_column(RULE.name, is_read))
 
     assert detections.schema == DETECTIONS.arrow_schema()
     assert json.loads(detections["evidence"][0].as_py()) == [["logs", 0, offset] for offset in range(3)]

@@ -24,7 +24,7 @@ def test_every_rule_has_the_name_of_its_section_and_an_entity_that_silver_has() 
 def test_the_shipped_thresholds_are_those_of_the_sources() -> None:
     rule = SHIPPED.brute_force_ip
 
-    assert (rule.capacity, rule.leak_seconds, rule.failures, rule.window_minutes) == (5, 10, 20, 60)
+    assert (rule.capacity, rule.leak_seconds, rule.signals, rule.window_minutes) == (5, 10, 20, 60)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_the_shipped_thresholds_are_those_of_the_sources() -> None:
         ("window_minutes = 1441", r"<= 1440.*window_minutes"),
         ("leak_seconds = 0", r"> 0.*leak_seconds"),
         ("leak_seconds = 20000", r"more than a day"),
-        ("failures = 0", r">= 1.*failures"),
+        ("signals = 0", r">= 1.*signals"),
         ('capacity = "x"', r"Expected `int`.*capacity"),
         ("capacty = 5", r"unknown field `capacty`"),
         ("capacity = ", r"detections.toml is not valid.*Correct this value"),

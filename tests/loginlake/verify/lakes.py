@@ -12,7 +12,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 
 from gold.rules import load_rules
-from gold.rules.evaluate import candidates, detect_in_arrow
+from gold.rules.evaluate import detect
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
 from lakehouse.progress import BronzeProgress, Offsets, Partition, SilverProgress
 from lakehouse.settings import Settings
@@ -207,11 +207,8 @@ def with_duplicates(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def detections(events: pl.DataFrame, settings: Settings) -> pa.Table:
-    """Return the detections of the rule."""
-    rule = load_rules(settings).brute_force_ip
-    failures = candidates(events.lazy(), rule).collect()
-    found = [detect_in_arrow(rule)(of_ip.to_arrow()) for of_ip in failures.partition_by("src_ip")]
-    return pa.concat_tables([DETECTIONS.arrow_schema().empty_table(), *found])
+    """Return the detections of all rules."""
+    return detect(events.lazy(), load_rules(settings))
 
 
 def faults_of(report: Report) -> list[str]:

@@ -1,0 +1,58 @@
+"""What the brute force rules share: signals from one address, counted in a leaky bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import narwhals.stable.v2 as nw
+from msgspec import Meta
+
+from gold.rules.model import Event, Rule
+
+DAY_SECONDS = 86_400
+
+
+class SignalRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rule over the signals of one address, with a leaky bucket.
+
+    A signal is a failure or a probe (a client that leaves before it tries a password). A public key that is refused is
+    a signal only for an unknown user: OpenSSH's clients offer all their keys, and the next one may be the right one.
+
+    Attributes:
+        capacity: Signals that the leaky bucket holds; one more overflows it and fires the rule.
+        leak_seconds: The bucket drains one signal in this time. A full bucket must drain within a day, because a rule
+            reads one day back.
+    """
+
+    entity = "src_ip"
+    select = (nw.col("action") == "probe") | (
+        (nw.col("action") == "login")
+        & (nw.col("outcome") == "failure")
+        & (
+            nw.col("auth_method").is_null()
+            | (nw.col("auth_method") != "publickey")
+            | (nw.col("failure_reason") == "unknown_user")
+        )
+    )
+
+    capacity: Annotated[int, Meta(ge=1)]
+    leak_seconds: Annotated[float, Meta(gt=0)]
+
+    def __post_init__(self) -> None:
+        """Raise if the bucket remembers longer than the rule reads back."""
+        if self.capacity * self.leak_seconds > DAY_SECONDS:
+            raise ValueError("capacity times leak_seconds is more than a day")
+
+    @property
+    def min_occurrences(self) -> int:
+        """The fewest signals with which the bucket overflows."""
+        return self.capacity + 1
+
+    def measures(self, evidence: Sequence[Event]) -> dict[str, int]:
+        """Return the failures, the probes and the distinct users of the evidence; a null user name counts as one."""
+        return {
+            "failures": sum(event.times for event in evidence if event.action == "login"),
+            "probes": sum(event.times for event in evidence if event.action == "probe"),
+            "users": len({event.username for event in evidence}),
+        }
