@@ -59,7 +59,7 @@ def require_topic_id(settings: Settings, recorded: str) -> None:
 
 
 def starting_offset(at: Partition, read: int | None, *, bounds: Bounds) -> int:
-    """Return the first offset to read of a partition.
+    """Return the offset at which to start reading a partition.
 
     Args:
         at: The topic and the partition.

@@ -151,7 +151,7 @@ class Ingest:
         now, last = self.clock(), self.progress.last_ingest
         if last is not None and now <= last:
             raise ClockWentBack(
-                f"The clock is at {now.isoformat()}, but bronze has a batch of {last.isoformat()}",
+                f"The clock is at {now.isoformat()}, but bronze's newest batch is from {last.isoformat()}",
                 hint="Correct the clock, or wait until it has passed that instant",
                 now=now,
                 last=last,

@@ -38,7 +38,7 @@ class ChangeSummary(NamedTuple):
     Attributes:
         first_event_at: Smallest event time of an accepted row; None if there is none.
         last_event_at: Largest event time of an accepted row.
-        last_append_at: Largest Kafka append time of any row that Python can represent.
+        last_append_at: Largest Kafka append time of any row; instants outside Python's calendar do not count.
         metric_days: Event days of the rows that the metrics count.
         rule_days: Event days of the rows that each rule reads, by the rule's name.
     """
@@ -76,7 +76,7 @@ class Changes:
 def read_changes(lake: Lake, last: Snapshot | None, *, rules: Iterable[Rule]) -> Changes:
     """Return what changed since the last snapshot, and decide whether gold is updated or rebuilt.
 
-    The caller must unpersist the feed.
+    The feed is cached: the caller unpersists it when gold is written.
     """
     if last is None:
         return read_for_rebuild(lake, None, rules=rules)

@@ -191,7 +191,7 @@ def _computed_differences(lake: Lake, changes: Changes, *, activity: ActivityTab
 
 
 def _common_cause() -> Column:
-    """The cause that all rows of a group share, or `mended` if they have several."""
+    """Return the cause that all rows of a group share, or `mended` if they have several."""
     return F.when(F.min("cause") == F.max("cause"), F.min("cause")).otherwise(MENDED).alias("cause")
 
 
@@ -204,6 +204,6 @@ def _is_same(name: str) -> Column:
 
 
 def _changed_measures(side: str, measures: Sequence[str]) -> Column:
-    """The measures that differ, as a JSON object; null if that side has no row."""
+    """Return the measures that differ, as a JSON object; null if that side has no row."""
     values = (F.when(~_is_same(name), F.col(f"{side}_{name}")).alias(name) for name in measures)
     return F.when(F.col(f"has_{side}"), F.to_json(F.struct(*values), JSON_INSTANTS))

@@ -49,6 +49,8 @@ def _server_address(server: str) -> tuple[str, int]:
     host, _, port = server.rpartition("://")[2].strip().rpartition(":")
     if not (host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
         raise BrokerFailed(
-            f"{server!r} is not host:port of a Kafka server", hint="Correct LOGINLAKE_KAFKA", kafka=server
+            f"{server!r} is not host:port of a Kafka server",
+            hint="Write LOGINLAKE_KAFKA as 127.0.0.1:9092",
+            kafka=server,
         )
     return host.strip("[]"), int(port)

@@ -54,7 +54,8 @@ def _run(app: typer.Typer) -> None:
         if module not in EXTRAS:
             raise
         raise MissingExtra(
-            f"This install has no {module}", hint=f"Install it with `pip install 'loginlake[{EXTRAS[module]}]'`"
+            f"The package {module} is not installed",
+            hint=f"Install it with `pip install 'loginlake[{EXTRAS[module]}]'`",
         ) from error
 
 

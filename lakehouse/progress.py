@@ -82,7 +82,7 @@ def nested_offsets(offsets: Offsets) -> NestedOffsets:
 
 
 def flat_offsets(nested: NestedOffsets) -> dict[Partition, int]:
-    """Return the offsets that `nested_offsets` has nested."""
+    """Return the offsets as a flat mapping, the inverse of `nested_offsets`."""
     return {
         (topic, partition): offset for topic, partitions in nested.items() for partition, offset in partitions.items()
     }
@@ -148,13 +148,13 @@ class CommitNote(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def bronze_progress(self) -> BronzeProgress | None:
-        """What it notes of bronze; None where the instant is missing."""
+        """The progress of bronze; None if the note has no instant."""
         is_complete = self.last_ingest is not None or not self.offsets
         return BronzeProgress(flat_offsets(self.offsets), self.last_ingest) if is_complete else None
 
     @property
     def silver_progress(self) -> SilverProgress | None:
-        """What it notes of silver; None where the day is missing."""
+        """The progress of silver; None if the note has no day."""
         is_complete = self.ingested_on is not None or not self.offsets
         return SilverProgress(flat_offsets(self.offsets), self.ingested_on, self.enrichment) if is_complete else None
 

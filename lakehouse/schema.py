@@ -35,7 +35,7 @@ def missing_columns(table: Table, live: StructType) -> list[StructField]:
     if differences:
         raise SchemaDiffers(
             f"{table.full_name} differs from its declaration: {'; '.join(differences.values())}",
-            hint="Read it with the release that wrote it, or start a new lake with LOGINLAKE_ROOT",
+            hint="Use the release that wrote the table, or set LOGINLAKE_ROOT to a new folder",
             table=table.full_name,
             columns=list(differences),
         )

@@ -45,7 +45,7 @@ class Snapshot:
 
     @property
     def now(self) -> datetime | None:
-        """The current time of every rule: the largest event time covered, but at most the largest append time."""
+        """The instant by which windows are closed: the largest event time covered, at most the largest append time."""
         if self.last_event_at is None or self.last_append_at is None:
             return None
         return min(self.last_event_at, self.last_append_at)
@@ -113,7 +113,7 @@ def snapshot_from_row(row: Mapping[str, Any]) -> Snapshot:
     except msgspec.DecodeError as error:
         raise LakeUnreadable(
             f"{SNAPSHOTS.full_name} has a damaged row",
-            hint="Restore its files from a copy of the lake",
+            hint="Restore the files of the table from a copy of the lake",
             table=SNAPSHOTS.full_name,
         ) from error
 
@@ -187,7 +187,7 @@ def resolve_snapshot(
         raise SnapshotMissing(missing, hint=hint, oldest=oldest.id)
     if found.id < oldest.id:
         raise SnapshotExpired(
-            f"Snapshot {found.id}, of {found.at.isoformat()}, is older than what is kept for time travel",
+            f"Snapshot {found.id}, of {found.at.isoformat()}, is older than the retention",
             hint=hint,
             oldest=oldest.id,
         )

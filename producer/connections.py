@@ -24,14 +24,14 @@ _FAILURE = re.compile(rb"(message repeated \d+ times: \[ )?Failed (?!none )\S+ f
 
 
 class _Reported(NamedTuple):
-    """What the lines of a connection have reported so far, and of which denied user."""
+    """The report of a connection so far, and the denied user that it is about."""
 
     what: bytes
     user: bytes = b""
 
 
 class Connections:
-    """Remembers what the lines of each connection of one file have reported."""
+    """A memory of what the lines of each connection in one file have reported."""
 
     def __init__(self) -> None:
         self._reported: OrderedDict[tuple[bytes, bytes], _Reported] = OrderedDict()

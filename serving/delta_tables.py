@@ -65,7 +65,7 @@ class DeltaTables:
         if handle.version() < highest:
             raise LakeUnreadable(
                 f"{table.full_name} went back from version {highest} to {handle.version()}",
-                hint="Its last commits are lost: run `loginlake refresh`, then `loginlake verify`",
+                hint="Run `loginlake refresh`, then `loginlake verify`",
                 table=table.full_name,
             )
         self._remember(table, handle.version())

@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 def rewrite_events(lake: Lake) -> int:
-    """Replace all of silver by what bronze decodes to today, in one commit.
+    """Replace all of silver by the rows of bronze as they decode today, in one commit.
 
     The caller holds the lock of refresh.
 

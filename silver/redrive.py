@@ -49,7 +49,7 @@ class Redriven:
 
 
 def redrive_events(lake: Lake, *, reason: str | None = None) -> Redriven:
-    """Decode broken rows again and write what changed, in one commit; the caller holds the lock of refresh.
+    """Decode broken rows again and write what changed, in one commit; the caller holds the refresh lock.
 
     Args:
         lake: The lake; its settings are those of decoding.
@@ -81,7 +81,7 @@ def preview_redrive(lake: Lake, *, reason: str | None = None) -> Redriven:
 
 
 def redriven_rows(lake: Lake, reason: str | None) -> DataFrame:
-    """Return the broken rows as they decode today, and the other copies of the events that they turn out to be.
+    """Return the broken rows as they decode today, and the known copies of the events that now decode.
 
     The rows have the columns of silver, and `was_verdict`, `was_event_on` and `is_changed`.
     """
@@ -112,7 +112,7 @@ def copies_of(accepted: DataFrame, events: DataFrame) -> DataFrame:
 
 
 def with_winners(decoded: DataFrame, copies: DataFrame) -> DataFrame:
-    """Return both sets of rows with the winners that they have together."""
+    """Return both sets of rows, with the winner among the copies of each event."""
     candidates = decoded.unionByName(copies.withColumn("verdict", F.lit("accepted")))
     return with_duplicates(candidates, accepted=candidates.limit(0))
 

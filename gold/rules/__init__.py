@@ -39,4 +39,8 @@ def load_rules(settings: Settings) -> Rules:
     try:
         return msgspec.toml.decode(path.read_bytes(), type=Rules)
     except (msgspec.DecodeError, ValueError) as error:
-        raise UsageError(f"{path} is not valid: {error}", hint="Correct this value", path=path) from error
+        raise UsageError(
+            f"{path} is not valid: {error}",
+            hint="Correct the value that it names, or copy the file from conf/ of this release",
+            path=path,
+        ) from error

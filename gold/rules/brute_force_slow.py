@@ -1,4 +1,4 @@
-"""The rule brute_force_slow: failed logins and probes from one address, slower than brute_force_ip looks for."""
+"""The rule brute_force_slow: failed logins and probes from one address, at a rate too low for brute_force_ip."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gold.rules.windows import overflows
 
 
 class BruteForceSlow(SignalRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A slow stream of signals from one address.
+    """A slow stream of signals (see `SignalRule`) from one address.
 
     Source of the default thresholds: CrowdSec's scenario ssh-slow-bf.
     https://github.com/crowdsecurity/hub/blob/master/scenarios/crowdsecurity/ssh-slow-bf.yaml

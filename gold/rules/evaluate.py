@@ -160,10 +160,10 @@ def midnight(day: date) -> datetime:
 def _hits_of_day(context: Sequence[Event], day: date, *, rule: Rule) -> Iterator[list[Event]]:
     """Yield the hits of each detection of the day.
 
-    A chain of hits that begins on the day belongs to it as a whole. A chain that begins the day before belongs to that
-    day, unless it begins within two windows of the start of the context: then it may have begun earlier. In that case
-    the first hit within a window of the start may be missing, because it depends on earlier events, but the next one,
-    within a second window, is found. The hits on the day itself are then a detection of the day.
+    A chain of hits that begins on the day is one detection of the day. A chain that begins the day before is a detection
+    of that day, with one exception: if it begins within two windows of the start of the context, it may really have
+    begun earlier, outside the context. Then its hits on the day are a detection of the day. Two windows, because the
+    first hit of such a chain can be missed where it depends on events before the context; the next hit is found.
     """
     may_have_begun_earlier = midnight(day) - CONTEXT_DAYS * DAY + 2 * rule.window
     for chain in chains(rule.find(context), gap=rule.window):

@@ -112,7 +112,7 @@ def computes(metric: Metric) -> Callable[[Aggregation], Aggregation]:
 
 @computes(IP_ACTIVITY)
 def ip_activity(pairs: Pairs) -> Rows:
-    """Attempts per source address and window."""
+    """Return the attempts per source address and window."""
     per_ip = pairs.group_by("window_at", "src_ip").agg(
         **_sums("attempts", "successes", "failures", "probes"),
         users=_distinct("username", where="attempts"),
@@ -128,7 +128,7 @@ def ip_activity(pairs: Pairs) -> Rows:
 
 @computes(USER_ACTIVITY)
 def user_activity(pairs: Pairs) -> Rows:
-    """Attempts per user and window."""
+    """Return the attempts per user and window."""
     per_user = pairs.group_by("window_at", "username").agg(
         **_sums("attempts", "successes", "failures", "probes", "lockouts"),
         ips=_distinct("src_ip", where="attempts"),
@@ -142,7 +142,7 @@ def user_activity(pairs: Pairs) -> Rows:
 
 @computes(APP_ACTIVITY)
 def app_activity(pairs: Pairs) -> Rows:
-    """Attempts per app and window."""
+    """Return the attempts per app and window."""
     per_app = pairs.group_by("window_at", "app").agg(
         **_sums("attempts", "successes", "failures", "probes", "mfa_successes"),
         active_users=_distinct("username", where="successes"),
@@ -165,7 +165,7 @@ def _sums(*measures: str) -> dict[str, nw.Expr]:
 
 
 def _occurrences(mask: nw.Expr) -> nw.Expr:
-    """Occurrences for which the mask is true; null counts as false."""
+    """Return the occurrences for which the mask is true; null counts as false."""
     return nw.when(mask).then(nw.col("times")).otherwise(nw.lit(0)).sum()
 
 
@@ -174,12 +174,12 @@ def _event_at(mask: nw.Expr) -> nw.Expr:
 
 
 def _any(mask: nw.Expr) -> nw.Expr:
-    """True if any row is true, null if all rows are null; a maximum, because Spark can't sum booleans."""
+    """Return true if any row is true, null if all rows are null; a maximum, because Spark can't sum booleans."""
     return nw.when(mask).then(nw.lit(1)).when(~mask).then(nw.lit(0)).max() == 1
 
 
 def _distinct(column: str, *, where: str) -> nw.Expr:
-    """Distinct values, null being one, over the rows in which the measure `where` is above zero.
+    """Return the distinct values, null being one, over the rows in which the measure `where` is above zero.
 
     All other rows share one extra value, which is subtracted if there are such rows.
     """
@@ -191,6 +191,6 @@ def _distinct(column: str, *, where: str) -> nw.Expr:
 
 
 def _rate(part: str, *, of: str) -> nw.Expr:
-    """A fraction; null if the whole is zero."""
+    """Return a fraction; null if the whole is zero."""
     whole = nw.col(of)
     return nw.when(whole > 0).then(nw.col(part) / whole)

@@ -64,7 +64,11 @@ EVENTS = Table(
         Column("extra", "string", "JSON object of the unknown fields; null if there are none."),
         Column("verdict", "string", f"{', '.join(VERDICTS[:-1])} or {VERDICTS[-1]}."),
         Column("reason", "string", "Code of why a row is ignored or broken; null otherwise."),
-        Column("detail", "string", "Explanation of the reason in words; null otherwise."),
+        Column(
+            "detail",
+            "string",
+            "Why the row is ignored or broken, or why an accepted row has no source; null otherwise.",
+        ),
         Column("winner_topic", "string", "Of a duplicate: topic of the accepted copy."),
         Column("winner_partition", "integer", "Of a duplicate: partition of the accepted copy."),
         Column("winner_offset", "long", "Of a duplicate: offset of the accepted copy."),

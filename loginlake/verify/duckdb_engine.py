@@ -67,7 +67,7 @@ def _translated_errors() -> Iterator[None]:
     except duckdb.Error as error:
         raise EngineFailed(
             f"DuckDB could not recompute the lake: {str(error).splitlines()[0]}",
-            hint="Check the free space of the folder for temporary files (TMPDIR names another one)",
+            hint="If its disk is full, set TMPDIR to a folder on another disk",
         ) from error
 
 

@@ -24,7 +24,7 @@ ACCEPTED = (FROM, TO, *filter_parameters(FILTERABLE), order_parameter(DETECTIONS
 
 @router.get("", summary="Detections", openapi_extra=accepts(*ACCEPTED))
 def detections(context: ContextDep, store: StoreDep, *, now: NowDep) -> Response:
-    """The newest first; `from` and `to` apply to the instant at which a rule first fired."""
+    """The detections, the newest first; `from` and `to` apply to the instant at which a rule first fired."""
     params = context.params(*ACCEPTED)
     selection = parse_selection(params, FILTERABLE, sortable=DETECTIONS.columns, default=NEWEST_DETECTIONS_FIRST)
     query = TableQuery(DETECTIONS, selection, parse_period(params, now))

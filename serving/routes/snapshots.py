@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1/snapshots", tags=["snapshots"])
 
 @router.get("", summary="The published snapshots", openapi_extra=accepts(LIMIT))
 def snapshots(context: ContextDep, store: StoreDep, *, broker_lag: BrokerLagDep) -> Response:
-    """The newest first; `meta.freshness` is that of the newest."""
+    """The snapshots, the newest first; `meta.freshness` is that of the newest."""
     limit = context.params(LIMIT).one(LIMIT) or DEFAULT_LIMIT
     newest = store.snapshots()[: -limit - 1 : -1]
     meta: dict[str, Any] = {"rows": len(newest)}

@@ -153,7 +153,9 @@ def test_a_summary_has_the_times_and_the_days_that_metrics_and_rules_read(spark:
     assert summary.last_event_at == DAY + timedelta(days=5)
     assert summary.last_append_at == DAY + timedelta(days=9)
     assert set(summary.metric_days) == days_after(1, 2, 3, 4)
-    assert {rule: set(days) for rule, days in summary.rule_days.items()} == {"brute_force_ip": days_after(1)}
+    assert {rule: set(days) for rule, days in summary.rule_days.items()} == {
+        rule.name: days_after(1, 4) for rule in RULES
+    }
 
 
 def test_masks_select_the_same_rows_on_both_engines(spark: SparkSession) -> None:
@@ -163,4 +165,4 @@ def test_masks_select_the_same_rows_on_both_engines(spark: SparkSession) -> None
     by_spark = [sorted(row["offset"] for row in on_spark.filter(mask).to_native().collect()) for mask in masks]
     by_polars = [sorted(nw.from_native(on_polars).filter(mask).to_native()["offset"].to_list()) for mask in masks]
 
-    assert by_spark == by_polars == [[0, 1, 2, 3], [0]]
+    assert by_spark == by_polars == [[0, 1, 2, 3], *([0, 3] for _ in RULES)]

@@ -21,7 +21,7 @@ EVIDENCE_POSITIONS = 100
 
 
 class Signal(NamedTuple):
-    """A signal or a probe: when (UTC), how many occurrences it stands for, the user name, and the Kafka position."""
+    """A failure or a probe: when (UTC), how many occurrences it stands for, the user name, and the Kafka position."""
 
     at: datetime
     times: int

@@ -21,7 +21,7 @@ from tests.loginlake.verify.conftest import Verified
 from tests.loginlake.verify.lakes import OFFSETS, HandmadeLake, faults_of, notes_of
 
 Fault = Callable[[HandmadeLake], None]
-# The id of the only detection: a hash of rule, address and hour.
+# The id of the detection of brute_force_ip: a hash of rule, address and hour.
 DETECTION_ID = sha256(b"brute_force_ip\n203.0.113.9\n2026-03-02T12:00:00+00:00").hexdigest()[:32]
 EVERY_ROW = pl.lit(value=True)
 
