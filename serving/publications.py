@@ -1,4 +1,4 @@
-"""The published snapshots, read from `gold.snapshots`: each file is parsed once, so that a publication costs as much as its one row."""
+"""The published snapshots, read from `gold.snapshots`: each file is parsed once, so a publication costs only its row."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def test_servers_are_split_into_host_and_port(servers: str, expected: list[tuple
 
 @pytest.mark.parametrize("servers", ["", "localhost", "localhost:", ":9092", "a:b", "a:70000", "a:1,"])
 def test_a_server_that_is_not_host_and_port_is_an_error_that_names_the_setting(servers: str) -> None:
-    with pytest.raises(BrokerFailed, match=r"is not host:port of a Kafka server\. Correct LOGINLAKE_KAFKA"):
+    with pytest.raises(BrokerFailed, match=r"is not host:port of a Kafka server\. Write LOGINLAKE_KAFKA as"):
         server_addresses(servers)
 
 

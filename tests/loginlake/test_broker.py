@@ -46,7 +46,7 @@ def test_a_taken_port_of_the_controller_is_one_line_that_names_it(
 def test_an_address_without_a_port_is_one_line_that_names_the_setting(loginlake: Loginlake, tmp_path: Path) -> None:
     ended = loginlake("broker", "--kafka", "localhost", "--state", str(tmp_path))
 
-    assert "Correct LOGINLAKE_KAFKA" in the_only_line(ended)
+    assert "Write LOGINLAKE_KAFKA as" in the_only_line(ended)
 
 
 @pytest.mark.slow

@@ -246,7 +246,7 @@ def test_doctor_works_without_any_extra(loginlake_process: LoginlakeProcess, fre
 def test_a_broker_address_without_a_port_fails(tmp_path: Path) -> None:
     (finding,) = check_kafka(settings_with(tmp_path, kafka="localhost"))
 
-    assert (finding.state, finding.hint) == (State.FAIL, "Correct LOGINLAKE_KAFKA")
+    assert (finding.state, finding.hint) == (State.FAIL, "Write LOGINLAKE_KAFKA as 127.0.0.1:9092")
 
 
 def test_a_topic_whose_records_have_the_time_of_their_sender_is_a_warning(tmp_path: Path, kafka: str) -> None:

@@ -37,7 +37,7 @@ def test_the_shipped_thresholds_are_those_of_the_sources() -> None:
         ("signals = 0", r">= 1.*signals"),
         ('capacity = "x"', r"Expected `int`.*capacity"),
         ("capacty = 5", r"unknown field `capacty`"),
-        ("capacity = ", r"detections.toml is not valid.*Correct this value"),
+        ("capacity = ", r"detections.toml is not valid.*Correct the value"),
     ],
 )
 def test_thresholds_that_are_not_allowed_are_refused(conf: Path, line: str, message: str) -> None:

@@ -95,7 +95,7 @@ def test_without_duckdb_deep_names_the_extra_to_install(loginlake_process: Login
     ended = loginlake_process.without("duckdb")("verify", "--root", healthy.root, *NO_BROKER, "--deep")
 
     assert ended.returncode == 1
-    assert ended.stderr == "This install has no duckdb. Install it with `pip install 'loginlake[verify]'`\n"
+    assert ended.stderr == "The package duckdb is not installed. Install it with `pip install 'loginlake[verify]'`\n"
 
 
 def test_deep_does_not_need_spark(loginlake_process: LoginlakeProcess, healthy: Settings) -> None:
