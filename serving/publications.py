@@ -1,4 +1,4 @@
-"""The published snapshots, read from `gold.snapshots`: each file is parsed once, so a publication costs only its row."""
+"""The published snapshots, read from `gold.snapshots`: each file is parsed once, so a publication costs only a row."""
 
 from __future__ import annotations
 

@@ -162,8 +162,9 @@ def _hits_of_day(context: Sequence[Event], day: date, *, rule: Rule) -> Iterator
 
     A chain of hits that begins on the day is one detection of the day. A chain that begins the day before is a
     detection of that day, with one exception: if it begins within two windows of the start of the context, it may
-    really have begun earlier, outside the context. Then its hits on the day are a detection of the day. Two windows, because the
-    first hit of such a chain can be missed where it depends on events before the context; the next hit is found.
+    really have begun earlier, outside the context. Then its hits on the day are a detection of the day. Two windows,
+    because the first hit of such a chain can be missed where it depends on events before the context; the next hit is
+    found.
     """
     may_have_begun_earlier = midnight(day) - CONTEXT_DAYS * DAY + 2 * rule.window
     for chain in chains(rule.find(context), gap=rule.window):
