@@ -53,16 +53,11 @@ NEXT_RELEASE = [
     ),
     (
         "gold/transforms/metrics.py",
-        '        **_sums("attempts", "successes", "failures"),\n        users=',
-        '        **_sums("attempts", "successes", "failures", "tries"),\n        users=',
+        '        **_sums("attempts", "successes", "failures", "probes"),\n        users=',
+        '        **_sums("attempts", "successes", "failures", "probes", "tries"),\n        users=',
     ),
     (
         "gold/rules/evaluate.py",
-        '        "technique": rule.technique,',
-        '        "reviewer": "nobody",\n        "technique": rule.technique,',
-    ),
-    (
-        "loginlake/verify/brute_force.py",
         '        "technique": rule.technique,',
         '        "reviewer": "nobody",\n        "technique": rule.technique,',
     ),
@@ -103,7 +98,9 @@ def next_release(tmp_path: Path) -> Path:
 
 
 def test_the_lake_of_an_earlier_commit_opens_refreshes_and_verifies(tmp_path: Path) -> None:
-    steps = upgraded(REPOSITORY, tmp_path, "silver.events.username", "gold.ip_activity.attempts")
+    # That commit did not declare the probes of an address.
+    probes = "gold.ip_activity.probes"
+    steps = upgraded(REPOSITORY, tmp_path, "silver.events.username", "gold.ip_activity.attempts", probes)
 
     assert {name: step["faults"] for name, step in steps.items() if "faults" in step} == {
         "as it was": [],
@@ -114,6 +111,8 @@ def test_the_lake_of_an_earlier_commit_opens_refreshes_and_verifies(tmp_path: Pa
     assert (steps["as it was"]["snapshot"], steps["as it was"]["sql"]) == (2, [47])
     assert steps["refreshed with new rows"]["sql"] == steps["rebuilt"]["sql"] == [49]
     assert steps["rebuilt"]["first snapshot"] == steps["as it was"]["first snapshot"]
+    assert steps["as it was"]["last snapshot"][probes] == steps["rebuilt"]["first snapshot"][probes] == [None]
+    assert None not in steps["rebuilt"]["last snapshot"][probes]
 
 
 def test_a_release_with_more_columns_reads_null_in_old_rows_and_fills_them_by_a_rebuild(tmp_path: Path) -> None:
