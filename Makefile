@@ -8,17 +8,19 @@ JARS := $(VENV)/.jars
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 DOCS_CHECK := $(BIN)/python -m loginlake.docgen --check
 
+OTHER_PORTS = $(if $(PORT),--port $(PORT)) $(if $(KAFKA_PORT),--kafka-port $(KAFKA_PORT))
+
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-slow check bench soak notebooks docs lock clean machine
+.PHONY: help demo up test test-slow check bench soak notebooks docs lock clean machine ports
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) $(JARS)  ## Set up and show the whole flow, live until Ctrl-C (ONCE=1: end after the report; FRESH=1: use a new lake)
-	@$(BIN)/loginlake demo $(if $(filter 1,$(ONCE)),--once) $(if $(filter 1,$(FRESH)),--fresh)
+demo: ports $(READY) $(JARS)  ## Set up and show the whole flow, live until Ctrl-C (ONCE=1: end after the report; FRESH=1: use a new lake; PORT=8080 KAFKA_PORT=9192: other ports)
+	@$(BIN)/loginlake demo $(if $(filter 1,$(ONCE)),--once) $(if $(filter 1,$(FRESH)),--fresh) $(OTHER_PORTS)
 
-up: $(READY) $(JARS)  ## Run broker, bronze, refresh and the API until Ctrl-C
-	@$(BIN)/loginlake up
+up: ports $(READY) $(JARS)  ## Run broker, bronze, refresh and the API until Ctrl-C (PORT=8080 KAFKA_PORT=9192: other ports)
+	@$(BIN)/loginlake up $(OTHER_PORTS)
 
 test: $(READY) $(JARS)  ## Set up and run the tests that are not slow
 	$(PYTEST) -m "not slow"
@@ -82,6 +84,25 @@ except JavaMissing as error:
     sys.exit(str(error))
 endef
 export FIND_JAVA
+
+# A taken port is reported before the minutes of set-up. Where .env may name other ports, the command itself checks them.
+define FIND_PORTS
+import os
+import sys
+from lakehouse.addresses import other_port_hint, require_free_port
+from lakehouse.errors import PortTaken
+api, broker = sys.argv[1:]
+try:
+    require_free_port("127.0.0.1", int(api), what="The API can't listen on", hint=other_port_hint("port", 8080))
+    if "LOGINLAKE_KAFKA" not in os.environ:
+        require_free_port("127.0.0.1", int(broker), what="The broker can't listen on", hint=other_port_hint("kafka_port", 9192))
+except PortTaken as error:
+    sys.exit(str(error))
+endef
+export FIND_PORTS
+
+ports: machine
+	@test -e .env || $(PYTHON) -c "$$FIND_PORTS" $(or $(PORT),$(LOGINLAKE_PORT),8000) $(or $(KAFKA_PORT),$(LOGINLAKE_KAFKA_PORT),9092)
 
 machine:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null \

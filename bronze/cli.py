@@ -25,7 +25,7 @@ def bronze(
 ) -> None:
     """Append the records of Kafka to bronze as they arrive, until Ctrl-C."""
     ingest = _ingest_once if once else _ingest_until_stopped
-    with spark_job("bronze") as lake:
+    with spark_job("bronze", locks=("bronze",)) as lake:
         started = datetime.now(UTC)
         ingest(lake)
         typer.echo(f"{_rows_since(lake, started):,} rows appended to bronze.raw_logs")
@@ -40,7 +40,7 @@ def _ingest_once(lake: Lake) -> None:
 def _ingest_until_stopped(lake: Lake) -> None:
     from bronze.stream import running_stream
 
-    with running_stream(lake, once=False) as query, stop_on_signals() as stop:
+    with running_stream(lake, once=False) as query, stop_on_signals(finishing="the batch") as stop:
         typer.echo(f"Reading {lake.settings.topic} at {lake.settings.kafka}; Ctrl-C stops it", err=True)
         while query.isActive and not stop.wait(POLL_SECONDS):
             pass

@@ -37,25 +37,8 @@ def check_topic_id(lake: Lake) -> str:
         recorded = kafka.topic_id(lake.settings)
         lake.set_property(RAW_LOGS, name=name, value=recorded)
     else:
-        require_topic_id(lake.settings, recorded)
+        kafka.require_topic_id(lake.settings, recorded)
     return recorded
-
-
-def require_topic_id(settings: Settings, recorded: str) -> None:
-    """Raise if the broker's topic has another id.
-
-    Raises:
-        TopicChanged: It has another id.
-        BrokerFailed: The broker does not answer, or no longer has the topic.
-    """
-    current = kafka.topic_id(settings)
-    if recorded != current:
-        raise TopicChanged(
-            f"Topic {settings.topic!r} has id {current}, but bronze was read from the one with id {recorded}",
-            hint="Set LOGINLAKE_KAFKA to the broker of this lake, or start a new lake with LOGINLAKE_ROOT",
-            recorded=recorded,
-            current=current,
-        )
 
 
 def starting_offset(at: Partition, read: int | None, *, bounds: Bounds) -> int:

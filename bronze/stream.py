@@ -17,7 +17,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, stop_when_event_set, wait_fixed
 from tenacity.nap import sleep_using_event
 
-from bronze.start import check_topic_id, require_topic_id, starting_offsets
+from bronze.start import check_topic_id, starting_offsets
 from lakehouse import kafka
 from lakehouse.clock import Clock, utc_now
 from lakehouse.error_translation import translate_error
@@ -132,7 +132,7 @@ class Ingest:
             before_sleep=lambda failed: log.warning("waiting_for_broker", attempt=failed.attempt_number),
             reraise=True,
         )
-        retrying(require_topic_id, self.lake.settings, self.topic_id)
+        retrying(kafka.require_topic_id, self.lake.settings, self.topic_id)
 
     def maintain(self, now: datetime) -> None:
         """Compact bronze between two batches, if it is due; this job holds the lock that it takes."""

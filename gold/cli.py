@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False)
 @app.command(cls=SettingsCommand, epilog="For example: loginlake gold")
 def gold() -> None:
     """Update the gold tables from new silver rows and publish a snapshot."""
-    with spark_job("gold") as lake:
+    with spark_job("gold", locks=("refresh",)) as lake:
         from gold.job import refresh_gold
 
         snapshot = refresh_gold(lake)

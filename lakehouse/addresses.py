@@ -1,13 +1,20 @@
-"""Network addresses: parse them, and see whether something listens there."""
+"""Network addresses: parse them, and see whether something listens there, and which process."""
 
 from __future__ import annotations
 
+import errno
 import socket
+from collections.abc import Iterator
 from ipaddress import ip_address
+from pathlib import Path
 
-from lakehouse.errors import BrokerFailed
+from lakehouse.errors import BrokerFailed, PortTaken
 
 CONNECT_SECONDS = 2.0
+PROC = Path("/proc")
+# State of a listening socket in /proc/net/tcp.
+LISTENING = "0A"
+MAX_COMMAND = 60
 
 
 def is_loopback(host: str) -> bool:
@@ -34,6 +41,76 @@ def is_listening(host: str, port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def require_free_port(host: str, port: int, *, what: str, hint: str) -> None:
+    """Raise if nothing can listen on the port.
+
+    Args:
+        host: The address.
+        port: The port.
+        what: The start of the error, such as "The API can't listen on"; the address follows.
+        hint: How to use another port.
+
+    Raises:
+        PortTaken: Another process listens there, which the error names where this system tells.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise port_taken(f"{what} {host}:{port}", error, port=port, hint=hint) from error
+
+
+def other_port_hint(setting: str, port: int) -> str:
+    """Return the hint of a taken port: the setting that names another, in all its forms."""
+    name = setting.upper()
+    option = setting.replace("_", "-")
+    return f"Stop it, or use another port: `--{option} {port}`, LOGINLAKE_{name}={port} or `make demo {name}={port}`"
+
+
+def port_taken(what: str, error: OSError, *, port: int, hint: str) -> PortTaken:
+    """Return the error of a port that can't be used, with the process that listens there where it is known."""
+    reason = f"{listening_process(port)} listens there" if error.errno == errno.EADDRINUSE else error.strerror
+    return PortTaken(f"{what}: {reason}", hint=hint, port=port)
+
+
+def listening_process(port: int) -> str:
+    """Return the id and the command of the process that listens on a port of this machine.
+
+    "another process" where they are unknown: it belongs to another user, or the system is not Linux.
+    """
+    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    for process in PROC.glob("[0-9]*") if sockets else ():
+        try:
+            if any(str(file.readlink()) in sockets for file in (process / "fd").iterdir()):
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                command = b" ".join(words).decode(errors="replace").strip()
+                shown = command if len(command) <= MAX_COMMAND else f"{command[:MAX_COMMAND]}…"
+                return f"process {process.name} ({shown})"
+        except OSError:  # of another user, or it has just ended
+            continue
+    return "another process"
+
+
+def _listening_inodes(port: int) -> Iterator[str]:
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = (PROC / "net" / table).read_text().splitlines()[1:]
+        except OSError:
+            return
+        for line in lines:
+            (
+                _,
+                local,
+                _,
+                state,
+                *_,
+            ) = line.split()
+            if state == LISTENING and int(local.rpartition(":")[2], 16) == port:
+                yield line.split()[9]
 
 
 def any_server_listens(servers: str) -> bool:

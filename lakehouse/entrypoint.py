@@ -60,15 +60,24 @@ def _run(app: typer.Typer) -> None:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
+def stop_on_signals(*, finishing: str | None = None) -> Iterator[threading.Event]:
     """Yield an event that the first SIGINT or SIGTERM sets; the second signal interrupts the block.
+
+    Args:
+        finishing: What the block may have to finish first, such as "the refresh"; the first signal reports it at once.
 
     Raises:
         KeyboardInterrupt: A second signal arrived.
     """
     stop = threading.Event()
+
+    def set_and_report() -> None:
+        stop.set()
+        if finishing is not None:
+            typer.echo(f"\nFinishing {finishing} …; Ctrl-C again to end now", err=True)
+
     # In another thread, since this one may hold the event's lock when the signal arrives.
-    setting = threading.Thread(target=stop.set)
+    setting = threading.Thread(target=set_and_report)
 
     def request_stop(_number: int, _frame: object) -> None:
         for number in before:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
-from lakehouse.errors import BrokerFailed
+from lakehouse.errors import BrokerFailed, TopicChanged
 from lakehouse.progress import Partition
 from lakehouse.settings import Settings
 
@@ -79,15 +79,6 @@ def admin_client(settings: Settings) -> AdminClient:
     return client(AdminClient, settings, log_level=0)
 
 
-def require_broker(settings: Settings) -> None:
-    """Raise if no broker answers at LOGINLAKE_KAFKA; nothing is created.
-
-    Raises:
-        BrokerFailed: The broker does not answer or refuses.
-    """
-    _topics(admin_client(settings), settings)
-
-
 def ensure_topic(settings: Settings) -> None:
     """Create the topic if it is missing; the broker sets the timestamps of its records.
 
@@ -121,6 +112,32 @@ def topic_id(settings: Settings) -> str:
         raise _topic_missing(settings)
     described = admin.describe_topics(TopicCollection([settings.topic]))[settings.topic]
     return str(_answer(settings, described).topic_id)
+
+
+def require_topic_id(settings: Settings, recorded: str) -> None:
+    """Raise if the broker's topic has another id than the one that bronze was read from.
+
+    Raises:
+        TopicChanged: It has another id.
+        BrokerFailed: The broker does not answer, or does not have the topic.
+    """
+    current = topic_id(settings)
+    if recorded != current:
+        raise TopicChanged(
+            f"Topic {settings.topic!r} has id {current}, but bronze was read from the one with id {recorded}",
+            hint="Set LOGINLAKE_KAFKA to the broker of this lake, or start a new lake with LOGINLAKE_ROOT",
+            recorded=recorded,
+            current=current,
+        )
+
+
+def has_topic(settings: Settings) -> bool:
+    """Return True if the broker has the topic.
+
+    Raises:
+        BrokerFailed: The broker does not answer or refuses.
+    """
+    return settings.topic in _topics(admin_client(settings), settings)
 
 
 def partition_bounds(settings: Settings) -> dict[Partition, Bounds]:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from lakehouse.lake import Lake
 
 WriterName = Literal["bronze", "refresh"]
-LockName = Literal[WriterName, "readers"]
+# `up` and `demo` hold "stack" from start to end: two of them on one lake would mix their records in its topic.
+LockName = Literal[WriterName, "readers", "stack"]
 
 # How long other writers wait for maintenance to end.
 MAINTENANCE_SECONDS = 600.0
@@ -97,6 +98,26 @@ def reader_lock(settings: Settings) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def stack_lock(settings: Settings) -> Iterator[None]:
+    """Hold the lock of `up` and `demo` for the block; this process holds it, not a JVM.
+
+    Raises:
+        LockHeld: Another `up` or `demo` uses the lake; the error names its process.
+    """
+    path = lock_path(settings, "stack")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _lock_held(path, "stack") from error
+        file.truncate(0)
+        file.write(json.dumps(_describe_process()).encode())
+        file.flush()
+        yield
+
+
 def refuse_in_use(settings: Settings) -> None:
     """Raise if a job writes the lake or an API reads it.
 
@@ -104,18 +125,38 @@ def refuse_in_use(settings: Settings) -> None:
         LockHeld: One of the locks is held.
     """
     for name in get_args(LockName):
-        path = lock_path(settings, name)
-        with suppress(FileNotFoundError), path.open("rb+") as file:
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise _lock_held(path, name) from error
+        _refuse_held(settings, name)
+
+
+def refuse_second_writer(settings: Settings, *names: WriterName | Literal["stack"]) -> None:
+    """Raise if another writer holds one of these locks; maintenance is ignored, since writers wait for it.
+
+    This needs no Spark, so that a job learns of it at once. `writer_lock` decides: a lock may still be taken later.
+
+    Raises:
+        LockHeld: One of the locks is held; the error names the process.
+    """
+    for name in names:
+        try:
+            _refuse_held(settings, name)
+        except LockHeld as held:
+            if not _is_held_by_maintenance(held):
+                raise
 
 
 def lock_path(settings: Settings, name: LockName) -> Path:
     """Return the file of a lock: beside the tables, or in STATE if the lake is not on a file system."""
     root = settings.state if "://" in settings.root else Path(settings.root)
     return (root / "_locks" / f"{name}.lock").resolve()
+
+
+def _refuse_held(settings: Settings, name: LockName) -> None:
+    path = lock_path(settings, name)
+    with suppress(FileNotFoundError), path.open("rb+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _lock_held(path, name) from error
 
 
 def _lock_or_raise(spark: SparkSession, path: Path, *, name: WriterName) -> Any:
@@ -164,14 +205,16 @@ def _unlock(path: Path, file: Any) -> None:
 
 
 def _describe_holder(spark: SparkSession) -> dict[str, Any]:
-    return {
-        "pid": os.getpid(),
+    return _describe_process() | {
         # The JVM holds the lock, and may outlive a killed Python process for a moment.
         "jvm": spark._jvm.java.lang.ProcessHandle.current().pid(),  # type: ignore[union-attr]
-        "host": socket.gethostname(),
         "job": spark.sparkContext.appName,
-        "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _describe_process() -> dict[str, Any]:
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
 
 
 def _lock_held(path: Path, name: LockName) -> LockHeld:
@@ -182,6 +225,13 @@ def _lock_held(path: Path, name: LockName) -> LockHeld:
     except ValueError:  # the holder has not finished writing its description
         holder = {}
     pid, jvm, host, since = (holder.get(part, "unknown") for part in ("pid", "jvm", "host", "since"))
+    if name == "stack":
+        return LockHeld(
+            f"`up` or `demo` has used the lake at {path.parent.parent} since {since} (process {pid}, on {host})",
+            hint="Stop it with Ctrl-C, or use another lake with LOGINLAKE_ROOT",
+            name=name,
+            **holder,
+        )
     return LockHeld(
         f"Process {pid} has held the lock of {name} since {since} (JVM {jvm}, on {host})",
         hint="Wait until it ends, or end it",

@@ -62,7 +62,7 @@ def option_name(setting: str) -> str:
 
 
 def _parameter(name: str, field: FieldInfo) -> Parameter:
-    default = field.get_default(call_default_factory=True)
+    default = field.get_default(call_default_factory=True, validated_data={})
     option = typer.Option(
         option_name(name),
         help=f"{field.description} Default: {default}" if default else field.description,

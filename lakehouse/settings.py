@@ -35,7 +35,13 @@ class Settings(BaseSettings):
         Path("./data/state"), description="Folder of scratch files, and of the embedded broker's data (STATE/broker)."
     )
     conf: Path | None = Field(None, description="Folder of configuration files to read instead of the packed conf/.")
-    kafka: str = Field("127.0.0.1:9092", description="Kafka servers.")
+    kafka_port: int = Field(
+        9092, ge=1, le=65535, description="Port of the embedded broker on 127.0.0.1; ignored if LOGINLAKE_KAFKA is set."
+    )
+    kafka: str = Field(
+        default_factory=lambda values: f"127.0.0.1:{values.get('kafka_port', 9092)}",
+        description="Kafka servers; by default the embedded broker.",
+    )
     kafka_options: dict[str, SecretStr] = Field(
         default_factory=dict, description="SASL and TLS options of the Kafka clients, as JSON."
     )

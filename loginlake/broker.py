@@ -15,9 +15,9 @@ from pathlib import Path
 
 import structlog
 
-from lakehouse.addresses import is_listening, server_addresses
+from lakehouse.addresses import is_listening, other_port_hint, require_free_port, server_addresses
 from lakehouse.conf import conf_folder
-from lakehouse.errors import BrokerFailed, PortTaken
+from lakehouse.errors import BrokerFailed
 from lakehouse.jars import jar_paths
 from lakehouse.java import java_path
 from lakehouse.settings import Settings
@@ -27,10 +27,6 @@ from loginlake.waiting import wait_until
 log = structlog.get_logger()
 
 START_SECONDS = 60.0
-OTHER_PORT = (
-    "Stop what listens there, or run `loginlake broker --kafka 127.0.0.1:9192` "
-    "and set LOGINLAKE_KAFKA=127.0.0.1:9192 for all other commands"
-)
 
 
 @dataclass(frozen=True)
@@ -80,10 +76,17 @@ def check_port_free(settings: Settings) -> None:
     """Raise if the broker can't listen on its address.
 
     Raises:
-        PortTaken: Another process listens there.
+        PortTaken: Another process listens there; the error names it where this system tells.
     """
     host, port = server_addresses(settings.kafka)[0]
-    _check_free(host, port, hint=OTHER_PORT)
+    require_free_port(host, port, what="The broker can't listen on", hint=other_broker_port(settings))
+
+
+def other_broker_port(settings: Settings) -> str:
+    """Return the hint of a taken port: how to run the broker on another one."""
+    if settings.kafka_is_given:
+        return "Stop it, or name another address: `loginlake broker --kafka 127.0.0.1:9192`, LOGINLAKE_KAFKA=127.0.0.1:9192"
+    return other_port_hint("kafka_port", 9192)
 
 
 def check_data_unused(settings: Settings) -> None:
@@ -112,17 +115,6 @@ def _class_path(settings: Settings) -> list[str]:
     return [f"-Dlog4j2.configurationFile={log4j}", "-cp", jars]
 
 
-def _check_free(host: str, port: int, *, hint: str) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise PortTaken(
-                f"The broker can't listen on {host}:{port} ({error.strerror})", hint=hint, port=port
-            ) from error
-
-
 def _controller_port(folder: Path) -> int:
     """Return the controller's port, which is chosen once and kept: the formatted storage names it.
 
@@ -136,7 +128,8 @@ def _controller_port(folder: Path) -> int:
             probe.bind(("127.0.0.1", 0))
             chosen = str(probe.getsockname()[1])
         kept.write_text(chosen)
-    _check_free("127.0.0.1", int(chosen), hint=f"Stop what listens there: the data in {folder} names that port")
+    hint = f"Stop it: the data in {folder} names that port"
+    require_free_port("127.0.0.1", int(chosen), what="The broker's controller can't listen on", hint=hint)
     return int(chosen)
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from subprocess import Popen
 from typing import TYPE_CHECKING, Any
 
+from gold.rules import load_rules
 from lakehouse.errors import UsageError, VerifyFailed
 from lakehouse.locks import refuse_in_use
 from lakehouse.settings import Settings
-from loginlake.broker import broker_folder, check_data_unused, check_port_free
-from loginlake.demo_report import print_next_commands, print_report
-from loginlake.local_stack import check_startable, log_folder, python_module, run_until_stopped, running_stack
-from loginlake.subprocesses import child, run_child
+from loginlake.broker import broker_folder
+from loginlake.demo_report import print_first_figures, print_next_commands, print_report
+from loginlake.local_stack import api_url, python_module, run_until_stopped, running_stack
+from loginlake.subprocesses import child, log_folder, run_child
 from loginlake.terminal import output_console, timed_step
 from loginlake.verify import verify
 from serving.store import Store
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 LIVE_RATE = 20
 LIVE_REFRESH_SECONDS = 15.0
-# The rules that gold runs; the report names planted attacks of other rules as not built yet.
-RULES = ("brute_force_ip",)
 
 
 @dataclass(frozen=True)
@@ -63,11 +62,13 @@ def run_demo(settings: Settings, *, once: bool, fresh: bool) -> None:
         LakehouseError: A part can't be started, or failed.
     """
     console = output_console()
-    check_startable(settings)
     if fresh:
         move_aside(settings, console)
     with running_stack(settings, console) as (lake, api):
-        attacks = [attack for batch in BATCHES for attack in publish_batch(lake, console, batch=batch)]
+        attacks: list[dict[str, Any]] = []
+        for batch in BATCHES:
+            attacks += publish_batch(lake, console, batch=batch)
+            print_first_figures(Store(settings), console, url=api_url(settings))
         verify_and_report(settings, console, attacks=attacks)
         print_next_commands(console, settings, snapshot=Store(settings).snapshot(), is_live=not once)
         if not once:
@@ -85,11 +86,12 @@ def publish_batch(lake: Lake, console: Console, *, batch: Batch) -> list[dict[st
     start = (datetime.now(UTC) - timedelta(days=batch.days_ago)).isoformat(timespec="seconds")
     what = ("--events", str(batch.events), "--seed", str(seed), "--truth", str(truth))
     generate = python_module("producer", "generate", *what, "--start", start, "--days", str(batch.days))
-    with timed_step(console, f"Sending {batch.events:,} events to Kafka"):
+    with timed_step(console, f"Sending {batch.events:,} events to Kafka", usual_seconds=3):
         run_child(generate, output=log_folder(lake.settings) / "producer.log")
-    with timed_step(console, "Bronze: reading them from Kafka"):
+    with timed_step(console, f"Bronze: storing {batch.events:,} records of Kafka", usual_seconds=10):
         ingest_once(lake)
-    with timed_step(console, "Silver and gold: decoding, aggregating, publishing"):
+    refreshing = f"Silver and gold: decoding {batch.events:,} records, counting, detecting, publishing"
+    with timed_step(console, refreshing, usual_seconds=30):
         refresh(lake)
     attacks: list[dict[str, Any]] = json.loads(truth.read_bytes())["attacks"]
     return attacks
@@ -102,9 +104,9 @@ def verify_and_report(settings: Settings, console: Console, *, attacks: list[dic
         VerifyFailed: `verify` found a fault; the report is printed all the same.
     """
     store = Store(settings)
-    with timed_step(console, "Verifying"):
+    with timed_step(console, "Verifying that no record is missing or stored twice", usual_seconds=5):
         report = verify(settings, store)
-    print_report(store, report=report, attacks=attacks, rules=RULES)
+    print_report(store, report=report, attacks=attacks, rules=[rule.name for rule in load_rules(settings)])
     if not report.ok:
         raise VerifyFailed("The lake has faults", hint="Run `loginlake verify` to list them")
     console.print("verify: ok")
@@ -129,15 +131,12 @@ def move_aside(settings: Settings, console: Console) -> None:
     Raises:
         UsageError: The lake is not a folder on this machine.
         LockHeld: The lake is in use.
-        BrokerFailed, PortTaken: The embedded broker's data is in use, or its port is taken.
     """
     if "://" in settings.root:
         raise UsageError(f"The lake at {settings.root} can't be moved aside", hint="Set LOGINLAKE_ROOT to another lake")
     refuse_in_use(settings)
     folders = [Path(settings.root)]
     if not settings.kafka_is_given:
-        check_data_unused(settings)
-        check_port_free(settings)
         folders.append(broker_folder(settings))
     stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
     for folder in folders:

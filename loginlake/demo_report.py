@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.options import option_name
-from loginlake.terminal import print_table
+from loginlake.terminal import output_console, print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,42 +25,67 @@ if TYPE_CHECKING:
     from serving.store import Store
 
 # Settings with which another command finds the same lake, broker and API.
-LOCATION_SETTINGS = ("root", "state", "conf", "kafka", "topic", "host", "port", "allow_unauthenticated")
+LOCATION_SETTINGS = ("root", "state", "conf", "kafka", "kafka_port", "topic", "host", "port", "allow_unauthenticated")
 TOP_ADDRESSES = """
 select src_ip, country, sum(failures) as failures, sum(successes) as successes
 from ip_activity where failures > 0
 group by src_ip, country order by failures desc, src_ip limit 5
 """
-BUSIEST_USERS = "select username, sum(times) as n from logins group by username order by n desc limit 5"
+VERDICTS = "select verdict, count(*) as n from events group by verdict"
+
+
+FIRST_FIGURES = """
+select sum(attempts) as attempts, sum(failures) as failures, count(distinct src_ip) as addresses from ip_activity
+"""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """The planted attacks of one scenario.
+    """The planted attacks of one kind that a rule is made for.
 
     Attributes:
-        name: Name of the scenario.
+        name: Name of the kind.
+        rules: The rules that should find it.
         planted: Number of planted attacks.
-        found: Number of them that overlap a detection of the attacking entity.
-        rule: The rule that should find them.
+        found: Number of them that one of the rules found: its detection names the entity and overlaps the attack.
     """
 
     name: str
+    rules: tuple[str, ...]
     planted: int
     found: int
-    rule: str
 
 
-def scenarios(attacks: Sequence[Mapping[str, Any]], detections: Sequence[Mapping[str, Any]]) -> list[Scenario]:
-    """Return how many planted attacks of each scenario were detected.
+def scenarios(
+    attacks: Sequence[Mapping[str, Any]], detections: Sequence[Mapping[str, Any]], *, rules: Sequence[str]
+) -> list[Scenario]:
+    """Return the planted attacks that the rules are made for, and how many were found, most found first.
 
     Args:
         attacks: Entries of the producer's truth files.
         detections: Rows of gold.detections.
+        rules: The rules that gold runs; attacks that none of them looks for are left out.
     """
-    planted = Counter((attack["scenario"], attack["rule"]) for attack in attacks)
-    found = Counter(attack["scenario"] for attack in attacks if any(_is_found(attack, row) for row in detections))
-    return [Scenario(name, count, found[name], rule) for (name, rule), count in sorted(planted.items())]
+    expected = [(attack["scenario"], _expected(attack, rules), attack) for attack in attacks]
+    named: dict[str, set[str]] = defaultdict(set)
+    planted, found = Counter[str](), Counter[str]()
+    for name, hits, attack in expected:
+        if hits:
+            named[name] |= {hit["rule"] for hit in hits}
+            planted[name] += 1
+            found[name] += any(_finds(row, attack, hits=hits) for row in detections)
+    rows = [Scenario(name, tuple(sorted(named[name])), planted[name], found[name]) for name in planted]
+    return sorted(rows, key=lambda row: (-row.found, -row.planted, row.name))
+
+
+def print_first_figures(store: Store, console: Console, *, url: str) -> None:
+    """Print the snapshot that has just been published, its size in logins, and where the API answers."""
+    from serving.sql import sql_answer
+
+    snapshot = store.snapshot()
+    ((attempts, failures, addresses),) = sql_answer(FIRST_FIGURES, store, snapshot=snapshot).rows()
+    console.print(f"Snapshot {snapshot.id}: {attempts:,} logins, {failures:,} of them failed, {addresses:,} addresses")
+    console.print(f"The API answers now: {url}/docs")
 
 
 def print_report(store: Store, *, report: Report, attacks: Sequence[Mapping[str, Any]], rules: Sequence[str]) -> None:
@@ -76,19 +101,19 @@ def print_report(store: Store, *, report: Report, attacks: Sequence[Mapping[str,
     from serving.sql import sql_answer
 
     snapshot = store.snapshot()
-    detections = store.rows(DETECTIONS, snapshot).collect().to_dicts()
+    found = scenarios(attacks, store.rows(DETECTIONS, snapshot).collect().to_dicts(), rules=rules)
     print_table(
-        "scenario", "planted", "found", "expected rule",
-        title=f"Planted attacks of this run, and how many {' and '.join(rules)} found",
-        rows=[
-            (s.name, s.planted, s.found, s.rule if s.rule in rules else f"{s.rule} (not built yet)")
-            for s in scenarios(attacks, detections)
-        ],
+        "planted attack", "planted", "found", "by the rule",
+        title="Planted attacks of this run that a rule looks for",
+        rows=[(row.name, row.planted, row.found, " or ".join(row.rules)) for row in found],
     )  # fmt: skip
+    if others := len(attacks) - sum(row.planted for row in found):
+        output_console().print(f"{others} more planted attacks are of kinds that no rule looks for yet.")
     top = sql_answer(TOP_ADDRESSES, store, snapshot=snapshot)
     print_table(*top.columns, title=f"Top 5 addresses by failures, snapshot {snapshot.id}", rows=top.rows())
     counts = {**report.layers, **{f"silver {verdict}": rows for verdict, rows in report.verdicts.items()}}
-    print_table("layer and verdict", "rows", title="Rows", rows=list(counts.items()))
+    shown = [(name, rows) for name, rows in counts.items() if rows]
+    print_table("layer and verdict", "rows", title="Rows", rows=shown)
 
 
 def print_next_commands(console: Console, settings: Settings, *, snapshot: Snapshot, is_live: bool) -> None:
@@ -99,11 +124,11 @@ def print_next_commands(console: Console, settings: Settings, *, snapshot: Snaps
     lines = [
         failing,
         f"{failing} --snapshot {max(1, snapshot.id - 1)}",
-        f'{command} sql "{BUSIEST_USERS}"{options}',
+        f'{command} sql "{VERDICTS}"{options}',
         f"{command} query detections --limit 5{options}",
         f"{command} verify{options}",
         *([] if is_live else [f"{command} serve{options}   # and then, in another terminal:"]),
-        f"curl '{url}/v1/metrics/ip_activity?every=day&order_by=-attempts&limit=5'",
+        f"curl '{url}/v1/metrics/ip_activity?every=day&limit=5'",
     ]
     console.print("What to try next", style="bold")
     for line in lines:
@@ -111,14 +136,17 @@ def print_next_commands(console: Console, settings: Settings, *, snapshot: Snaps
     console.print(f"  The pages of the API: {url}/docs")
 
 
-def _is_found(attack: Mapping[str, Any], detection: Mapping[str, Any]) -> bool:
-    entities = {(hit["entity_type"], hit["entity"]) for hit in (attack, *attack["also"])}
+def _expected(attack: Mapping[str, Any], rules: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Return the detections by these rules that the attack is made for or triggers as well."""
+    return [hit for hit in (attack, *attack["also"]) if hit["rule"] in rules]
+
+
+def _finds(detection: Mapping[str, Any], attack: Mapping[str, Any], *, hits: Sequence[Mapping[str, Any]]) -> bool:
+    """Return True if a detection is one of the expected ones and overlaps the attack."""
     first_at, last_at = (datetime.fromisoformat(attack[name]) for name in ("first_at", "last_at"))
-    return (
-        (detection["entity_type"], detection["entity"]) in entities
-        and detection["first_at"] <= last_at
-        and first_at <= detection["last_at"]
-    )
+    parts = ("rule", "entity_type", "entity")
+    is_expected = any(all(detection[part] == hit[part] for part in parts) for hit in hits)
+    return is_expected and detection["first_at"] <= last_at and first_at <= detection["last_at"]
 
 
 def _location_options(settings: Settings) -> str:

@@ -96,7 +96,11 @@ def settings_table() -> str:
     from lakehouse.settings import Settings
 
     rows = (
-        (f"`LOGINLAKE_{name.upper()}`", _default(field.get_default(call_default_factory=True)), field.description or "")
+        (
+            f"`LOGINLAKE_{name.upper()}`",
+            _default(field.get_default(call_default_factory=True, validated_data={})),
+            field.description or "",
+        )
         for name, field in Settings.model_fields.items()
     )
     return markdown_table(("setting", "default", "meaning"), rows)

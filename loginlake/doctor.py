@@ -16,19 +16,29 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from stat import S_ISREG
 
-from lakehouse.addresses import any_server_listens, is_listening, is_loopback, server_addresses
+from lakehouse.addresses import (
+    any_server_listens,
+    is_listening,
+    is_loopback,
+    listening_process,
+    other_port_hint,
+    server_addresses,
+)
 from lakehouse.conf import conf_folder
-from lakehouse.errors import BrokerFailed, JavaMissing, LakehouseError, UsageError
+from lakehouse.errors import BrokerFailed, JavaMissing, LakehouseError, LockHeld, TopicChanged, UsageError
 from lakehouse.jars import LOCK, sha256_of
 from lakehouse.java import java_path, java_version
+from lakehouse.locks import refuse_second_writer
 from lakehouse.settings import Settings, load_settings
-from loginlake.broker import OTHER_PORT
+from loginlake.broker import check_data_unused, other_broker_port
+from loginlake.preflight import check_topic_of_lake
 
 MIN_FREE_BYTES = 2 * 10**9
 ANSWER_SECONDS = 2.0
 DAY_SECONDS = 86_400.0
 # Packages whose version must be that of a jar, and a part of the jar's coordinate.
 JARS_OF_PACKAGES = {"pyspark": "spark-sql-kafka", "delta-spark": "delta-spark"}
+INSTALL_READERS = "To compare them: `pip install 'loginlake[serving]'`"
 INSTALL_SPARK = "To run jobs: `pip install 'loginlake[spark]'`; reading, verify and serve work without it"
 
 
@@ -71,6 +81,7 @@ def diagnose() -> list[Finding]:
         Finding("settings", State.OK, f"lake at {settings.root}, state at {settings.state}"),
         *(check_package(settings, name) for name in JARS_OF_PACKAGES),
         *(check_jars(settings, group) for group in ("spark", "broker")),
+        *check_locks(settings),
         *check_kafka(settings),
         check_api(settings),
         *check_disks(settings),
@@ -122,6 +133,17 @@ def check_jars(settings: Settings, group: str) -> Finding:
     return Finding(check, State.OK, f"{len(locked)} in the cache match the lock file")
 
 
+def check_locks(settings: Settings) -> list[Finding]:
+    """Report which job writes the lake now; `demo` and `up` don't start beside it."""
+    try:
+        refuse_second_writer(settings, "stack", "bronze", "refresh")
+    except LockHeld as held:
+        return [Finding("lock", State.WARN, held.what, held.hint)]
+    except OSError as error:
+        return [Finding("lock", State.WARN, f"the locks of the lake can't be read ({error.strerror})")]
+    return [Finding("lock", State.OK, "no job writes the lake")]
+
+
 def check_kafka(settings: Settings) -> list[Finding]:
     """Check the broker and its topic; if no broker answers, check whether the embedded one could listen."""
     try:
@@ -133,7 +155,25 @@ def check_kafka(settings: Settings) -> list[Finding]:
         return [Finding("kafka", State.WARN, "not checked: confluent-kafka is not installed", hint)]
     if topics is None:
         return [check_broker_port(settings)]
-    return [Finding("kafka", State.OK, f"a broker answers at {settings.kafka}"), check_topic(settings, topics)]
+    return [check_broker(settings), check_topic(settings, topics)]
+
+
+def check_broker(settings: Settings) -> Finding:
+    """Check that the broker is the one of this lake, and whether `demo` and `up` can start beside it."""
+    answers = f"a broker answers at {settings.kafka}"
+    try:
+        check_topic_of_lake(settings)
+    except TopicChanged as error:
+        return Finding("kafka", State.FAIL, f"not this lake's broker: {error.what}", error.hint)
+    except LakehouseError as error:
+        return _failed("kafka", error)
+    except ModuleNotFoundError:
+        return Finding("kafka", State.WARN, f"{answers}; its topic was not compared with bronze's", INSTALL_READERS)
+    if settings.kafka_is_given or _runs_embedded_broker(settings):
+        return Finding("kafka", State.OK, answers)
+    what = f"{answers}, where `demo` and `up` start their own ({listening_process(settings.kafka_port)} listens there)"
+    hint = f"{other_broker_port(settings)}. To use this broker instead: `--kafka {settings.kafka}`"
+    return Finding("kafka", State.WARN, what, hint)
 
 
 def check_broker_port(settings: Settings) -> Finding:
@@ -143,8 +183,8 @@ def check_broker_port(settings: Settings) -> Finding:
         hint = "Start it, or correct LOGINLAKE_KAFKA"
         return Finding("kafka", State.FAIL, f"no broker answers at {settings.kafka}", hint)
     if is_listening(host, port):
-        what = f"the process that listens at {settings.kafka} does not answer as a broker"
-        return Finding("kafka", State.FAIL, what, OTHER_PORT)
+        what = f"{listening_process(port)} listens at {settings.kafka} and does not answer as a broker"
+        return Finding("kafka", State.FAIL, what, other_broker_port(settings))
     return Finding("kafka", State.OK, f"{settings.kafka} is free for `loginlake broker`")
 
 
@@ -171,7 +211,8 @@ def check_api(settings: Settings) -> Finding:
         return Finding("api", State.OK, f"{address} is free")
     if _is_our_api(settings):
         return Finding("api", State.OK, f"our API answers at {address}")
-    return Finding("api", State.FAIL, f"{address} is taken", "Stop what listens there, or set LOGINLAKE_PORT")
+    what = f"{address} is taken: {listening_process(settings.port)} listens there"
+    return Finding("api", State.FAIL, what, other_port_hint("port", 8080))
 
 
 def check_disks(settings: Settings) -> list[Finding]:
@@ -234,6 +275,15 @@ def _topics(settings: Settings) -> Collection[str] | None:
         return set(admin_client(settings).list_topics(timeout=ANSWER_SECONDS).topics)
     except KafkaException:
         return None
+
+
+def _runs_embedded_broker(settings: Settings) -> bool:
+    """Return True if a broker uses the data in STATE."""
+    try:
+        check_data_unused(settings)
+    except BrokerFailed:
+        return True
+    return False
 
 
 def _is_our_api(settings: Settings) -> bool:

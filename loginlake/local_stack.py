@@ -14,17 +14,16 @@ from urllib.request import ProxyHandler, build_opener
 
 from lakehouse.entrypoint import stop_on_signals
 from lakehouse.errors import ProcessFailed
-from lakehouse.java import java_path
 from lakehouse.job import running_spark
-from lakehouse.kafka import require_broker
+from lakehouse.locks import stack_lock
 from lakehouse.logs import configure_logs
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from loginlake.broker import embedded_broker
-from loginlake.subprocesses import child, child_failed
+from loginlake.preflight import check_topic_of_lake
+from loginlake.subprocesses import child, child_failed, log_folder, stderr_to
 from loginlake.terminal import output_console, timed_step
 from loginlake.waiting import wait_until
-from serving.server import listening_socket, require_loopback
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,24 +41,9 @@ def run_stack(settings: Settings) -> None:
         LakehouseError: A part can't be started, or failed.
     """
     console = output_console()
-    check_startable(settings)
     with running_stack(settings, console) as (lake, api):
         console.print(f"Kafka listens on {settings.kafka}, the API on {api_url(settings)}")
         run_until_stopped(lake, console, children=(api,))
-
-
-def check_startable(settings: Settings) -> None:
-    """Check what would make the stack fail after it has started: port, Java, state folder, the given broker.
-
-    Raises:
-        LakehouseError: The first check that fails.
-    """
-    require_loopback(settings)
-    listening_socket(settings).close()
-    java_path()
-    log_folder(settings).mkdir(parents=True, exist_ok=True)
-    if settings.kafka_is_given:
-        require_broker(settings)
 
 
 @contextmanager
@@ -76,19 +60,23 @@ def running_stack(settings: Settings, console: Console) -> Iterator[tuple[Lake, 
     from lakehouse.lake import Lake
 
     with ExitStack() as parts:
-        configure_logs(parts.enter_context((log_folder(settings) / "loginlake.log").open("a")))
+        parts.callback(console.print, "Stopped")
+        parts.enter_context(stack_lock(settings))
+        logs = log_folder(settings)
+        logs.mkdir(parents=True, exist_ok=True)
+        configure_logs(parts.enter_context((logs / "loginlake.log").open("a")))
         if not settings.kafka_is_given:
-            with timed_step(console, "Starting Kafka"):
+            with timed_step(console, "Starting Kafka", usual_seconds=5):
                 parts.enter_context(embedded_broker(settings))
-        serving_log = log_folder(settings) / "serving.log"
+            check_topic_of_lake(settings)
         # The API starts while Spark does.
-        api = parts.enter_context(child(python_module("serving"), output=serving_log))
-        with timed_step(console, "Starting Spark"):
+        api = parts.enter_context(child(python_module("serving"), output=logs / "serving.log"))
+        with timed_step(console, "Starting Spark", usual_seconds=10), stderr_to(logs / "spark.log"):
             spark = parts.enter_context(running_spark(settings, job="up"))
         with timed_step(console, "Starting the API"):
-            wait_for_api(settings, api, output=serving_log)
+            wait_for_api(settings, api, output=logs / "serving.log")
+        parts.callback(console.print, "Stopping Spark, the API and Kafka …")
         yield Lake(spark, settings), api
-        console.print("Stopping")
 
 
 def run_until_stopped(lake: Lake, console: Console, *, children: tuple[Popen[bytes], ...]) -> None:
@@ -100,7 +88,7 @@ def run_until_stopped(lake: Lake, console: Console, *, children: tuple[Popen[byt
     """
     from loginlake.pipeline import run_until
 
-    with stop_on_signals() as stop, stop_when_one_ends(children, stop) as ended:
+    with stop_on_signals(finishing="the refresh") as stop, stop_when_one_ends(children, stop) as ended:
         run_until(stop, lake, on_publish=lambda snapshot: console.print(describe_snapshot(snapshot)))
     if ended:
         raise child_failed(ended[0], log_folder(lake.settings))
@@ -157,11 +145,6 @@ def describe_snapshot(snapshot: Snapshot) -> str:
 def api_url(settings: Settings) -> str:
     """Return the URL of the API."""
     return f"http://{settings.host}:{settings.port}"
-
-
-def log_folder(settings: Settings) -> Path:
-    """Return the folder with the logs of the stack's processes."""
-    return settings.state / "logs"
 
 
 def _answers(url: str) -> bool:

@@ -55,12 +55,13 @@ def add_rows(table: Table, rows: Sequence[Sequence[str]]) -> None:
 
 
 @contextmanager
-def timed_step(console: Console, name: str) -> Iterator[None]:
-    """Show that a step is running, and print how long it took when it ends without an error."""
+def timed_step(console: Console, name: str, *, usual_seconds: int | None = None) -> Iterator[None]:
+    """Show that a step is running and how long it usually takes, and at its end how long it took."""
     started = time.monotonic()
+    running = f"{name} (about {usual_seconds} s)" if usual_seconds else name
     if not console.is_terminal:
-        console.print(f"{name} …")
-    with console.status(name):
+        console.print(f"{running} …")
+    with console.status(running):
         yield
     console.print(f"{name}: {time.monotonic() - started:.1f} s")
 

@@ -8,8 +8,8 @@ import socket
 import structlog
 import uvicorn
 
-from lakehouse.addresses import is_loopback
-from lakehouse.errors import PortTaken, UsageError
+from lakehouse.addresses import is_loopback, other_port_hint, port_taken
+from lakehouse.errors import UsageError
 from lakehouse.locks import reader_lock
 from lakehouse.settings import Settings
 from serving.app import create_app
@@ -60,11 +60,8 @@ def listening_socket(settings: Settings) -> socket.socket:
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
-        raise PortTaken(
-            f"The API can't listen on {settings.host}:{settings.port} ({error.strerror})",
-            hint="Stop the process that listens there, or choose another port with LOGINLAKE_PORT or --port",
-            port=settings.port,
-        ) from error
+        what = f"The API can't listen on {settings.host}:{settings.port}"
+        raise port_taken(what, error, port=settings.port, hint=other_port_hint("port", 8080)) from error
     # Connections inherit it. asyncio sets it only on sockets that it made; without it each answer waits for 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

@@ -13,7 +13,7 @@ app = typer.Typer(add_completion=False)
 @app.command(cls=SettingsCommand, epilog="For example: loginlake silver")
 def silver() -> None:
     """Append one silver row for every bronze row that silver lacks, in one commit."""
-    with spark_job("silver") as lake:
+    with spark_job("silver", locks=("refresh",)) as lake:
         from silver.job import update_silver
 
         rows = update_silver(lake)

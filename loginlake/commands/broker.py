@@ -26,7 +26,7 @@ def broker() -> None:
         typer.echo(f"Kafka listens on {running.servers}; Ctrl-C stops it", err=True)
         while running.process.poll() is None:
             if stop.wait(POLL_SECONDS):
-                return
+                raise KeyboardInterrupt
     raise BrokerFailed(
         "The broker ended by itself", hint=f"Read the reason in {settings.state / 'broker' / 'broker.out'}"
     )

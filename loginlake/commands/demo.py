@@ -22,6 +22,10 @@ def demo(
 ) -> None:
     """Show the whole flow on generated events, then continue live until Ctrl-C."""
     from lakehouse.settings import load_settings
-    from loginlake.demo import run_demo
+    from loginlake.preflight import check_startable
 
-    run_demo(load_settings(), once=once, fresh=fresh)
+    settings = load_settings()
+    check_startable(settings)
+    from loginlake.demo import run_demo  # takes seconds
+
+    run_demo(settings, once=once, fresh=fresh)

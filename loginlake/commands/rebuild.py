@@ -21,7 +21,7 @@ def rebuild(layer: Layer) -> None:
 
     Readers keep the last snapshot until then.
     """
-    with spark_job("rebuild") as lake:
+    with spark_job("rebuild", locks=("refresh",)) as lake:
         from loginlake import pipeline
 
         rebuild_layer = {"silver": pipeline.rebuild_silver, "gold": pipeline.rebuild_gold}[layer]

@@ -34,7 +34,7 @@ def redrive(
     The reasons are the values of the column reason, such as bad_value or implausible_time.
     """
     _check_reason(reason)
-    with spark_job("redrive") as lake:
+    with spark_job("redrive", locks=() if dry_run else ("refresh",)) as lake:
         from loginlake import pipeline
         from silver.redrive import preview_redrive
 

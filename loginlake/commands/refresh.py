@@ -24,13 +24,13 @@ def refresh(
 ) -> None:
     """Update silver from bronze and gold from silver, and publish the next snapshot."""
     seconds = parse_duration(every) if every else None
-    with spark_job("refresh") as lake:
+    with spark_job("refresh", locks=("refresh",)) as lake:
         from loginlake import pipeline
 
         if seconds is None:
             typer.echo(describe_published(pipeline.refresh(lake)))
             return
-        with stop_on_signals() as stop:
+        with stop_on_signals(finishing="the refresh") as stop:
             pipeline.refresh_every(
                 lake, stop, seconds=seconds, on_publish=lambda snapshot: typer.echo(describe_published(snapshot))
             )

@@ -13,6 +13,10 @@ app = typer.Typer(add_completion=False)
 def up() -> None:
     """Run the broker (unless --kafka names one), bronze, refresh and the API until Ctrl-C."""
     from lakehouse.settings import load_settings
-    from loginlake.local_stack import run_stack
+    from loginlake.preflight import check_startable
 
-    run_stack(load_settings())
+    settings = load_settings()
+    check_startable(settings)
+    from loginlake.local_stack import run_stack  # takes seconds
+
+    run_stack(settings)

@@ -27,7 +27,7 @@ def test_a_taken_port_is_one_line_with_a_command_that_works(
 ) -> None:
     ended = loginlake("broker", "--kafka", f"127.0.0.1:{taken_port}", "--state", str(tmp_path))
 
-    assert "run `loginlake broker --kafka 127.0.0.1:9192`" in the_only_line(ended, code=PortTaken.exit_code)
+    assert "`loginlake broker --kafka 127.0.0.1:9192`" in the_only_line(ended, code=PortTaken.exit_code)
 
 
 def test_a_taken_port_of_the_controller_is_one_line_that_names_it(
@@ -40,7 +40,7 @@ def test_a_taken_port_of_the_controller_is_one_line_that_names_it(
     line = the_only_line(loginlake("broker", "--state", str(tmp_path), "--kafka", f"127.0.0.1:{free_port}"))
 
     assert f"127.0.0.1:{taken_port}" in line
-    assert f"Stop what listens there: the data in {folder} names that port" in line
+    assert f"Stop it: the data in {folder} names that port" in line
 
 
 def test_an_address_without_a_port_is_one_line_that_names_the_setting(loginlake: Loginlake, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_the_broker_runs_until_a_signal(
     (found,) = [finding for finding in findings if finding["check"] == "kafka"]
     assert found["what"] == f"a broker answers at 127.0.0.1:{free_port}"
     assert the_only_line(second).startswith(f"Another broker uses the data in {tmp_path / 'broker' / 'data'}")
-    assert broker.returncode == 0, errors
+    assert broker.returncode == 130, errors
     assert b"child_killed" not in errors
     assert_free(free_port)
 
