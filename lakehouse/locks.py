@@ -227,7 +227,7 @@ def _lock_held(path: Path, name: LockName) -> LockHeld:
     pid, jvm, host, since = (holder.get(part, "unknown") for part in ("pid", "jvm", "host", "since"))
     if name == "stack":
         return LockHeld(
-            f"`up` or `demo` has used the lake at {path.parent.parent} since {since} (process {pid}, on {host})",
+            f"The lake at {path.parent.parent} is in use by up or demo since {since} (process {pid}, on {host})",
             hint="Stop it with Ctrl-C, or use another lake with LOGINLAKE_ROOT",
             name=name,
             **holder,

@@ -27,7 +27,7 @@ def test_a_taken_port_is_one_line_with_a_command_that_works(
 ) -> None:
     ended = loginlake("broker", "--kafka", f"127.0.0.1:{taken_port}", "--state", str(tmp_path))
 
-    assert "`loginlake broker --kafka 127.0.0.1:9192`" in the_only_line(ended, code=PortTaken.exit_code)
+    assert "`--kafka 127.0.0.1:9192`" in the_only_line(ended, code=PortTaken.exit_code)
 
 
 def test_a_taken_port_of_the_controller_is_one_line_that_names_it(

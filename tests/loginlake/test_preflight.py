@@ -77,7 +77,7 @@ def test_a_second_stack_on_the_same_lake_is_refused_with_the_process_of_the_firs
         description = lock_path(settings, "stack").read_text()
 
     with locked_by_another_process(lock_path(settings, "stack")):
-        with pytest.raises(LockHeld, match=rf"`up` or `demo` has used the lake at .*process {os.getpid()}"):
+        with pytest.raises(LockHeld, match=rf"is in use by up or demo since .*process {os.getpid()}"):
             check_startable(settings)
         with pytest.raises(LockHeld), stack_lock(settings):
             pass

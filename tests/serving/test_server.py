@@ -52,7 +52,7 @@ def test_a_taken_port_is_an_error_with_a_hint() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-        with pytest.raises(PortTaken, match=rf"127\.0\.0\.1:{port} .*LOGINLAKE_PORT"):
+        with pytest.raises(PortTaken, match=rf"127\.0\.0\.1:{port}: process .*LOGINLAKE_PORT"):
             serve(Settings(port=port, _env_file=None))
 
 
