@@ -86,7 +86,7 @@ def _checked(coordinate: str, sha256: str, *, progress: Callable[[str], None]) -
             jar.unlink()
     raise JarsMissing(
         f"The jar of {coordinate} differs from the lock file, even after it was fetched again",
-        hint=f"Do not use it before you know why; the expected sha256 is {sha256}",
+        hint=f"Find out what changes it on the way, such as a proxy; the expected sha256 is {sha256}",
         coordinate=coordinate,
     )
 

@@ -75,8 +75,8 @@ def no_readers(lake: Lake) -> Iterator[None]:
     file = _try_lock(lake.spark, path)
     if file is None:
         raise LockHeld(
-            "An API reads this lake, and RETENTION_GRACE_DAYS=0 would delete the files that it has open",
-            hint="Stop it, or set LOGINLAKE_RETENTION_GRACE_DAYS to 1 or more",
+            "An API reads this lake, and LOGINLAKE_RETENTION_GRACE_DAYS=0 would delete the files that it has open",
+            hint="Stop the API, or set LOGINLAKE_RETENTION_GRACE_DAYS to 1 or more",
             name="readers",
         )
     with _unlocked_at_end(path, file):

@@ -128,7 +128,7 @@ def _controller_port(folder: Path) -> int:
             probe.bind(("127.0.0.1", 0))
             chosen = str(probe.getsockname()[1])
         kept.write_text(chosen)
-    hint = f"Stop it: the data in {folder} names that port"
+    hint = f"Stop what listens there: the broker must keep this port, which {folder / 'controller-port'} records"
     require_free_port("127.0.0.1", int(chosen), what="The broker's controller can't listen on", hint=hint)
     return int(chosen)
 

@@ -133,7 +133,10 @@ def move_aside(settings: Settings, console: Console) -> None:
         LockHeld: The lake is in use.
     """
     if "://" in settings.root:
-        raise UsageError(f"The lake at {settings.root} can't be moved aside", hint="Set LOGINLAKE_ROOT to another lake")
+        raise UsageError(
+            f"The lake at {settings.root} can't be moved aside, because it is not a folder on this machine",
+            hint="Set LOGINLAKE_ROOT to a local folder",
+        )
     refuse_in_use(settings)
     folders = [Path(settings.root)]
     if not settings.kafka_is_given:

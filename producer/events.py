@@ -30,7 +30,7 @@ class EventKind(msgspec.Struct, frozen=True, gc=False):
     """An action and its result.
 
     Attributes:
-        json: The fields above as JSON, with a trailing comma.
+        json: The other fields as JSON, with a trailing comma.
     """
 
     action: str

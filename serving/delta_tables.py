@@ -34,7 +34,7 @@ class PinnedTable:
 
 
 class DeltaTables:
-    """Opens the tables of a lake; safe to share between threads, and no lock is held while it reads."""
+    """The tables of a lake, opened on request; safe to share between threads, and no lock is held while it reads."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

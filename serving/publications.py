@@ -34,7 +34,7 @@ NOTHING_PUBLISHED = Published()
 
 
 class Publications:
-    """Reads `gold.snapshots` repeatedly; must not be shared between threads.
+    """A reader of `gold.snapshots` that parses each file once; must not be shared between threads.
 
     Args:
         tables: Opens the table.

@@ -140,7 +140,7 @@ def parse_period(params: QueryParams, now: datetime) -> Period:
     if since is not None and until is not None and since >= until:
         raise BadQuery(
             f"The period is empty: from ({since.isoformat()}) is not before to ({until.isoformat()})",
-            hint="Set from to an earlier instant than to",
+            hint="Set `from` to an instant before `to`",
         )
     return Period(since, until)
 

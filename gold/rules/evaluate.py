@@ -1,14 +1,14 @@
-"""Evaluates rules: from the events of one entity to the rows of gold.detections.
+"""Evaluate rules: from the events of one entity to the rows of gold.detections.
 
 A rule is evaluated for one day at a time, on the events of the day before, the day itself and the day after. The result
 for a day therefore depends on these three days only, whichever process computes it and whatever other events it has.
 The consequences:
 
 - The state of a rule reaches back to the start of the day before at most.
-- A detection ends with the day after it fired at the latest. An attack that goes on for longer is a new detection on
-  the third day and on each following day.
-- An attack that begins within two windows of midnight on the day before may have begun even earlier. It is then also a
-  detection of the day itself.
+- A detection ends at the latest with the day after the one on which it fired. An attack that goes on for longer is a
+  new detection on the third day and on each following day.
+- If the first hit is less than two windows after the start of the day before, the attack may have begun earlier, out
+  of sight. Its hits on the day are then a detection of the day.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import narwhals.stable.v2 as nw
 
 from gold.rules.model import Event, Rule
 from gold.rules.windows import chains
+from lakehouse.tables.bronze import POSITION
 from lakehouse.tables.gold import DETECTIONS
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 CONTEXT_DAYS = 1
 DAY = timedelta(days=1)
 EVIDENCE_POSITIONS = 100
-EVENT_COLUMNS = ("event_at", "times", "username", "action", "topic", "partition", "offset")
+EVENT_COLUMNS = ("event_at", "times", "username", "action", *POSITION)
 
 # A row of gold.detections.
 Detection: TypeAlias = dict[str, Any]
@@ -70,7 +71,7 @@ def candidates(events: Any, rules: Sequence[Rule]) -> Any:
         .lazy()
         .with_columns(**is_read)
         .filter(reduce(or_, map(nw.col, names)))
-        .select(entity, *EVENT_COLUMNS, *names)
+        .select(*dict.fromkeys((entity, *EVENT_COLUMNS, *names)))
     )
     occurrences = {
         rule.name: nw.when(nw.col(rule.name)).then(nw.col("times")).otherwise(nw.lit(0)).sum() for rule in rules
@@ -112,11 +113,9 @@ def detect(events: pl.LazyFrame, rules: Iterable[Rule]) -> pa.Table:
 
 def sorted_events(table: pa.Table) -> list[Event]:
     """Return the rows of an Arrow table with `EVENT_COLUMNS` as events, ordered by time and position."""
-    columns = (table[name].to_pylist() for name in EVENT_COLUMNS)
-    events = (
-        Event(at, times, username, tuple(position), action)
-        for at, times, username, action, *position in zip(*columns)  # noqa: B905
-    )
+    columns = {name: table[name].to_pylist() for name in EVENT_COLUMNS}
+    positions = zip(*(columns[name] for name in POSITION), strict=True)
+    events = map(Event, columns["event_at"], columns["times"], columns["username"], positions, columns["action"])
     return sorted(events, key=attrgetter("at", "position"))
 
 

@@ -236,5 +236,5 @@ def _names_source(text: str) -> bool:
 
 
 def _port(text: str | None) -> int | None:
-    """Return a port; None for a number that is not one."""
+    """Return the number as a port; None if it is missing or above 65,535."""
     return int(text) if text is not None and int(text) <= 65_535 else None

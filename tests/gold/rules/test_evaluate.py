@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import ClassVar
 
+import narwhals.stable.v2 as nw
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -17,10 +18,11 @@ from gold.rules.evaluate import (
     Detection,
     candidates,
     days_around,
+    detect,
     detect_in_arrow,
     detections_of,
 )
-from gold.rules.model import Event
+from gold.rules.model import Event, Rule
 from lakehouse.tables.gold import DETECTIONS
 from lakehouse.tables.silver import EVENTS
 from tests.gold.rules.builders import NOON, RULE, events_at
@@ -145,6 +147,34 @@ def test_only_accepted_signals_of_addresses_with_enough_of_them_are_candidates()
 
     assert read.columns == ["src_ip", *EVENT_COLUMNS, "brute_force_ip"]
     assert sorted(read["offset"].to_list()) == [0, 1]
+
+
+class ManyFailures(Rule, frozen=True, kw_only=True):
+    """Fires at the second failure of a user."""
+
+    name = "many_failures"
+    entity = "username"
+    select = nw.col("outcome") == "failure"
+
+    def find(self, events: Sequence[Event]) -> Iterator[Event]:
+        return iter(events[1:])
+
+    def measures(self, evidence: Sequence[Event]) -> dict[str, int]:
+        return {"failures": len(evidence)}
+
+
+def test_rules_of_several_entities_are_evaluated_together() -> None:
+    rule = ManyFailures(version=1, severity="low", technique="T1110", window_minutes=60)
+    rows = [a_login(offset, username=f"user{offset % 2}", src_ip="192.0.2.9") for offset in range(8)]
+    events = pl.from_arrow(pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema()))
+
+    found = detect(events.lazy(), [RULE, rule]).to_pylist()
+
+    assert sorted((row["rule"], row["entity_type"], row["entity"]) for row in found) == [
+        ("brute_force_ip", "src_ip", "192.0.2.9"),
+        ("many_failures", "username", "user0"),
+        ("many_failures", "username", "user1"),
+    ]
 
 
 def test_candidates_in_any_order_become_rows_of_the_table() -> None:
