@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from difflib import get_close_matches
+
 
 class LakehouseError(Exception):
     """An error that is printed as one line: what is wrong, where, and a hint on how to fix it.
@@ -97,6 +100,10 @@ class InFuture(LakehouseError):
     """The requested instant is in the future."""
 
 
+class LakeMissing(LakehouseError):
+    """The folder of the lake does not exist."""
+
+
 class BadQuery(LakehouseError):
     """A query names a column, value or window that the table or metric does not have."""
 
@@ -117,3 +124,9 @@ class OutOfMemory(LakehouseError):
 
 class LakeUnreadable(LakehouseError):
     """A file of the lake is missing or damaged."""
+
+
+def name_hint(name: str, known: Collection[str]) -> str:
+    """Return a hint for an unknown name: the closest known name, if one is close, and all known names."""
+    closest = get_close_matches(name, known, n=1)
+    return "".join(f"Did you mean {close}? " for close in closest) + f"Use one of {', '.join(known)}"

@@ -20,6 +20,7 @@ from lakehouse import entrypoint
 from loginlake.commands import (
     broker,
     demo,
+    diff,
     doctor,
     history,
     jars,
@@ -83,6 +84,7 @@ app.add_typer(verify.app)
 app.add_typer(tables.app)
 app.add_typer(history.app)
 app.add_typer(query.app)
+app.add_typer(diff.app)
 app.add_typer(sql.app)
 app.add_typer(doctor.app)
 app.add_typer(jars.app)

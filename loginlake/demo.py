@@ -109,7 +109,7 @@ def verify_and_report(settings: Settings, console: Console, *, attacks: list[dic
     print_report(store, report=report, attacks=attacks, rules=[rule.name for rule in load_rules(settings)])
     if not report.ok:
         raise VerifyFailed("The lake has faults", hint="Run `loginlake verify` to list them")
-    console.print("verify: ok")
+    console.print(report.summary)
 
 
 def run_live(lake: Lake, console: Console, *, api: Popen[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -18,11 +19,16 @@ PLAIN_WIDTH = 160
 Cell = str | int | None
 
 
+def terminal_width() -> int | None:
+    """Return the width of the terminal that standard output is; None where it is something else, such as a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def output_console() -> Console:
     """Return a console on standard output: styled on a terminal, plain lines of a fixed width elsewhere."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    return Console(width=terminal_width() or PLAIN_WIDTH, highlight=False)
 
 
 def print_table(*columns: str, rows: Sequence[Sequence[Cell]], title: str | None = None) -> None:

@@ -17,6 +17,8 @@ from serving.problems import NotAcceptable
 LARGEST_EXACT = 2**53
 # A fraction only where there is one, as in JSON.
 CSV_INSTANT = "%Y-%m-%dT%H:%M:%S%.fZ"
+# Text columns that contain JSON, which a JSON answer has as values instead of text.
+JSON_COLUMNS = frozenset({"measures", "evidence", "versions", "offsets", "enrichment", "old_values", "new_values"})
 JSON = "application/json"
 CSV = "text/csv"
 MEDIA_TYPES = {"json": JSON, "csv": CSV}
@@ -69,6 +71,14 @@ def json_rows(rows: pl.DataFrame) -> list[dict[str, Any]]:
     return dicts
 
 
+def with_json_values(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows with the values of columns of JSON text instead of the text; a text that is not JSON is kept."""
+    for row in rows:
+        for name in JSON_COLUMNS & row.keys():
+            row[name] = _json_value(row[name])
+    return rows
+
+
 def csv(rows: pl.DataFrame) -> bytes:
     """Return rows as UTF-8 CSV with a header: nulls and numbers that are not finite empty, bytes base64, lists JSON."""
     flat = rows.select(_flat(name, type_) for name, type_ in rows.schema.items())
@@ -92,6 +102,15 @@ def _media_range(part: str) -> MediaRange:
     except ValueError:
         weight = 0.0  # a malformed weight accepts nothing
     return MediaRange(pattern, weight if weight > 0 else 0.0)
+
+
+def _json_value(text: Any) -> Any:
+    if not isinstance(text, str) or text[:1] not in {"{", "["}:
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
 
 
 def _has_large(values: pl.Series) -> bool:

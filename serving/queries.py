@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 import polars as pl
 
-from gold.transforms.metrics import metric_rows
 from lakehouse.errors import BadQuery, LakeUnreadable, SnapshotExpired, TableMissing
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import METRICS_BY_NAME
@@ -78,6 +77,16 @@ def metric_named(name: str) -> Metric:
     return METRICS_BY_NAME[name]
 
 
+def newest_windows_first(metric: Metric) -> tuple[Order, ...]:
+    """Return the default order of a metric's rows: the newest window first, then the largest first measure."""
+    return Order("window_at", descending=True), Order(metric.measures[0].name, descending=True)
+
+
+def default_order(table: Table) -> tuple[Order, ...]:
+    """Return the default order of a table's rows: the newest detections first, else the order of the key."""
+    return NEWEST_DETECTIONS_FIRST if table is DETECTIONS else ()
+
+
 def default_window(metric: Metric) -> Window:
     """Return the stored window, which is read fastest; else the metric's first."""
     return metric.stored or metric.every[0]
@@ -116,12 +125,13 @@ def parse_metric_query(metric: Metric, params: QueryParams, *, now: datetime) ->
     Raises:
         BadQuery: A value is malformed or not allowed; the error names the allowed ones.
     """
-    newest_first = (Order("window_at", descending=True), Order(metric.measures[0].name, descending=True))
     return MetricQuery(
         metric=metric,
         every=cast("Window", params.one(every_parameter(metric)) or default_window(metric)),
         period=parse_period(params, now),
-        selection=parse_selection(params, metric.dimensions, sortable=metric.columns, default=newest_first),
+        selection=parse_selection(
+            params, metric.dimensions, sortable=metric.columns, default=newest_windows_first(metric)
+        ),
     )
 
 
@@ -137,33 +147,16 @@ def metric_rows_at_snapshot(query: MetricQuery, store: Store, *, snapshot: Snaps
     table = query.metric.table if is_stored else PAIR_ACTIVITY
     # Each window lies within one day, so a filter of days keeps windows whole.
     whole_days = store.rows(table, snapshot).filter(*query.period.days("window_on"))
-    rows = whole_days if is_stored else metric_rows(query.metric, whole_days, every=query.every)
-    in_period = cast("pl.LazyFrame", rows).filter(*query.period.instants("window_at"))
+    rows = whole_days if is_stored else _computed(query, whole_days)
+    in_period = rows.filter(*query.period.instants("window_at"))
     selected = query.selection.apply(in_period, query.metric.key)
     return collected(selected, table, version=snapshot.versions.get(table.full_name))
 
 
-def table_parameters(table: Table) -> tuple[Parameter[Any], ...]:
-    """Return the parameters of a query for the table on the command line: any column accepts a filter."""
-    of_period = () if table.instant is None else (FROM, TO)
-    return (*of_period, *filter_parameters(table.columns), order_parameter(table.columns), VERSION, AS_OF, SNAPSHOT)
+def _computed(query: MetricQuery, base: pl.LazyFrame) -> pl.LazyFrame:
+    from gold.transforms.metrics import metric_rows  # narwhals, which a stored metric does not need
 
-
-def parse_table_query(table: Table, params: QueryParams, *, limit: int | None, now: datetime) -> TableQuery:
-    """Return the query with checked values.
-
-    Args:
-        table: The table whose rows are read.
-        params: Parameters among `table_parameters(table)`.
-        limit: Maximum number of rows; None is all rows.
-        now: The instant that ages in `from` and `to` are subtracted from.
-
-    Raises:
-        BadQuery: A value is malformed or not allowed; the error names the allowed ones.
-    """
-    default = NEWEST_DETECTIONS_FIRST if table is DETECTIONS else ()
-    selection = parse_selection(params, table.columns, sortable=table.columns, default=default)
-    return TableQuery(table, replace(selection, limit=limit), parse_period(params, now))
+    return cast("pl.LazyFrame", metric_rows(query.metric, base, every=query.every))
 
 
 def requested_snapshot(params: QueryParams, store: Store) -> Snapshot:
@@ -191,18 +184,6 @@ def requested_version(params: QueryParams) -> int | None:
     if version is not None and (params.one(AS_OF) is not None or params.one(SNAPSHOT) is not None):
         raise BadQuery("version is given together with a snapshot", hint="Give one of version, snapshot and as_of")
     return version
-
-
-def requested_rows(query: TableQuery, store: Store, *, params: QueryParams) -> pl.DataFrame:
-    """Return the rows at the version that the query names, else at its snapshot.
-
-    Raises:
-        BadQuery: Both are given.
-    """
-    version = requested_version(params)
-    if version is not None:
-        return rows_at_version(query, store, version=version)
-    return rows_at_snapshot(query, store, snapshot=requested_snapshot(params, store))
 
 
 def rows_at_snapshot(query: TableQuery, store: Store, *, snapshot: Snapshot) -> pl.DataFrame:

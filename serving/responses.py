@@ -16,11 +16,8 @@ from starlette.responses import Response
 
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables.model import Column
-from serving.formats import CSV, csv, json_rows
+from serving.formats import CSV, csv, json_rows, with_json_values
 from serving.freshness import Freshness
-
-# Text columns that contain JSON, which a JSON answer has as values instead of text.
-JSON_COLUMNS = ("measures", "evidence")
 
 
 @cache
@@ -67,7 +64,7 @@ class Responder:
         """Return rows without a snapshot: those of one version of a table."""
         if self.media_type == CSV:
             return Response(csv(rows), media_type=f"{CSV}; charset=utf-8", headers={"Vary": "Accept"})
-        body = {"data": _with_json_values(json_rows(rows)), "next": None, "meta": {**meta, "rows": rows.height}}
+        body = {"data": with_json_values(json_rows(rows)), "next": None, "meta": {**meta, "rows": rows.height}}
         return json_response(body)
 
     def _tag(self, snapshot: Snapshot, query: str) -> str:
@@ -84,14 +81,6 @@ def json_response(body: Mapping[str, Any]) -> Response:
 def describe_column(column: Column) -> dict[str, Any]:
     """Return a column as the API shows it."""
     return {"name": column.name, "type": column.type, "meaning": column.meaning}
-
-
-def _with_json_values(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    for row in rows:
-        for name in JSON_COLUMNS:
-            if row.get(name) is not None:
-                row[name] = msgspec.json.decode(row[name])
-    return rows
 
 
 def _matches(if_none_match: str | None, tag: str) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import polars as pl
 
@@ -14,6 +15,12 @@ from lakehouse.tables.model import Column
 from serving.parameters import DEFAULT_LIMIT, FROM, LIMIT, TO, Parameter, QueryParams, parser_of, quoted
 
 NOT = "__ne"
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,23 @@ class Filter:
         if len(values) < len(self.values):
             found = found | pl.col(self.column).is_null()
         return ~found if self.negated else found
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Selects the rows whose column is less or greater than a value, by an operator of `COMPARISONS`; null is not."""
+
+    column: str
+    operator: str
+    value: Any
+
+    def expression(self) -> pl.Expr:
+        """Return a condition that is never null."""
+        condition: pl.Expr = COMPARISONS[self.operator](pl.col(self.column), pl.lit(self.value))
+        return condition.fill_null(value=False)
+
+
+Condition: TypeAlias = Filter | Comparison
 
 
 @dataclass(frozen=True)
@@ -68,7 +92,7 @@ ALWAYS = Period()
 class Selection:
     """Filters, order and limit for rows of any kind; a limit of None is no limit."""
 
-    filters: tuple[Filter, ...] = ()
+    filters: tuple[Condition, ...] = ()
     order_by: tuple[Order, ...] = ()
     limit: int | None = DEFAULT_LIMIT
 

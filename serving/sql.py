@@ -4,49 +4,68 @@ from __future__ import annotations
 
 import polars as pl
 
+from lakehouse.clock import utc_now
 from lakehouse.errors import BadQuery, LakeUnreadable
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import TABLES
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
+from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
+from serving.delta_tables import declared_schema
 from serving.integrity import HINT
 from serving.selection import Filter
+from serving.statement import check_reads_only, with_instant, words_of
 from serving.store import Store
 
 LOGINS = "logins"
-
-
-def sql_frames(store: Store, snapshot: Snapshot) -> dict[str, pl.LazyFrame]:
-    """Return every table of a snapshot under its name, with and without its layer, and the view `logins`.
-
-    `logins` has the accepted rows of silver.events with action `login`.
-
-    Raises:
-        SchemaDiffers: A table has an undeclared column, or one of another type.
-    """
-    unversioned = (RAW_LOGS, SNAPSHOTS)
-    tables = [table for table in TABLES.values() if table in unversioned or table.full_name in snapshot.versions]
-    frames = {table.full_name: store.rows(table, snapshot) for table in tables}
-    frames |= {table.name: frames[table.full_name] for table in tables}
-    attempts = (Filter("verdict", ("accepted",)), Filter("action", ("login",)))
-    return {**frames, LOGINS: frames[EVENTS.full_name].filter(*(each.expression() for each in attempts))}
+INSTANT_HINT = (
+    "Compare an instant with now(), with text such as '2026-01-31T08:00:00Z', or with '2026-01-31'::timestamptz"
+)
 
 
 def sql_answer(statement: str, store: Store, *, snapshot: Snapshot) -> pl.DataFrame:
     """Return the rows of a SELECT.
 
     Raises:
-        BadQuery: Polars can't parse the SQL, or it names an unknown table or column.
-        SchemaDiffers: A table has an undeclared column, or one of another type.
+        BadQuery: The statement is not a read, polars can't parse it, or it names an unknown table or column.
+        SchemaDiffers: A table that it names has an undeclared column, or one of another type.
         LakeUnreadable: A file is missing or damaged.
     """
-    frames = sql_frames(store, snapshot)
+    check_reads_only(statement)
+    frames = _frames(store, snapshot, named=words_of(statement))
     try:
-        return pl.SQLContext(frames).execute(statement, eager=True)
+        return pl.SQLContext(frames).execute(with_instant(statement, utc_now()), eager=True)
     except (OSError, pl.exceptions.PanicException) as error:
         raise LakeUnreadable(f"A table can't be read ({type(error).__name__})", hint=HINT) from error
     except (UnicodeEncodeError, pl.exceptions.PolarsError) as error:
         reason = str(error).partition("\n")[0]
-        tables = ", ".join(name for name in sorted(frames) if "." not in name)
-        raise BadQuery(f"The SQL can't be executed: {reason}", hint=f"The tables are {tables}") from error
+        raise BadQuery(f"The SQL can't be executed: {reason}", hint=_hint(reason, frames)) from error
+
+
+def _frames(store: Store, snapshot: Snapshot, *, named: set[str]) -> dict[str, pl.LazyFrame]:
+    """Return every table of a snapshot under its name, with and without its layer, and the view `logins`.
+
+    `logins` has the accepted rows of silver.events with action `login`. Only the tables whose name is among the words
+    of the statement are opened; the others have their columns and no rows.
+
+    Raises:
+        SchemaDiffers: A table has an undeclared column, or one of another type.
+    """
+    unversioned = (RAW_LOGS, SNAPSHOTS)
+    tables = [table for table in TABLES.values() if table in unversioned or table.full_name in snapshot.versions]
+    frames = {table.full_name: _frame(table, store, snapshot=snapshot, named=named) for table in tables}
+    frames |= {table.name: frames[table.full_name] for table in tables}
+    attempts = (Filter("verdict", ("accepted",)), Filter("action", ("login",)))
+    return {**frames, LOGINS: frames[EVENTS.full_name].filter(*(each.expression() for each in attempts))}
+
+
+def _frame(table: Table, store: Store, *, snapshot: Snapshot, named: set[str]) -> pl.LazyFrame:
+    is_named = not named.isdisjoint({table.name, table.full_name}) or (table == EVENTS and LOGINS in named)
+    return store.rows(table, snapshot) if is_named else pl.LazyFrame(schema=declared_schema(table))
+
+
+def _hint(reason: str, frames: dict[str, pl.LazyFrame]) -> str:
+    if "dtype: Datetime" in reason:
+        return INSTANT_HINT
+    return f"The tables are {', '.join(name for name in sorted(frames) if '.' not in name)}"

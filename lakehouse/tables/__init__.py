@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lakehouse.errors import TableMissing
+from lakehouse.errors import TableMissing, name_hint
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import DETECTIONS, METRICS, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
 from lakehouse.tables.model import Metric, Table
@@ -29,4 +29,5 @@ def table_named(name: str) -> Table:
     for table in TABLES.values():
         if name in (table.full_name, table.name):
             return table
-    raise TableMissing(f"There is no table {name!r}", hint=f"Name one of {', '.join(TABLES)}", name=name)
+    known = TABLES if "." in name else [table.name for table in TABLES.values()]
+    raise TableMissing(f"There is no table {name!r}", hint=name_hint(name, known), name=name)

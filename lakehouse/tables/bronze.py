@@ -42,6 +42,7 @@ RAW_LOGS = Table(
         Column("ingested_at", "timestamp", "When its batch reached bronze; each batch is later than the last."),
         Column("ingested_on", "date", "UTC day of ingested_at."),
     ),
+    shown=("topic", "partition", "offset", "appended_at", "value"),
     properties={
         "delta.appendOnly": "true",
         "delta.enableExpiredLogCleanup": "true",

@@ -48,6 +48,7 @@ PAIR_ACTIVITY = Table(
         COUNTRY,
         IS_PRIVATE,
     ),
+    shown=("window_at", "app", "username", "src_ip", "attempts", "failures"),
 )
 
 IP_ACTIVITY = Metric(
@@ -68,6 +69,7 @@ IP_ACTIVITY = Metric(
         FIRST_AT,
         LAST_AT,
     ),
+    shown=("window_at", "src_ip", "country", "attempts", "successes", "failures", "users"),
     stored="day",
 )
 
@@ -88,6 +90,7 @@ USER_ACTIVITY = Metric(
         LAST_SUCCESS_AT,
         LAST_FAILURE_AT,
     ),
+    shown=("window_at", "username", "attempts", "successes", "failures", "ips", "countries"),
     stored="day",
 )
 
@@ -104,6 +107,7 @@ APP_ACTIVITY = Metric(
         Column("active_ips", "long", "Distinct source addresses with a success."),
         Column("mfa_rate", "double", "Successes with a second factor / successes; null without successes."),
     ),
+    shown=("window_at", "app", "attempts", "successes", "failures", "active_users", "mfa_rate"),
     stored="day",
 )
 
@@ -129,6 +133,7 @@ DETECTIONS = Table(
         Column("evidence", "string", "JSON list of [topic, partition, offset]: the first 100 bronze positions."),
         Column("technique", "string", "MITRE ATT&CK technique."),
     ),
+    shown=("fired_at", "severity", "rule", "entity", "technique"),
 )
 
 RESTATEMENTS = Table(
@@ -157,6 +162,7 @@ RESTATEMENTS = Table(
             "a rebuild, of the added ones only.",
         ),
     ),
+    shown=("snapshot_id", "table_name", "window_at", "key", "cause"),
 )
 
 SNAPSHOTS = Table(
@@ -174,6 +180,7 @@ SNAPSHOTS = Table(
         Column("last_append_at", "timestamp", "Largest Kafka append time in silver at this snapshot."),
         Column("enrichment", "string", "JSON object: versions of the enrichment data."),
     ),
+    shown=("id", "at", "last_event_at", "last_append_at"),
 )
 
 METRICS: tuple[Metric, ...] = (IP_ACTIVITY, USER_ACTIVITY, APP_ACTIVITY)

@@ -59,6 +59,7 @@ class Table:
         key: The columns that identify a row; null is a value like any other.
         partition_by: The columns that partition the files.
         columns: All columns in order.
+        shown: The columns that the command line prints as a table, so that a row fits a terminal; empty for all.
         properties: Delta table properties. Files have statistics on the key, unless a property names other columns.
     """
 
@@ -68,15 +69,16 @@ class Table:
     key: tuple[str, ...]
     partition_by: tuple[str, ...]
     columns: tuple[Column, ...]
+    shown: tuple[str, ...] = ()
     properties: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = self.column_names
         if len(set(names)) != len(names):
             raise ValueError(f"{self.full_name} declares a column twice")
-        unknown = {*self.key, *self.partition_by} - set(names)
+        unknown = {*self.key, *self.partition_by, *self.shown} - set(names)
         if unknown:
-            raise ValueError(f"{self.full_name} has key or partition columns that are not declared: {sorted(unknown)}")
+            raise ValueError(f"{self.full_name} names columns that it does not declare: {sorted(unknown)}")
 
     @property
     def full_name(self) -> str:
@@ -113,6 +115,7 @@ class Metric:
         meaning: One sentence for the list of metrics.
         dimensions: The columns that identify a row, beside its window.
         measures: The columns that are computed.
+        shown: The columns that the command line prints as a table, so that a row fits a terminal; empty for all.
         every: The windows that it can be queried for.
         stored: The window that is stored as a Delta table, or None.
     """
@@ -121,6 +124,7 @@ class Metric:
     meaning: str
     dimensions: tuple[Column, ...]
     measures: tuple[Column, ...]
+    shown: tuple[str, ...] = ()
     every: tuple[Window, ...] = ("hour", "day")
     stored: Window | None = None
 
@@ -144,6 +148,7 @@ class Metric:
             key=self.key,
             partition_by=("window_on",),
             columns=self.columns,
+            shown=self.shown,
         )
 
 

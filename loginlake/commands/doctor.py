@@ -22,7 +22,11 @@ def doctor(*, json: Json = False) -> None:
     if json:
         print_json([asdict(finding) for finding in findings])
     else:
-        rows = [(finding.check, finding.state.value, finding.what, finding.hint) for finding in findings]
-        print_table("check", "state", "what", "hint", rows=rows)
+        print_table(
+            "check", "state", "what", rows=[(finding.check, finding.state.value, finding.what) for finding in findings]
+        )
+        for finding in findings:
+            if finding.hint:
+                typer.echo(f"{finding.check}: {finding.hint}")
     if any(finding.state is State.FAIL for finding in findings):
         raise typer.Exit(1)

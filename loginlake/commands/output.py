@@ -1,22 +1,25 @@
-"""Rows on standard output, in the format that --format or --json names."""
+"""Rows on standard output, in the format and with the columns that options name."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lakehouse.errors import BadQuery
-from loginlake.terminal import add_rows, empty_table
+from lakehouse.errors import BadQuery, UsageError, name_hint
 
 if TYPE_CHECKING:
     import polars as pl
 
-# Wider than any table, so that its own width can be measured.
-UNBOUNDED_WIDTH = 100_000
+    from loginlake.grid import GridColumn
+
+ALL_COLUMNS = "all"
+# A table shows at most this many rows; the other formats write all.
+ROWS_SHOWN = 100
 
 
 def print_json(value: object) -> None:
@@ -26,65 +29,141 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=2))
 
 
-def write_rows(rows: pl.DataFrame, form: str) -> None:
-    """Write the rows in one of `FORMATS`."""
-    FORMATS[form](rows)
-    sys.stdout.flush()
+@dataclass(frozen=True)
+class Output:
+    """How rows are written.
+
+    Attributes:
+        form: One of `FORMATS`.
+        columns: Names of the columns to write; empty for the default ones, `ALL_COLUMNS` for all.
+        is_vertical: True if a table has one line per column and row.
+    """
+
+    form: str = "table"
+    columns: tuple[str, ...] = ()
+    is_vertical: bool = False
+
+    @property
+    def is_table(self) -> bool:
+        """True if the rows are printed for a person."""
+        return self.form == "table"
+
+    def write(self, rows: pl.DataFrame, *, shown: Sequence[str] = ()) -> None:
+        """Write the rows; a table has only the columns `shown`, unless --columns names others.
+
+        Raises:
+            BadQuery: A column that --columns names does not exist.
+        """
+        names = self._chosen(rows.columns, shown)
+        if self.is_table:
+            _write_table(rows.select(names), is_vertical=self.is_vertical)
+            _note_left_out([name for name in rows.columns if name not in names] if not self.columns else [])
+        else:
+            WRITERS[self.form](rows.select(names))
+        sys.stdout.flush()
+
+    def _chosen(self, names: Sequence[str], shown: Sequence[str]) -> Sequence[str]:
+        if self.columns == (ALL_COLUMNS,):
+            return names
+        for name in self.columns:
+            if name not in names:
+                raise BadQuery(f"--columns: there is no column {name!r}", hint=name_hint(name, names))
+        return self.columns or (shown if self.is_table and not self.is_vertical and shown else names)
 
 
-def output_format(form: str, *, json: bool) -> str:
-    """Return the format that the options --format and --json name.
+def requested_output(form: str, *, json: bool, columns: str | None = None, vertical: bool = False) -> Output:
+    """Return the output that the options name.
 
     Raises:
         BadQuery: The format is not known.
+        UsageError: Parquet would be written to a terminal.
     """
     if json:
-        return "json"
+        form = "json"
     if form not in FORMATS:
         raise BadQuery(f"{form!r} is not a known format", hint=f"Use one of {', '.join(FORMATS)}")
-    return form
+    if form == "parquet" and sys.stdout.isatty():
+        raise UsageError("Parquet is binary and is not printed on a terminal", hint="Add > FILE.parquet")
+    names = tuple(dict.fromkeys(name.strip() for name in columns.split(",") if name.strip())) if columns else ()
+    return Output(form, names, is_vertical=vertical)
 
 
-def _write_table(rows: pl.DataFrame) -> None:
-    from rich.console import Console
-    from rich.measure import Measurement
+def _write_table(rows: pl.DataFrame, *, is_vertical: bool) -> None:
+    from loginlake.grid import FEW_ROWS, fitted, table_lines, vertical_lines
+    from loginlake.terminal import terminal_width
 
-    table = empty_table()
-    for name, type_ in rows.schema.items():
-        table.add_column(name, justify="right" if type_.is_numeric() else "left", no_wrap=True)
-    add_rows(table, [[_cell(value) for value in row] for row in rows.iter_rows()])
-    # As wide as the rows are: a truncated value can't be copied.
-    unbounded = Console(width=UNBOUNDED_WIDTH)
-    Console(width=Measurement.get(unbounded, unbounded.options, table).maximum, highlight=False).print(table)
+    if not rows.width:
+        return
+    grid, width = [_grid_column(rows[name]) for name in rows.columns], terminal_width()
+    grid_that_fits, left_out = fitted(grid, width)
+    if is_vertical or (left_out and rows.height <= FEW_ROWS):
+        typer.echo("\n".join(vertical_lines(grid, width)))
+        return
+    typer.echo("\n".join(table_lines(grid_that_fits)))
+    _note_left_out(left_out)
 
 
-def _cell(value: Any) -> str:
+def _note_left_out(names: Sequence[str]) -> None:
+    if names:
+        columns = f"{len(names)} more column{'s' if len(names) > 1 else ''}"
+        typer.echo(f"{columns}: --columns all, --columns A,B or --vertical", err=True)
+
+
+def _grid_column(values: pl.Series) -> GridColumn:
+    from loginlake.grid import GridColumn
+
+    type_ = values.dtype
+    instant = _instant_format([value for value in values if isinstance(value, datetime)])
+    return GridColumn(
+        values.name,
+        tuple(_cell(value, instant=instant) for value in values),
+        is_number=type_.is_numeric(),
+        is_text=not type_.is_numeric() and not type_.is_temporal(),
+    )
+
+
+def _instant_format(instants: Sequence[datetime]) -> str:
+    """Return the shortest format that loses nothing but fractions of a second: of days, of minutes, of seconds."""
+    times = {instant.astimezone(UTC).time() if instant.tzinfo else instant.time() for instant in instants}
+    if times and times <= {time()}:
+        return "%Y-%m-%d"
+    if all(each.second == each.microsecond == 0 for each in times):
+        return "%Y-%m-%d %H:%M"
+    return "%Y-%m-%d %H:%M:%S"
+
+
+def _cell(value: Any, *, instant: str) -> str:
     """Return a value as text for a person; characters that could control a terminal are written as escapes."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M:%S")
+        return value.strftime(instant)
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, bytes):
+        value = value.decode(errors="backslashreplace")
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(value))
 
 
 def _write_json(rows: pl.DataFrame) -> None:
     import msgspec
 
-    from serving.formats import json_rows
+    from serving.formats import json_rows, with_json_values
 
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(json_rows(rows)), indent=2) + b"\n")
+    values = with_json_values(json_rows(rows))
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(values), indent=2) + b"\n")
 
 
 def _write_ndjson(rows: pl.DataFrame) -> None:
     import msgspec
 
-    from serving.formats import json_rows
+    from serving.formats import json_rows, with_json_values
 
-    for row in json_rows(rows):
+    for row in with_json_values(json_rows(rows)):
         sys.stdout.buffer.write(msgspec.json.encode(row) + b"\n")
 
 
@@ -98,13 +177,18 @@ def _write_parquet(rows: pl.DataFrame) -> None:
     rows.write_parquet(sys.stdout.buffer)
 
 
-FORMATS: dict[str, Callable[[pl.DataFrame], None]] = {
-    "table": _write_table,
+WRITERS: dict[str, Callable[[pl.DataFrame], None]] = {
     "json": _write_json,
     "csv": _write_csv,
     "ndjson": _write_ndjson,
     "parquet": _write_parquet,
 }
+FORMATS = ("table", *WRITERS)
 
 Format = Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="Output format.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", metavar="A,B|all", help="Columns to print. Default: all, but those that fit in a table."),
+]
+Vertical = Annotated[bool, typer.Option("--vertical", help="Print a table with one line per column and row.")]

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lakehouse.clock import utc_now
-from lakehouse.errors import BadQuery
+from lakehouse.errors import BadQuery, TableMissing, name_hint
 from lakehouse.options import SettingsCommand
-from loginlake.commands.output import Format, Json, output_format, write_rows
-from loginlake.commands.reading import AsOf, Pairs, SnapshotId, open_store, query_pairs
+from loginlake.commands.conditions import parse_conditions
+from loginlake.commands.output import ROWS_SHOWN, Columns, Format, Json, Output, Vertical, requested_output
+from loginlake.commands.reading import AsOf, SnapshotId, open_store, requested_snapshot, time_option
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from lakehouse.tables.model import Column, Metric, Table
+    from serving.selection import Order, Period, Selection
     from serving.store import Store
 
-# A table on a terminal shows at most this many rows; the other formats write all.
-ROWS_SHOWN = 100
-EXAMPLE = "loginlake query ip_activity --every day --order-by=-attempts --limit 5 --snapshot 1"
+EXAMPLE = "loginlake query ip_activity --every day --where 'failures>10' --order-by -failures --limit 5"
 
 app = typer.Typer(add_completion=False)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The options that choose rows, as they are given."""
+
+    since: str | None
+    until: str | None
+    where: list[str]
+    order_by: str | None
+    limit: int | None
+    as_of: str | None
+    snapshot: int | None
 
 
 @app.command(cls=SettingsCommand, epilog=f"For example: {EXAMPLE}")
@@ -34,30 +49,37 @@ def query(  # noqa: PLR0913 - each parameter is an option of the command
     every: Annotated[str | None, typer.Option(metavar="hour|day", help="Length of a metric's windows.")] = None,
     since: Annotated[
         str | None,
-        typer.Option("--from", metavar="T", help="Start of the time range (inclusive): RFC 3339, or -24h, -7d."),
+        typer.Option(
+            "--from",
+            metavar="T",
+            help="Start of the time range (inclusive), UTC: 2026-01-31, today, yesterday, -7d, 2026-01-31T08:00:00Z.",
+        ),
     ] = None,
     until: Annotated[str | None, typer.Option("--to", metavar="T", help="End of the time range (exclusive).")] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="COLUMN=VALUE",
-            help="Keep rows with this value; COLUMN__ne=VALUE keeps the others. Repeat it to combine conditions.",
+            metavar="CONDITION",
+            help="Keep rows with COLUMN=VALUE, or with !=, <, <=, > or >=. Repeat it to combine conditions; several "
+            "values of one column with = are alternatives.",
         ),
     ] = None,
     order_by: Annotated[
         str | None, typer.Option(metavar="-A,B", help="Columns to sort by; - sorts a column in descending order.")
     ] = None,
     limit: Annotated[
-        str | None,
-        typer.Option(metavar="ROWS", help=f"Maximum number of rows. Default: all, but {ROWS_SHOWN} in a table."),
+        int | None,
+        typer.Option(metavar="ROWS", min=1, help=f"Maximum number of rows. Default: all, but {ROWS_SHOWN} in a table."),
     ] = None,
     as_of: AsOf = None,
     snapshot: SnapshotId = None,
     version: Annotated[
-        str | None, typer.Option(metavar="N", help="Read this version of the one table, published or not.")
+        int | None, typer.Option(metavar="N", min=0, help="Read this version of the one table, published or not.")
     ] = None,
     form: Format = "table",
     json: Json = False,
+    columns: Columns = None,
+    vertical: Vertical = False,
 ) -> None:
     """Print rows of a metric or of a table, at the last snapshot or an earlier one.
 
@@ -67,63 +89,99 @@ def query(  # noqa: PLR0913 - each parameter is an option of the command
 
     Attempts per address and day, as a file: loginlake query ip_activity --every day --format csv
     """
-    form = output_format(form, json=json)
+    output = requested_output(form, json=json, columns=columns, vertical=vertical)
     store = open_store()
     from lakehouse.tables import METRICS_BY_NAME
 
-    options = {"every": every, "from": since, "to": until, "order_by": order_by, "version": version}
-    options |= {"as_of": as_of, "snapshot": snapshot}
-    pairs = query_pairs(**options) + [_condition(text, options={*options, "limit"}) for text in where or []]
-    if version is not None and name in METRICS_BY_NAME:
-        raise BadQuery(f"{name} is a metric and has no versions", hint=f"Name its table: gold.{name}")
-    rows_of = _metric_rows if name in METRICS_BY_NAME else _table_rows
-    rows = rows_of(name, pairs, limit=_row_limit(limit, form), store=store)
-    if limit is None and form == "table" and rows.height > ROWS_SHOWN:
-        rows = rows.head(ROWS_SHOWN)
+    most = ROWS_SHOWN + 1 if limit is None and output.is_table else limit
+    choice = Choice(since, until, where or [], order_by, most, as_of, snapshot)
+    if name in METRICS_BY_NAME:
+        metric = METRICS_BY_NAME[name]
+        if version is not None:
+            raise BadQuery(f"{name} is a metric and has no versions", hint=f"Name its table: gold.{name}")
+        _write(_metric_rows(metric, choice, store=store, every=every), output, shown=metric.shown, limit=limit)
+        return
+    table = _table(name)
+    if every is not None:
+        raise BadQuery(f"--every applies to metrics, and {name} is a table", hint="Leave it out")
+    _write(_table_rows(table, choice, store=store, version=version), output, shown=table.shown, limit=limit)
+
+
+def _write(rows: pl.DataFrame, output: Output, *, shown: tuple[str, ...], limit: int | None) -> None:
+    output.write(rows.head(ROWS_SHOWN) if limit is None and output.is_table else rows, shown=shown)
+    if limit is None and output.is_table and rows.height > ROWS_SHOWN:
         typer.echo(f"The first {ROWS_SHOWN} rows of more; use --limit, or --format csv for all rows", err=True)
-    write_rows(rows, form)
 
 
-def _metric_rows(name: str, pairs: Pairs, *, limit: int | None, store: Store) -> pl.DataFrame:
-    from serving.parameters import AS_OF, SNAPSHOT, check_params
-    from serving.queries import (
-        metric_named,
-        metric_parameters,
-        metric_rows_at_snapshot,
-        parse_metric_query,
-        requested_snapshot,
+def _metric_rows(metric: Metric, choice: Choice, *, store: Store, every: str | None) -> pl.DataFrame:
+    from serving.queries import MetricQuery, default_window, metric_rows_at_snapshot, newest_windows_first
+
+    if every is not None and every not in metric.every:
+        raise BadQuery(
+            f"--every: {metric.name} has no windows of {every!r}", hint=f"Use one of {', '.join(metric.every)}"
+        )
+    now = utc_now()
+    query = MetricQuery(
+        metric=metric,
+        every=every or default_window(metric),
+        period=_period(choice, now),
+        selection=_selection(choice, metric.columns, now=now, default=newest_windows_first(metric)),
     )
-
-    metric = metric_named(name)
-    params = check_params(pairs, (*metric_parameters(metric), AS_OF, SNAPSHOT))
-    query = parse_metric_query(metric, params, now=utc_now())
-    with_limit = replace(query, selection=replace(query.selection, limit=limit))
-    return metric_rows_at_snapshot(with_limit, store, snapshot=requested_snapshot(params, store))
+    snapshot = requested_snapshot(store, as_of=choice.as_of, snapshot=choice.snapshot)
+    return metric_rows_at_snapshot(query, store, snapshot=snapshot)
 
 
-def _table_rows(name: str, pairs: Pairs, *, limit: int | None, store: Store) -> pl.DataFrame:
-    from lakehouse.tables import table_named
-    from serving.parameters import check_params
-    from serving.queries import parse_table_query, requested_rows, table_parameters
+def _table_rows(table: Table, choice: Choice, *, store: Store, version: int | None) -> pl.DataFrame:
+    from serving.queries import TableQuery, default_order, rows_at_snapshot, rows_at_version
 
-    table = table_named(name)
-    params = check_params(pairs, table_parameters(table))
-    return requested_rows(parse_table_query(table, params, limit=limit, now=utc_now()), store, params=params)
-
-
-def _condition(text: str, *, options: set[str]) -> tuple[str, str]:
-    column, equals, value = text.partition("=")
-    if not equals:
-        raise BadQuery(f"--where {text!r} has no =", hint="Write --where COLUMN=VALUE")
-    if column in options:
-        raise BadQuery(f"{column} is an option, not a column", hint=f"Write it as --{column.replace('_', '-')}")
-    return column, value
+    if table.instant is None and (choice.since or choice.until):
+        raise BadQuery(f"--from and --to: {table.full_name} has no time to select by", hint="Use --where")
+    if version is not None and (choice.as_of is not None or choice.snapshot is not None):
+        raise BadQuery("--version is given together with a snapshot", hint="Give one of --version, --snapshot, --as-of")
+    now = utc_now()
+    selection = _selection(choice, table.columns, now=now, default=default_order(table))
+    query = TableQuery(table, selection, _period(choice, now))
+    if version is not None:
+        return rows_at_version(query, store, version=version)
+    snapshot = requested_snapshot(store, as_of=choice.as_of, snapshot=choice.snapshot)
+    return rows_at_snapshot(query, store, snapshot=snapshot)
 
 
-def _row_limit(limit: str | None, form: str) -> int | None:
-    """Return the number of rows to read: --limit, or for a table one more than it shows, or None for all."""
-    if limit is not None:
-        from serving.parameters import LARGEST_LONG, integer_between
+def _selection(choice: Choice, columns: tuple[Column, ...], *, now: datetime, default: tuple[Order, ...]) -> Selection:
+    from serving.selection import Selection, order_parameter
 
-        return integer_between(1, LARGEST_LONG)(limit)
-    return ROWS_SHOWN + 1 if form == "table" else None
+    filters = parse_conditions(choice.where, columns, now=now)
+    try:
+        order_by = default if choice.order_by is None else order_parameter(columns).parse(choice.order_by)
+    except BadQuery as error:
+        raise BadQuery(f"--order-by: {error.what}", hint=error.hint) from error
+    return Selection(filters, order_by, choice.limit)
+
+
+def _period(choice: Choice, now: datetime) -> Period:
+    from serving.selection import Period
+
+    since = time_option("--from", choice.since, now=now)
+    until = time_option("--to", choice.until, now=now)
+    if since is not None and until is not None and since >= until:
+        raise BadQuery(
+            f"The time range is empty: --from ({since.isoformat()}) is not before --to ({until.isoformat()})",
+            hint="Set --from to an earlier time than --to",
+        )
+    return Period(since, until)
+
+
+def _table(name: str) -> Table:
+    """Return the table of a name that is not the name of a metric.
+
+    Raises:
+        TableMissing: No table has that name; the hint lists the metrics too.
+    """
+    from lakehouse.tables import METRICS_BY_NAME, TABLES, table_named
+
+    try:
+        return table_named(name)
+    except TableMissing as error:
+        tables = TABLES if "." in name else [table.name for table in TABLES.values()]
+        known = list(dict.fromkeys((*METRICS_BY_NAME, *tables)))
+        raise TableMissing(f"There is no metric or table {name!r}", hint=name_hint(name, known), name=name) from error

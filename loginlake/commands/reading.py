@@ -2,30 +2,82 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.clock import utc_now
+from lakehouse.errors import BadQuery, LakeMissing
+from loginlake.commands.times import time_parser
+
 if TYPE_CHECKING:
+    from lakehouse.settings import Settings
+    from lakehouse.snapshots import Snapshot
     from serving.store import Store
 
-# Names and values of query parameters, as the API reads them from a URL.
-Pairs = list[tuple[str, str]]
-
 AsOf = Annotated[
-    str | None, typer.Option("--as-of", metavar="T", help="Read the last snapshot published at or before T (RFC 3339).")
+    str | None,
+    typer.Option(
+        "--as-of", metavar="T", help="Read the last snapshot published by then: a date, -1h, 2026-01-31T08:00:00Z."
+    ),
 ]
-SnapshotId = Annotated[str | None, typer.Option("--snapshot", metavar="N", help="Read the snapshot with this id.")]
+SnapshotId = Annotated[
+    int | None, typer.Option("--snapshot", metavar="N", min=1, help="Read the snapshot with this id.")
+]
 
 
 def open_store() -> Store:
-    """Return the store of the lake that the settings name."""
+    """Return the store of the lake that the settings name.
+
+    Raises:
+        LakeMissing: The folder of the lake does not exist.
+    """
     from lakehouse.settings import load_settings
     from serving.store import Store
 
-    return Store(load_settings())
+    settings = load_settings()
+    check_lake_exists(settings)
+    return Store(settings)
 
 
-def query_pairs(**options: str | None) -> Pairs:
-    """Return the options that were given, as query parameters."""
-    return [(option, text) for option, text in options.items() if text is not None]
+def check_lake_exists(settings: Settings) -> None:
+    """Raise if the lake is a folder on this machine that does not exist.
+
+    Raises:
+        LakeMissing: It does not exist.
+    """
+    if "://" not in settings.root and not Path(settings.root).is_dir():
+        raise LakeMissing(
+            f"There is no lake: the folder {Path(settings.root).absolute()} does not exist",
+            hint="Name the lake with --root or LOGINLAKE_ROOT, or create one with `loginlake demo`",
+        )
+
+
+def requested_snapshot(store: Store, *, as_of: str | None, snapshot: int | None) -> Snapshot:
+    """Return the snapshot that --as-of or --snapshot names; without either, the last one.
+
+    Raises:
+        BadQuery: Both are given, or the time is malformed.
+        SnapshotMissing: No published snapshot matches.
+        SnapshotExpired: The snapshot is no longer retained.
+        InFuture: The time is later than now.
+    """
+    if as_of is not None and snapshot is not None:
+        raise BadQuery("--as-of and --snapshot are both given", hint="Give only one of them")
+    return store.snapshot(snapshot_id=snapshot, as_of=time_option("--as-of", as_of, now=utc_now()))
+
+
+def time_option(option: str, text: str | None, *, now: datetime) -> datetime | None:
+    """Return the instant of an option's value, or None where the option is not given.
+
+    Raises:
+        BadQuery: The value is not a time.
+    """
+    if text is None:
+        return None
+    try:
+        return time_parser(now)(text)
+    except BadQuery as error:
+        raise BadQuery(f"{option}: {error.what}", hint=error.hint) from error

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from lakehouse.options import SettingsCommand
-from loginlake.commands.output import Format, Json, output_format, write_rows
-from loginlake.commands.reading import AsOf, SnapshotId, open_store, query_pairs
+from loginlake.commands.output import Columns, Format, Json, Vertical, requested_output
+from loginlake.commands.reading import AsOf, SnapshotId, open_store, requested_snapshot
 
 EXAMPLE = "loginlake sql 'select src_ip, sum(times) as n from logins group by src_ip' --snapshot 1"
 
@@ -16,25 +16,39 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=SettingsCommand, epilog=f"For example: {EXAMPLE}")
-def sql(
-    statement: Annotated[str, typer.Argument(metavar="SELECT", help="A SELECT statement in the dialect of polars.")],
+def sql(  # noqa: PLR0913 - each parameter is an option of the command
+    statement: Annotated[
+        str | None,
+        typer.Argument(metavar="SELECT", help="A SELECT in the dialect of polars; without it, a prompt opens."),
+    ] = None,
     *,
     as_of: AsOf = None,
     snapshot: SnapshotId = None,
     form: Format = "table",
     json: Json = False,
+    columns: Columns = None,
+    vertical: Vertical = False,
 ) -> None:
-    """Answer a SELECT over all tables of one snapshot.
+    r"""Answer a SELECT over all tables of one snapshot.
 
     Tables can be named with or without their layer: raw_logs, events, pair_activity_hourly, ip_activity,
     user_activity, app_activity, detections, restatements, snapshots. The view logins holds the login attempts:
-    accepted rows of events with action login. Put reserved words into double quotes: "offset".
+    accepted rows of events with action login. Put reserved words into double quotes: "offset". Times are UTC:
+    event_at > now() - interval '1 day', event_at >= '2026-01-31T08:00:00Z'.
+
+    Without a SELECT a prompt reads statements that end with a semicolon, until \q or Ctrl-D.
     """
-    form = output_format(form, json=json)
+    output = requested_output(form, json=json, columns=columns, vertical=vertical)
     store = open_store()
-    from serving.parameters import AS_OF, SNAPSHOT, check_params
-    from serving.queries import requested_snapshot
     from serving.sql import sql_answer
 
-    params = check_params(query_pairs(as_of=as_of, snapshot=snapshot), (AS_OF, SNAPSHOT))
-    write_rows(sql_answer(statement, store, snapshot=requested_snapshot(params, store)), form)
+    def answer(text: str) -> None:
+        output.write(sql_answer(text, store, snapshot=requested_snapshot(store, as_of=as_of, snapshot=snapshot)))
+
+    if statement is not None:
+        answer(statement.rstrip().rstrip(";"))
+        return
+    from loginlake.sql_prompt import line_history, read_statements
+
+    with line_history():
+        read_statements(answer, lines=input)

@@ -11,6 +11,7 @@ from lakehouse.errors import VerifyFailed
 from lakehouse.options import SettingsCommand
 from lakehouse.progress_bar import progress_bar
 from loginlake.commands.output import print_json
+from loginlake.commands.reading import check_lake_exists
 from loginlake.terminal import print_table
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=SettingsCommand, epilog="For example: loginlake verify --snapshot 1 --deep")
-def verify(
+def verify(  # noqa: PLR0913 - each parameter is an option of the command
     *,
     snapshot: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Check the lake as it was at this snapshot.")
@@ -46,6 +47,9 @@ def verify(
         Path | None,
         typer.Option(metavar="FILE", help="Check that every record that `produce --ledger FILE` listed is in bronze."),
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 3 also if a check is skipped, such as without Kafka.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check that no record is missing and none is counted twice, from Kafka to gold. Exit with 3 if a check fails."""
@@ -58,6 +62,7 @@ def verify(
     if deep:
         import duckdb  # noqa: F401 (if it is missing, report that now and not after an hour)
     settings = load_settings()
+    check_lake_exists(settings)
     accepted = [range_from_text(text) for text in accept or []]
     acked = acked_positions(ledger) if ledger else None
     with progress_bar() as progress:
@@ -67,7 +72,7 @@ def verify(
         print_json(report.to_dict())
     else:
         _print_report(report)
-    if not report.ok:
+    if not report.ok or (strict and report.skipped):
         raise typer.Exit(VerifyFailed.exit_code)
 
 
@@ -83,8 +88,7 @@ def _print_report(report: Report) -> None:
     print_table("layer", "rows", rows=list(counts.items()))
     for check in report.checks:
         _print_details(check)
-    failed = sum(check.passed is False for check in report.checks)
-    typer.echo(f"verify: {failed} of {len(report.checks)} checks failed" if failed else "verify: ok")
+    typer.echo(report.summary)
 
 
 def _print_details(check: Check) -> None:

@@ -78,6 +78,18 @@ class Report:
         """True if no check failed; skipped checks count as passed."""
         return all(check.passed is not False for check in self.checks)
 
+    @property
+    def skipped(self) -> int:
+        """The number of checks that could not be made."""
+        return sum(check.passed is None for check in self.checks)
+
+    @property
+    def summary(self) -> str:
+        """The result in one line: how many checks failed and how many were skipped."""
+        skipped = f", {self.skipped} check{'s' if self.skipped > 1 else ''} skipped" if self.skipped else ""
+        failed = sum(check.passed is False for check in self.checks)
+        return f"verify: {failed} of {len(self.checks)} checks failed{skipped}" if failed else f"verify: ok{skipped}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report for JSON."""
         return {"ok": self.ok, **asdict(self)}

@@ -55,6 +55,13 @@ class Ended:
         return self.stdout_bytes.decode()
 
 
+class Terminal(io.TextIOWrapper):
+    """A stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @dataclass(frozen=True)
 class Loginlake:
     """Run `loginlake` in this process, in a folder of its own and without this machine's settings.
@@ -66,10 +73,11 @@ class Loginlake:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     session: SparkSession | None = None
+    output: type[io.TextIOWrapper] = io.TextIOWrapper
 
     def __call__(self, *words: str) -> Ended:
         """Run the command to its end."""
-        output = io.TextIOWrapper(io.BytesIO(), write_through=True)
+        output = self.output(io.BytesIO(), write_through=True)
         errors = io.TextIOWrapper(io.BytesIO(), errors="backslashreplace", write_through=True)
         with _isolated(self.folder, clean_environment(**self.environment)), ExitStack() as patches:
             patches.enter_context(patch.object(sys, "argv", ["loginlake", *words]))
@@ -87,6 +95,11 @@ class Loginlake:
     def with_environment(self, **values: str) -> Loginlake:
         """Return the same command with these environment variables."""
         return replace(self, environment={**self.environment, **values})
+
+    def on_a_terminal(self, *, columns: int) -> Loginlake:
+        """Return the same command, whose standard output is a terminal of this width, without colours."""
+        environment = {**self.environment, "COLUMNS": str(columns), "TERM": "dumb", "NO_COLOR": "1"}
+        return replace(self, output=Terminal, environment=environment)
 
     def with_session(self, session: SparkSession) -> Loginlake:
         """Return the same command, whose jobs run in this session."""

@@ -25,7 +25,7 @@ from tests.serving.lakes import publish_twice, settings_of
 HEAVY = ("polars", "deltalake", "confluent_kafka", "pyspark", "pandas", "fastapi")
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
 COMMANDS_OF_LAYERS = {"bronze", "silver", "gold", "produce", "serve"}
-SHARED_MODULES = {"output", "reading"}
+SHARED_MODULES = {"conditions", "output", "reading", "times"}
 JOBS = [["bronze", "--once"], ["silver"], ["gold"], ["refresh"], ["broker"]]
 
 
@@ -111,8 +111,8 @@ def test_a_wrong_setting_is_one_line_that_names_it(loginlake: Loginlake) -> None
     assert "LOGINLAKE_PORT" in the_only_line(loginlake("verify", "--port", "many"), code=UsageError.exit_code)
 
 
-def test_a_missing_lake_is_one_line(loginlake: Loginlake, tmp_path: Path) -> None:
-    ended = loginlake("verify", "--root", str(tmp_path / "nowhere"))
+def test_an_empty_lake_is_one_line(loginlake: Loginlake, tmp_path: Path) -> None:
+    ended = loginlake("verify", "--root", str(tmp_path))
 
     assert "loginlake refresh" in the_only_line(ended, code=LakehouseError.exit_code)
 

@@ -6,10 +6,12 @@ import json
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
+from unittest.mock import patch
 
 import polars as pl
 import pytest
 
+from lakehouse.tables.gold import IP_ACTIVITY
 from tests.loginlake.command_line import Loginlake
 from tests.loginlake.test_cli import the_only_line
 from tests.serving.lakes import DAY, SmallLake, a_detection, a_login, publish_twice, settings_of
@@ -45,7 +47,7 @@ def test_an_earlier_snapshot_returns_its_own_rows(loginlake: Loginlake) -> None:
 
 def test_a_table_is_filtered_sorted_and_read_at_a_version(loginlake: Loginlake) -> None:
     written = loginlake(
-        "query", "events", "--version", "0", "--where", "offset=2", "--where", "offset=0", "--where", "username__ne=x",
+        "query", "events", "--version", "0", "--where", "offset=2", "--where", "offset=0", "--where", "username!=x",
         "--order-by", "-offset", "--format", "ndjson",
     )  # fmt: skip
 
@@ -105,23 +107,213 @@ def test_tables_and_history_list_versions(loginlake: Loginlake) -> None:
     [
         (["query", "nope"], 1, "ip_activity"),
         (["query", "events", "--version", "7"], 1, "from 0 to 1"),
-        (["query", "events", "--version", "0", "--snapshot", "1"], 2, "one of version"),
+        (["query", "events", "--version", "0", "--snapshot", "1"], 2, "one of --version, --snapshot, --as-of"),
+        (["query", "ip_activty"], 1, "Did you mean ip_activity?"),
+        (["history", "silver.event"], 1, "Did you mean silver.events?"),
+        (["query", "events", "--every", "day"], 2, "--every applies to metrics"),
+        (["query", "ip_activity", "--every", "week"], 2, "Use one of hour, day"),
+        (["query", "ip_activity", "--as-of", "yesterday", "--snapshot", "1"], 2, "Give only one"),
+        (["query", "ip_activity", "--from", "tomorow"], 2, "--from: 'tomorow' is not a time. Write a date"),
+        (["query", "ip_activity", "--from", "2026-03-02", "--to", "2026-03-01"], 2, "Set --from to an earlier time"),
+        (["query", "ip_activity", "--columns", "usres"], 2, "Did you mean users?"),
+        (["query", "ip_activity", "--order-by", "nope"], 2, "--order-by: 'nope' is not a sortable column"),
         (["query", "ip_activity", "--version", "0"], 2, "Name its table: gold.ip_activity"),
-        (["query", "snapshots", "--from=-1d"], 2, "no parameter 'from'"),
+        (["query", "snapshots", "--from", "-1d"], 2, "gold.snapshots has no time to select by"),
         (["query", "ip_activity", "--where", "src_ip"], 2, "COLUMN=VALUE"),
-        (["query", "ip_activity", "--where", "user=x"], 2, "src_ip"),
-        (["query", "ip_activity", "--where", "limit=5"], 2, "Write it as --limit"),
-        (["query", "events", "--where", "as_of=x"], 2, "Write it as --as-of"),
+        (["query", "ip_activity", "--where", "user=x"], 2, "there is no column 'user'. Did you mean users?"),
+        (["query", "ip_activity", "--where", "attempts>x"], 2, "--where attempts: 'x' is not an integer"),
+        (["query", "ip_activity", "--where", "attempts>"], 2, "has no value"),
         (["query", "ip_activity", "--where", "src_ip=\udcff"], 2, "not valid UTF-8"),
         (["sql", "select '\udcff'"], 2, "can't be executed"),
-        (["query", "ip_activity", "--limit", "0"], 2, "from 1 to"),
         (["query", "ip_activity", "--format", "xml"], 2, "csv"),
         (["query", "ip_activity", "--as-of", "2020-01-01T00:00:00Z"], 1, "Ask for one from 1"),
         (["sql", "select nope from events"], 2, "logins"),
-        (["sql", "selct"], 2, "logins"),
+        (["sql", "selct"], 2, "write a SELECT"),
+        (["sql", "select count(*) from events where event_at > cast('2026-03-02' as timestamp)"], 2, "now()"),
     ],
 )
 def test_a_wrong_query_is_one_line_that_names_the_allowed_values(
     loginlake: Loginlake, words: list[str], code: int, hint: str
 ) -> None:
     assert hint in the_only_line(loginlake(*words), code=code)
+
+
+@pytest.mark.parametrize(
+    ("condition", "attempts"),
+    [
+        ("attempts>3", [4]),
+        ("attempts>=4", [4]),
+        ("attempts<3", [1]),
+        ("attempts<=3", [3, 1]),
+        ("attempts!=3", [4, 1]),
+        ("failure_rate<0.5", [1]),
+        ("src_ip=", [1]),
+        ("is_private=true", []),
+        ("last_at>=2026-03-02T01:00:00Z", [1]),
+    ],
+)
+def test_rows_of_a_metric_are_filtered_by_any_column(loginlake: Loginlake, condition: str, attempts: list[int]) -> None:
+    found = loginlake("query", "ip_activity", "--where", condition, "--json")
+
+    assert [row["attempts"] for row in json.loads(found.stdout)] == attempts
+
+
+def test_several_values_of_a_column_are_alternatives(loginlake: Loginlake) -> None:
+    found = loginlake("query", "ip_activity", "--where", "attempts=3", "--where", "attempts=4", "--json")
+
+    assert [row["attempts"] for row in json.loads(found.stdout)] == [4, 3]
+
+
+def test_a_period_is_given_by_dates(loginlake: Loginlake) -> None:
+    def rows(*words: str) -> int:
+        return len(json.loads(loginlake("query", "ip_activity", *words, "--json").stdout))
+
+    assert rows("--from", "2026-03-02", "--to", "2026-03-03") == 3
+    assert rows("--to", "2026-03-02") == 0
+    assert rows("--from", "2026-03-01", "--to", "yesterday") == 3
+
+
+def test_json_columns_are_values_in_json(loginlake: Loginlake) -> None:
+    (detection,) = json.loads(loginlake("query", "detections", "--json").stdout)
+    (snapshot,) = json.loads(loginlake("query", "snapshots", "--where", "id=1", "--json").stdout)
+
+    assert (detection["measures"], detection["evidence"]) == ({"failures": 7}, [["logs", 0, 1]])
+    assert snapshot["offsets"] == {"logs": {"0": 3}}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["query", "ip_activity", "--every", "day"],
+        ["query", "ip_activity", "--columns", "all"],
+        ["query", "events"],
+        ["query", "events", "--vertical"],
+        ["query", "raw_logs"],
+        ["query", "detections"],
+        ["query", "snapshots"],
+        ["query", "snapshots", "--columns", "all"],
+        ["tables"],
+        ["history", "events"],
+        ["sql", "select * from events"],
+    ],
+    ids=" ".join,
+)
+def test_a_table_fits_a_terminal_of_80_columns(loginlake: Loginlake, words: list[str]) -> None:
+    printed = loginlake.on_a_terminal(columns=80)(*words)
+
+    assert printed.returncode == 0, printed.stderr
+    assert [line for line in printed.stdout.splitlines() if len(line) > 80] == []
+
+
+def test_a_table_has_the_columns_shown_by_default_and_names_how_to_see_the_others(loginlake: Loginlake) -> None:
+    printed = loginlake.on_a_terminal(columns=80)("query", "ip_activity", "--every", "day")
+
+    assert printed.stdout.split("\n")[0].split() == list(IP_ACTIVITY.shown)
+    assert "--columns all" in printed.stderr
+
+
+def test_columns_are_chosen_in_any_format(loginlake: Loginlake) -> None:
+    words = ("query", "ip_activity", "--columns", "users,src_ip", "--limit", "1")
+
+    assert loginlake(*words).stdout.split("\n")[0].split() == ["users", "src_ip"]
+    assert json.loads(loginlake(*words, "--json").stdout) == [{"users": 4, "src_ip": "198.51.100.7"}]
+
+
+def test_a_piped_table_is_not_shortened(loginlake: Loginlake) -> None:
+    printed = loginlake("query", "snapshots", "--columns", "versions", "--limit", "1").stdout
+
+    assert "…" not in printed
+    assert "gold.user_activity" in printed
+
+
+def test_parquet_is_not_printed_on_a_terminal(loginlake: Loginlake) -> None:
+    ended = loginlake.on_a_terminal(columns=80)("query", "ip_activity", "--format", "parquet")
+
+    assert "Add > FILE.parquet" in the_only_line(ended, code=2)
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize("command", [["query", "events"], ["tables"], ["sql", "select 1"], ["verify"]])
+def test_a_missing_lake_is_one_line_that_names_its_folder(
+    loginlake: Loginlake, tmp_path: Path, command: list[str]
+) -> None:
+    line = the_only_line(loginlake(*command, "--root", str(tmp_path / "nowhere")), code=1)
+
+    assert f"{tmp_path / 'nowhere'} does not exist" in line
+    assert "--root" in line
+
+
+def test_sql_compares_instants_with_now(loginlake: Loginlake) -> None:
+    statement = "select count(*) as n from events where event_at < now() - interval '1 day'"
+
+    assert json.loads(loginlake("sql", statement, "--json").stdout) == [{"n": 8}]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "delete from events",
+        "truncate table events",
+        "drop table events",
+        "insert into events values (1)",
+        "update events set times = 2",
+        "create table copies as select * from events",
+        "alter table events add column x int",
+        "set a = 1",
+        "explain delete from events",
+    ],
+)
+def test_sql_refuses_everything_but_reads(loginlake: Loginlake, statement: str) -> None:
+    assert "is not a read. The lake can only be read" in the_only_line(loginlake("sql", statement), code=2)
+
+
+def test_sql_with_a_common_table_expression_is_a_read(loginlake: Loginlake) -> None:
+    statement = "with failed as (select * from logins where outcome = 'failure') select count(*) as n from failed;"
+
+    assert json.loads(loginlake("sql", statement, "--json").stdout) == [{"n": 7}]
+
+
+def test_the_prompt_answers_statements_until_it_is_left(loginlake: Loginlake) -> None:
+    typed = iter(["select nope from events;", "select count(*) as n", "from events;", r"\q"])
+    with patch("builtins.input", lambda _prompt: next(typed)):
+        ended = loginlake.with_environment(HOME=str(loginlake.folder))("sql", "--format", "csv")
+
+    assert ended.returncode == 0
+    assert ended.stdout == "n\n8\n"
+    assert "The SQL can't be executed" in ended.stderr
+
+
+def test_diff_counts_the_rows_that_changed_in_each_table(loginlake: Loginlake) -> None:
+    counts = {row.pop("table"): row for row in json.loads(loginlake("diff", "1", "2", "--json").stdout)}
+
+    assert counts["bronze.raw_logs"] == counts["silver.events"] == {"added": 5, "removed": 0, "changed": 0}
+    assert counts["gold.ip_activity"] == {"added": 2, "removed": 0, "changed": 0}
+    assert counts["gold.app_activity"] == {"added": 0, "removed": 0, "changed": 1}
+
+
+def test_diff_shows_old_and_new_values_of_a_changed_row(loginlake: Loginlake) -> None:
+    (changed,) = json.loads(loginlake("diff", "1", "2", "app_activity", "--json").stdout)
+    (back,) = json.loads(loginlake("diff", "2", "1", "app_activity", "--json").stdout)
+    printed = loginlake("diff", "1", "2", "app_activity").stdout
+
+    assert changed["change"] == "changed"
+    assert changed["key"] == {"window_at": "2026-03-02T00:00:00Z", "app": "portal"}
+    assert (changed["old"]["attempts"], changed["new"]["attempts"]) == (3, 8)
+    assert (back["old"], back["new"]) == (changed["new"], changed["old"])
+    assert "attempts 3 → 8" in printed
+
+
+def test_diff_shows_added_and_removed_rows_and_null_keys_are_keys(loginlake: Loginlake) -> None:
+    added = json.loads(loginlake("diff", "1", "2", "ip_activity", "--json").stdout)
+    removed = json.loads(loginlake("diff", "2", "1", "ip_activity", "--json").stdout)
+
+    assert [(row["change"], row["key"]["src_ip"], row["old"]) for row in added] == [
+        ("added", "198.51.100.7", None),
+        ("added", None, None),
+    ]
+    assert {row["change"] for row in removed} == {"removed"}
+
+
+def test_diff_of_a_snapshot_with_itself_is_empty(loginlake: Loginlake) -> None:
+    assert json.loads(loginlake("diff", "2", "2", "ip_activity", "--json").stdout) == []
+    assert loginlake("diff", "2", "2", "ip_activity").returncode == 0

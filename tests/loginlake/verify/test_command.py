@@ -20,9 +20,13 @@ def test_the_report_lists_every_claim_and_ends_with_ok(loginlake: Loginlake, hea
 
     lines = ended.stdout.splitlines()
     assert ended.returncode == 0, ended.stderr
-    assert lines[-1] == "verify: ok"
+    assert lines[-1] == "verify: ok, 1 check skipped"
     row = next(line for line in lines if "silver has every position only once" in line)
     assert row.split()[-3:] == ["39", "0", "ok"]
+
+
+def test_strict_exits_with_3_if_a_check_is_skipped(loginlake: Loginlake, healthy: Settings) -> None:
+    assert loginlake("verify", "--root", healthy.root, *NO_BROKER, "--strict").returncode == 3
 
 
 def test_a_fault_is_printed_with_its_hint_and_exits_with_3(loginlake: Loginlake, settings: Settings) -> None:

@@ -1,0 +1,91 @@
+"""`loginlake diff`: show what changed between two snapshots."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lakehouse.options import SettingsCommand
+from loginlake.commands.output import ROWS_SHOWN, Json, requested_output
+from loginlake.commands.reading import open_store
+
+if TYPE_CHECKING:
+    from lakehouse.snapshots import Snapshot
+    from lakehouse.tables.model import Table
+    from serving.diff import RowChange
+    from serving.store import Store
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(cls=SettingsCommand, epilog="For example: loginlake diff 1 2 ip_activity")
+def diff(
+    *,
+    before: Annotated[int, typer.Argument(metavar="OLD", min=1, help="Id of the earlier snapshot.")],
+    after: Annotated[int, typer.Argument(metavar="NEW", min=1, help="Id of the later snapshot.")],
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="TABLE|METRIC", help="Show the rows of this table or metric. Default: counts of all."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(metavar="ROWS", min=1, help=f"Maximum number of rows. Default: all, but {ROWS_SHOWN} in a table."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show what changed between two snapshots: rows added, removed and changed, by the key of each table.
+
+    Without a table: the number of rows for each table. With one: its rows, with old and new values.
+    """
+    output = requested_output("table", json=json)
+    store = open_store()
+    import polars as pl
+
+    from lakehouse.tables import table_named
+
+    old, new = store.snapshot(snapshot_id=before), store.snapshot(snapshot_id=after)
+    if name is None:
+        output.write(pl.DataFrame(_counts(store, before=old, after=new)))
+        return
+    most = limit if limit is not None else ROWS_SHOWN if output.is_table else None
+    _write_rows(table_named(name), store, before=old, after=new, limit=most, json=json)
+
+
+def _counts(store: Store, *, before: Snapshot, after: Snapshot) -> list[dict[str, Any]]:
+    from lakehouse.tables import TABLES
+    from lakehouse.tables.gold import SNAPSHOTS
+    from serving.diff import count_changes
+
+    tables = [table for table in TABLES.values() if table != SNAPSHOTS]
+    return [{"table": table.full_name} | count_changes(table, store, before=before, after=after) for table in tables]
+
+
+def _write_rows(  # noqa: PLR0913 - what to compare, and how to print it
+    table: Table, store: Store, *, before: Snapshot, after: Snapshot, limit: int | None, json: bool
+) -> None:
+    import msgspec
+    import polars as pl
+
+    from serving.diff import row_changes
+
+    changes = row_changes(table, store, before=before, after=after, limit=limit)
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode([asdict(change) for change in changes]), indent=2))
+        return
+    rows = [{"change": each.change, **each.key, "values": _values(each)} for each in changes]
+    columns = ("change", *table.key, "values")
+    requested_output("table", json=False).write(pl.DataFrame(rows) if rows else pl.DataFrame(schema=columns))
+
+
+def _values(change: RowChange) -> str:
+    """Return the values that differ as text: `attempts 3 → 5` of a changed row, `attempts 3` of another."""
+    if change.old is not None and change.new is not None:
+        return ", ".join(f"{name} {_text(change.old[name])} → {_text(change.new[name])}" for name in change.new)
+    values = change.new if change.old is None else change.old
+    return ", ".join(f"{name} {_text(value)}" for name, value in (values or {}).items() if value is not None)
+
+
+def _text(value: object) -> str:
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,117 @@
+"""Rows as text that fits a terminal: a table, or below each other with one line per column."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rich.cells import cell_len, set_cell_size
+
+GAP = "  "
+# Text is shortened down to this width before columns are left out.
+MIN_TEXT_WIDTH = 16
+MIN_VALUE_WIDTH = 20
+# Up to this many rows are printed below each other where not all columns fit.
+FEW_ROWS = 5
+
+
+@dataclass(frozen=True)
+class GridColumn:
+    """A column of text cells.
+
+    Attributes:
+        name: Its heading.
+        cells: One for each row.
+        is_number: True if the cells are aligned right.
+        is_text: True if a cell may be shortened.
+    """
+
+    name: str
+    cells: tuple[str, ...]
+    is_number: bool = False
+    is_text: bool = False
+
+    @property
+    def width(self) -> int:
+        """The width of the widest cell or the name, in columns of the terminal."""
+        return max(map(cell_len, (self.name, *self.cells)))
+
+    def shortened(self, width: int) -> GridColumn:
+        """Return the column with cells of at most this width; a shortened one ends with an ellipsis."""
+        return replace(self, cells=tuple(_shortened(cell, width) for cell in self.cells))
+
+    def lines(self) -> list[str]:
+        """Return the name and the cells, all as wide as the widest."""
+        width = self.width
+        return [" " * (width - cell_len(text)) + text if self.is_number else set_cell_size(text, width)
+                for text in (self.name, *self.cells)]  # fmt: skip
+
+
+Grid = Sequence[GridColumn]
+
+
+def fitted(grid: Grid, width: int | None) -> tuple[Grid, list[str]]:
+    """Return the columns that fit, their texts shortened where necessary, and the names of those left out."""
+    for count in range(len(grid), 0, -1):
+        shortened = _with_short_texts(grid[:count], width)
+        if count == 1 or width is None or _width(shortened) <= width:
+            return shortened, [column.name for column in grid[count:]]
+    return grid, []
+
+
+def table_lines(grid: Grid) -> list[str]:
+    """Return the lines of a table: the names, a rule, the rows."""
+    columns = [column.lines() for column in grid]
+    head, *rows = [GAP.join(cells).rstrip() for cells in zip(*columns, strict=True)]
+    rule = GAP.join("─" * column.width for column in grid)
+    return [head, rule, *rows]
+
+
+def vertical_lines(grid: Grid, width: int | None) -> list[str]:
+    """Return one block of lines per row, with a line for each column; long values continue on the next lines."""
+    names = max((cell_len(column.name) for column in grid), default=0)
+    room = None if width is None else max(MIN_VALUE_WIDTH, width - names - len(GAP))
+    lines: list[str] = []
+    for position in range(len(grid[0].cells) if grid else 0):
+        lines.append(f"row {position + 1}")
+        for column in grid:
+            first, *more = _wrapped(column.cells[position], room)
+            lines.append(f"{set_cell_size(column.name, names)}{GAP}{first}")
+            lines += [" " * names + GAP + line for line in more]
+    return lines
+
+
+def _width(grid: Grid) -> int:
+    return sum(column.width for column in grid) + len(GAP) * (len(grid) - 1)
+
+
+def _with_short_texts(grid: Grid, width: int | None) -> Grid:
+    """Return the columns with the widest texts shortened until all fit, or until no text can be shorter."""
+    if width is None:
+        return grid
+    columns = list(grid)
+    while (excess := _width(columns) - width) > 0:
+        texts = [column for column in columns if column.is_text and column.width > _least_width(column)]
+        if not texts:
+            break
+        widest = max(texts, key=lambda column: column.width)
+        # Down to the next widest, so that no text is shortened more than it has to be.
+        others = [column.width for column in texts if column.width < widest.width]
+        goal = max(_least_width(widest), widest.width - excess, max(others, default=0))
+        columns[columns.index(widest)] = widest.shortened(goal)
+    return columns
+
+
+def _least_width(column: GridColumn) -> int:
+    return max(MIN_TEXT_WIDTH, cell_len(column.name))
+
+
+def _shortened(cell: str, width: int) -> str:
+    return cell if cell_len(cell) <= width else f"{set_cell_size(cell, width - 1)}…"
+
+
+def _wrapped(cell: str, width: int | None) -> list[str]:
+    if width is None or cell_len(cell) <= width:
+        return [cell]
+    return textwrap.wrap(cell, width, break_on_hyphens=False) or [""]

@@ -1,0 +1,90 @@
+"""The prompt of `loginlake sql`: statements over several lines, with the history of the lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import typer
+
+from lakehouse.errors import LakehouseError
+
+PROMPT = "loginlake> "
+CONTINUED_PROMPT = "       ... "
+WELCOME = r"Statements end with ; — \q or Ctrl-D ends the prompt, show tables; lists the tables."
+QUIT = (r"\q", "quit", "exit")
+HISTORY = ".loginlake_history"
+HISTORY_LINES = 1000
+
+
+def read_statements(answer: Callable[[str], None], *, lines: Callable[[str], str]) -> None:
+    r"""Answer statement after statement until `\q` or the end of the input; an error does not end it.
+
+    Args:
+        answer: Prints the answer to a statement.
+        lines: Returns the next line after printing a prompt; raises EOFError at the end.
+    """
+    typer.echo(WELCOME, err=True)
+    while True:
+        try:
+            statement = _next_statement(lines)
+        except EOFError:
+            typer.echo(err=True)
+            return
+        except KeyboardInterrupt:  # Ctrl-C gives up the statement that is being typed
+            typer.echo(err=True)
+            continue
+        if statement in QUIT:
+            return
+        if statement:
+            _answer(answer, statement)
+
+
+@contextmanager
+def line_history() -> Iterator[None]:
+    """Let `input` edit lines and remember them, in a file of the home folder; without readline, do nothing."""
+    try:
+        import readline
+    except ImportError:
+        yield
+        return
+    file = Path.home() / HISTORY
+    with suppress(OSError):
+        readline.read_history_file(file)
+    readline.set_history_length(HISTORY_LINES)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            readline.write_history_file(file)
+
+
+def _next_statement(lines: Callable[[str], str]) -> str:
+    """Return the next statement without its semicolon; the end of the input ends the last one too.
+
+    Raises:
+        EOFError: The input has no more statements.
+    """
+    from serving.statement import ends_statement
+
+    text = ""
+    while True:
+        try:
+            line = lines(CONTINUED_PROMPT if text else PROMPT)
+        except EOFError:
+            if text.strip():
+                return text.strip()
+            raise
+        text = f"{text}\n{line}" if text else line
+        if text.strip() in ("", *QUIT) or ends_statement(text):
+            return text.strip().removesuffix(";").rstrip()
+
+
+def _answer(answer: Callable[[str], None], statement: str) -> None:
+    try:
+        answer(statement)
+    except LakehouseError as error:
+        typer.echo(error, err=True)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted", err=True)
