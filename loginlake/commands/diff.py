@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,8 @@ from loginlake.commands.output import ROWS_SHOWN, Json, requested_output
 from loginlake.commands.reading import open_store
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from lakehouse.snapshots import Snapshot
     from lakehouse.tables.model import Table
     from serving.diff import RowChange
@@ -44,13 +47,18 @@ def diff(
     import polars as pl
 
     from lakehouse.tables import table_named
+    from serving.diff import row_changes
 
     old, new = store.snapshot(snapshot_id=before), store.snapshot(snapshot_id=after)
     if name is None:
         output.write(pl.DataFrame(_counts(store, before=old, after=new)))
         return
-    most = limit if limit is not None else ROWS_SHOWN if output.is_table else None
-    _write_rows(table_named(name), store, before=old, after=new, limit=most, json=json)
+    table = table_named(name)
+    changes = row_changes(table, store, before=old, after=new, limit=output.rows_to_read(limit))
+    if json:
+        typer.echo(_json(changes))
+    else:
+        output.write_first(_rows(changes, table), limit=limit)
 
 
 def _counts(store: Store, *, before: Snapshot, after: Snapshot) -> list[dict[str, Any]]:
@@ -62,21 +70,26 @@ def _counts(store: Store, *, before: Snapshot, after: Snapshot) -> list[dict[str
     return [{"table": table.full_name} | count_changes(table, store, before=before, after=after) for table in tables]
 
 
-def _write_rows(  # noqa: PLR0913 - what to compare, and how to print it
-    table: Table, store: Store, *, before: Snapshot, after: Snapshot, limit: int | None, json: bool
-) -> None:
+def _json(changes: Sequence[RowChange]) -> bytes:
+    """Return the changes as indented JSON; columns of JSON text are values, as in the API."""
     import msgspec
+
+    from serving.formats import with_json_values
+
+    rows = [asdict(change) for change in changes]
+    with_json_values([values for row in rows for values in (row["key"], row["old"], row["new"]) if values])
+    return msgspec.json.format(msgspec.json.encode(rows), indent=2)
+
+
+def _rows(changes: Sequence[RowChange], table: Table) -> pl.DataFrame:
+    """Return one row per change: the change, the key, and the values that differ as text."""
     import polars as pl
 
-    from serving.diff import row_changes
+    from serving.delta_tables import declared_schema
 
-    changes = row_changes(table, store, before=before, after=after, limit=limit)
-    if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode([asdict(change) for change in changes]), indent=2))
-        return
+    types = declared_schema(table)
     rows = [{"change": each.change, **each.key, "values": _values(each)} for each in changes]
-    columns = ("change", *table.key, "values")
-    requested_output("table", json=False).write(pl.DataFrame(rows) if rows else pl.DataFrame(schema=columns))
+    return pl.DataFrame(rows, {"change": pl.String} | {name: types[name] for name in table.key} | {"values": pl.String})
 
 
 def _values(change: RowChange) -> str:

@@ -48,6 +48,17 @@ class Output:
         """True if the rows are printed for a person."""
         return self.form == "table"
 
+    def rows_to_read(self, limit: int | None) -> int | None:
+        """Return how many rows to read: --limit, else for a table one more than it shows, else None for all."""
+        return ROWS_SHOWN + 1 if limit is None and self.is_table else limit
+
+    def write_first(self, rows: pl.DataFrame, *, limit: int | None, shown: Sequence[str] = ()) -> None:
+        """Write the rows; of a table without --limit the first ones, with a note if there are more."""
+        is_cut = limit is None and self.is_table and rows.height > ROWS_SHOWN
+        self.write(rows.head(ROWS_SHOWN) if is_cut else rows, shown=shown)
+        if is_cut:
+            typer.echo(f"The first {ROWS_SHOWN} rows of more; use --limit, or --json for all rows", err=True)
+
     def write(self, rows: pl.DataFrame, *, shown: Sequence[str] = ()) -> None:
         """Write the rows; a table has only the columns `shown`, unless --columns names others.
 

@@ -12,7 +12,7 @@ from lakehouse.clock import utc_now
 from lakehouse.errors import BadQuery, TableMissing, name_hint
 from lakehouse.options import SettingsCommand
 from loginlake.commands.conditions import parse_conditions
-from loginlake.commands.output import ROWS_SHOWN, Columns, Format, Json, Output, Vertical, requested_output
+from loginlake.commands.output import ROWS_SHOWN, Columns, Format, Json, Vertical, requested_output
 from loginlake.commands.reading import AsOf, SnapshotId, open_store, requested_snapshot, time_option
 
 if TYPE_CHECKING:
@@ -93,24 +93,19 @@ def query(  # noqa: PLR0913 - each parameter is an option of the command
     store = open_store()
     from lakehouse.tables import METRICS_BY_NAME
 
-    most = ROWS_SHOWN + 1 if limit is None and output.is_table else limit
-    choice = Choice(since, until, where or [], order_by, most, as_of, snapshot)
+    choice = Choice(since, until, where or [], order_by, output.rows_to_read(limit), as_of, snapshot)
     if name in METRICS_BY_NAME:
         metric = METRICS_BY_NAME[name]
         if version is not None:
             raise BadQuery(f"{name} is a metric and has no versions", hint=f"Name its table: gold.{name}")
-        _write(_metric_rows(metric, choice, store=store, every=every), output, shown=metric.shown, limit=limit)
+        rows = _metric_rows(metric, choice, store=store, every=every)
+        output.write_first(rows, limit=limit, shown=metric.shown)
         return
     table = _table(name)
     if every is not None:
         raise BadQuery(f"--every applies to metrics, and {name} is a table", hint="Leave it out")
-    _write(_table_rows(table, choice, store=store, version=version), output, shown=table.shown, limit=limit)
-
-
-def _write(rows: pl.DataFrame, output: Output, *, shown: tuple[str, ...], limit: int | None) -> None:
-    output.write(rows.head(ROWS_SHOWN) if limit is None and output.is_table else rows, shown=shown)
-    if limit is None and output.is_table and rows.height > ROWS_SHOWN:
-        typer.echo(f"The first {ROWS_SHOWN} rows of more; use --limit, or --format csv for all rows", err=True)
+    rows = _table_rows(table, choice, store=store, version=version)
+    output.write_first(rows, limit=limit, shown=table.shown)
 
 
 def _metric_rows(metric: Metric, choice: Choice, *, store: Store, every: str | None) -> pl.DataFrame:

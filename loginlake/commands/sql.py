@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -36,7 +37,8 @@ def sql(  # noqa: PLR0913 - each parameter is an option of the command
     accepted rows of events with action login. Put reserved words into double quotes: "offset". Times are UTC:
     event_at > now() - interval '1 day', event_at >= '2026-01-31T08:00:00Z'.
 
-    Without a SELECT a prompt reads statements that end with a semicolon, until \q or Ctrl-D.
+    Without a SELECT a prompt reads statements that end with a semicolon, until \q or Ctrl-D; where standard input is
+    not a terminal, it is read as one statement.
     """
     output = requested_output(form, json=json, columns=columns, vertical=vertical)
     store = open_store()
@@ -45,6 +47,8 @@ def sql(  # noqa: PLR0913 - each parameter is an option of the command
     def answer(text: str) -> None:
         output.write(sql_answer(text, store, snapshot=requested_snapshot(store, as_of=as_of, snapshot=snapshot)))
 
+    if statement is None and not sys.stdin.isatty():
+        statement = sys.stdin.read()
     if statement is not None:
         answer(statement.rstrip().rstrip(";"))
         return

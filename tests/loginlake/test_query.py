@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from unittest.mock import patch
 
@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from lakehouse.tables.gold import IP_ACTIVITY
-from tests.loginlake.command_line import Loginlake
+from tests.loginlake.command_line import Loginlake, Terminal
 from tests.loginlake.test_cli import the_only_line
 from tests.serving.lakes import DAY, SmallLake, a_detection, a_login, publish_twice, settings_of
 
@@ -275,12 +275,17 @@ def test_sql_with_a_common_table_expression_is_a_read(loginlake: Loginlake) -> N
 
 def test_the_prompt_answers_statements_until_it_is_left(loginlake: Loginlake) -> None:
     typed = iter(["select nope from events;", "select count(*) as n", "from events;", r"\q"])
-    with patch("builtins.input", lambda _prompt: next(typed)):
+    with patch("builtins.input", lambda _prompt: next(typed)), patch("sys.stdin", Terminal(BytesIO())):
         ended = loginlake.with_environment(HOME=str(loginlake.folder))("sql", "--format", "csv")
 
     assert ended.returncode == 0
     assert ended.stdout == "n\n8\n"
     assert "The SQL can't be executed" in ended.stderr
+
+
+def test_sql_reads_a_statement_from_standard_input(loginlake: Loginlake) -> None:
+    with patch("sys.stdin", StringIO("select count(*) as n\nfrom events;\n")):
+        assert loginlake("sql", "--format", "csv").stdout == "n\n8\n"
 
 
 def test_diff_counts_the_rows_that_changed_in_each_table(loginlake: Loginlake) -> None:
