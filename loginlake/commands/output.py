@@ -67,8 +67,9 @@ class Output:
         """
         names = self._chosen(rows.columns, shown)
         if self.is_table:
-            _write_table(rows.select(names), is_vertical=self.is_vertical)
-            _note_left_out([name for name in rows.columns if name not in names] if not self.columns else [])
+            too_wide = _write_table(rows.select(names), is_vertical=self.is_vertical)
+            hidden = [] if self.columns else [name for name in rows.columns if name not in names]
+            _note_left_out([*hidden, *too_wide])
         else:
             WRITERS[self.form](rows.select(names))
         sys.stdout.flush()
@@ -99,19 +100,20 @@ def requested_output(form: str, *, json: bool, columns: str | None = None, verti
     return Output(form, names, is_vertical=vertical)
 
 
-def _write_table(rows: pl.DataFrame, *, is_vertical: bool) -> None:
+def _write_table(rows: pl.DataFrame, *, is_vertical: bool) -> Sequence[str]:
+    """Print the rows so that they fit the terminal, and return the names of the columns for which there is no room."""
     from loginlake.grid import FEW_ROWS, fitted, table_lines, vertical_lines
     from loginlake.terminal import terminal_width
 
     if not rows.width:
-        return
+        return []
     grid, width = [_grid_column(rows[name]) for name in rows.columns], terminal_width()
     grid_that_fits, left_out = fitted(grid, width)
     if is_vertical or (left_out and rows.height <= FEW_ROWS):
         typer.echo("\n".join(vertical_lines(grid, width)))
-        return
+        return []
     typer.echo("\n".join(table_lines(grid_that_fits)))
-    _note_left_out(left_out)
+    return left_out
 
 
 def _note_left_out(names: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import timedelta
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -281,6 +282,16 @@ def test_the_prompt_answers_statements_until_it_is_left(loginlake: Loginlake) ->
     assert ended.returncode == 0
     assert ended.stdout == "n\n8\n"
     assert "The SQL can't be executed" in ended.stderr
+
+
+def test_sql_opens_only_the_tables_that_it_names(loginlake: Loginlake, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    publish_twice(settings)
+    shutil.rmtree(settings.table_uri("gold", "ip_activity"))
+    loginlake = loginlake.with_environment(LOGINLAKE_ROOT=settings.root)
+
+    assert loginlake("sql", "select count(*) as n from logins", "--format", "csv").stdout == "n\n8\n"
+    assert loginlake("sql", "select * from ip_activity").returncode == 1
 
 
 def test_sql_reads_a_statement_from_standard_input(loginlake: Loginlake) -> None:
