@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import threading
 from collections.abc import Iterator
@@ -45,6 +46,8 @@ log = structlog.get_logger()
 BROKER_RESTART_SECONDS = 60.0
 # How long a batch that is being written may take after the stream was asked to stop.
 STOP_SECONDS = 30.0
+# A batch with fewer records is one task that writes one file, however many partitions the topic has.
+RECORDS_PER_FILE = 100_000
 # The defaults of Spark's Kafka consumer wait for records that do not exist, and poll too often.
 CONSUMER_OPTIONS = {
     # After its last record a task has already sent the next fetch, and asks for the end of the partition. The broker
@@ -96,8 +99,11 @@ class Ingest:
         except LakehouseError as error:
             self.failure = error
             raise
+        read = {**self.starting, **self.progress.offsets}
+        files = files_for(sum(end - read.get(at, 0) for at, end in planned.items()))
         self.progress = BronzeProgress({**self.progress.offsets, **planned}, ingested_at)
-        rows = records.withColumnsRenamed({"timestamp": "appended_at", "timestampType": "timestamp_type"})
+        named = records.withColumnsRenamed({"timestamp": "appended_at", "timestampType": "timestamp_type"})
+        rows = named.coalesce(files)
         self.lake.append(
             RAW_LOGS,
             rows.withColumn("ingested_at", F.lit(ingested_at)).withColumn("ingested_on", F.lit(ingested_at.date())),
@@ -189,6 +195,11 @@ def running_stream(lake: Lake, *, once: bool, clock: Clock = utc_now) -> Iterato
             raise ingest.failure or _stop_error(error, lake) from error
         finally:
             ingest.stop(query)
+
+
+def files_for(records: int) -> int:
+    """Return the largest number of files that a batch of this many records is written to."""
+    return max(1, math.ceil(records / RECORDS_PER_FILE))
 
 
 def ingest_once(lake: Lake) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -13,32 +12,14 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
+from lakehouse.fragments import FRAGMENTS, SMALL_BYTES, Fragmented
 from lakehouse.lake import Lake
 from lakehouse.tables.model import Table
 
 log = structlog.get_logger()
 
-# A partition is compacted if it has this many files below this size, which is also the limit of OPTIMIZE in
-# conf/spark-defaults.conf. A larger number makes reads slow; with a smaller one each row is rewritten too often.
-FRAGMENTS = 8
-SMALL_BYTES = 32 << 20
 PARTITIONS_PER_COMMIT = 100
 LOG_FILE = re.compile(r"\.?(\d{20})\.")
-
-
-@dataclass(frozen=True)
-class Fragmented:
-    """A partition with many small files.
-
-    Attributes:
-        values: Partition column to value, as in the Delta log.
-        files: Number of its small files.
-        size: Their total size in bytes.
-    """
-
-    values: dict[str, str]
-    files: int
-    size: int
 
 
 def fragmented_partitions(lake: Lake, table: Table) -> list[Fragmented]:

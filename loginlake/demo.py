@@ -15,7 +15,13 @@ from lakehouse.locks import refuse_in_use
 from lakehouse.settings import Settings
 from loginlake.broker import broker_folder
 from loginlake.demo_report import print_first_figures, print_next_commands, print_report
-from loginlake.local_stack import api_url, python_module, run_until_stopped, running_stack
+from loginlake.local_stack import (
+    api_url,
+    describe_pace,
+    python_module,
+    run_until_stopped,
+    running_stack,
+)
 from loginlake.subprocesses import child, log_folder, run_child
 from loginlake.terminal import output_console, timed_step
 from loginlake.verify import verify
@@ -27,7 +33,6 @@ if TYPE_CHECKING:
     from lakehouse.lake import Lake
 
 LIVE_RATE = 20
-LIVE_REFRESH_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -113,12 +118,10 @@ def verify_and_report(settings: Settings, console: Console, *, attacks: list[dic
 
 
 def run_live(lake: Lake, console: Console, *, api: Popen[bytes]) -> None:
-    """Send a steady stream of events and refresh, by default every 15 seconds at most, until Ctrl-C."""
-    if "refresh_interval_seconds" not in lake.settings.model_fields_set:
-        lake = lake.with_settings(refresh_interval_seconds=LIVE_REFRESH_SECONDS)
+    """Send a steady stream of events, store and publish them, until Ctrl-C."""
     seed = len(Store(lake.settings).snapshots()) + 1
     generate = python_module("producer", "generate", "--rate", str(LIVE_RATE), "--seed", str(seed))
-    console.print(f"Live: {LIVE_RATE} events a second; Ctrl-C stops everything")
+    console.print(f"Live: {LIVE_RATE} events a second; {describe_pace(lake.settings)}; Ctrl-C stops everything")
     with child(generate, output=log_folder(lake.settings) / "producer.log") as producer:
         run_until_stopped(lake, console, children=(api, producer))
 

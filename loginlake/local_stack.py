@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.5
+# A quarter of the default refresh interval.
+STACK_TRIGGER_SECONDS = 15.0
 
 
 def run_stack(settings: Settings) -> None:
@@ -43,6 +45,7 @@ def run_stack(settings: Settings) -> None:
     console = output_console()
     with running_stack(settings, console) as (lake, api):
         console.print(f"Kafka listens on {settings.kafka}, the API on {api_url(settings)}")
+        console.print(f"New records are {describe_pace(lake.settings)}; Ctrl-C stops everything")
         run_until_stopped(lake, console, children=(api,))
 
 
@@ -76,7 +79,25 @@ def running_stack(settings: Settings, console: Console) -> Iterator[tuple[Lake, 
         with timed_step(console, "Starting the API"):
             wait_for_api(settings, api, output=logs / "serving.log")
         parts.callback(console.print, "Stopping Spark, the API and Kafka …")
-        yield Lake(spark, settings), api
+        yield Lake(spark, with_stack_pace(settings)), api
+
+
+def with_stack_pace(settings: Settings) -> Settings:
+    """Return the settings with bronze's trigger of `up` and `demo`, unless LOGINLAKE_BRONZE_TRIGGER_SECONDS is set.
+
+    Readers see new records after a refresh: more commits before it only cost processor time and files.
+    """
+    if "bronze_trigger_seconds" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"bronze_trigger_seconds": STACK_TRIGGER_SECONDS})
+
+
+def describe_pace(settings: Settings) -> str:
+    """Return how often new records are stored and published."""
+    return (
+        f"stored every {settings.bronze_trigger_seconds:g} s, "
+        f"published at most every {settings.refresh_interval_seconds:g} s"
+    )
 
 
 def run_until_stopped(lake: Lake, console: Console, *, children: tuple[Popen[bytes], ...]) -> None:

@@ -17,7 +17,8 @@ from lakehouse.errors import LockHeld
 from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
 from lakehouse.snapshots import Snapshot
-from loginlake.retention import TableMaintenance, maintain
+from loginlake.maintenance_plan import TableMaintenance
+from loginlake.retention import maintain
 from silver.job import append_events
 from silver.rebuild import rewrite_events
 from silver.redrive import Redriven, redrive_events

@@ -14,13 +14,14 @@ from lakehouse.clock import Clock, utc_now
 from lakehouse.errors import LockHeld
 from lakehouse.lake import Lake
 from lakehouse.locks import no_readers, writer_lock
-from lakehouse.maintenance import compact, fragmented_partitions, remove_unneeded, size_of, trim_log, vacuum
+from lakehouse.maintenance import compact, remove_unneeded, size_of, trim_log, vacuum
 from lakehouse.settings import Settings
 from lakehouse.snapshots import RETAINED_FROM, Snapshot, oldest_needed, snapshot_from_row
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.model import Table
+from loginlake.maintenance_plan import TableMaintenance
 
 log = structlog.get_logger()
 
@@ -29,23 +30,6 @@ log = structlog.get_logger()
 FILES_KEPT_FROM = "loginlake.keptFrom"
 # A removal reads all later commits, so it waits until a day of snapshots can be removed together.
 REMOVAL_INTERVAL = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class TableMaintenance:
-    """The maintenance of one table, done or planned.
-
-    Attributes:
-        table: Full name of the table.
-        small_files: Files that are compacted into larger ones.
-        bytes_before: Size of the table's folder before.
-        bytes_after: Size of the table's folder after; None if nothing was done.
-    """
-
-    table: str
-    small_files: int
-    bytes_before: int
-    bytes_after: int | None
 
 
 @dataclass(frozen=True)
@@ -71,17 +55,6 @@ def retained_snapshots(snapshots: Sequence[Snapshot], settings: Settings, *, now
         oldest_with_files=oldest_needed(snapshots, since=now - retention - grace),
         last=snapshots[-1],
     )
-
-
-def plan_maintenance(lake: Lake) -> list[TableMaintenance]:
-    """Return what `maintain` would compact now."""
-    return [
-        TableMaintenance(
-            table.full_name, sum(part.files for part in fragmented_partitions(lake, table)), size_of(lake, table), None
-        )
-        for table in (RAW_LOGS, *SNAPSHOT_TABLES, SNAPSHOTS)
-        if lake.exists(table)
-    ]
 
 
 def maintain(lake: Lake, *, clock: Clock = utc_now) -> list[TableMaintenance]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from producer.generate import Plan, Stream
     from producer.records import Record
+    from producer.replay import Sample
 
 DEFAULT_EVENTS = 10_000
 # A password spray needs six users.
@@ -137,7 +138,7 @@ def replay(
     from lakehouse.entrypoint import stop_on_signals
     from producer.line_reader import STANDARD_INPUT, open_log
     from producer.pacing import until_set
-    from producer.replay import records_of
+    from producer.replay import Sample, records_of
 
     if file == STANDARD_INPUT and log_format is LogFormat.sshd and year is None:
         typer.echo(
@@ -146,8 +147,20 @@ def replay(
         )
     with open_log(file) as (source, written_at), _open_output(ledger) as ledger_file, stop_on_signals() as stop:
         records = records_of(source, log_format.value, year=year, written_at=written_at, stop=stop)
-        summary = _send(until_set(stop, records), count=None, ledger=ledger_file, timeout=timeout)
+        sample = Sample(log_format.value)
+        summary = _send(until_set(stop, sample.of(records)), count=None, ledger=ledger_file, timeout=timeout)
     typer.echo(summary)
+    if sample.lines and not sample.recognized:
+        typer.echo(_unlike_format(file, sample), err=True)
+
+
+def _unlike_format(file: str, sample: Sample) -> str:
+    """Return the warning about a file of another format."""
+    others = " or ".join(each.value for each in LogFormat if each.value != sample.log_format)
+    return (
+        f"None of the first {sample.lines} lines of {file} looks like the format {sample.log_format}: their rows will "
+        f"be broken or ignored. Use --format {others} if the file has that format"
+    )
 
 
 def _time_range(start: str | None, *, days: int, rate: float | None) -> tuple[datetime, datetime]:

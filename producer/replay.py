@@ -7,6 +7,7 @@ import re
 from calendar import isleap
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import FileIO
 from threading import Event
@@ -42,6 +43,41 @@ class _LoginNames(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(_LoginNames)
+
+# As many lines show whether a file has the format.
+SAMPLE_LINES = 100
+_ISO_TIMESTAMP = re.compile(_BEFORE_TIMESTAMP + rb"(?:\d )?\d{4}-\d\d-\d\d[T ]")
+
+
+@dataclass
+class Sample:
+    """The first records of a replay: how many there are, and how many of them look like the format.
+
+    Attributes:
+        log_format: `login` or `sshd`.
+        lines: Number of records so far, at most `SAMPLE_LINES`.
+        recognized: Number of them that look like the format.
+    """
+
+    log_format: str
+    lines: int = 0
+    recognized: int = 0
+
+    def of(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Yield the records unchanged, and look at the first ones."""
+        for record in records:
+            if self.lines < SAMPLE_LINES:
+                self.lines += 1
+                self.recognized += looks_like(record.value or b"", self.log_format)
+            yield record
+
+
+def looks_like(line: bytes, log_format: str) -> bool:
+    """Return True if a line seems to have the format: a login record with a name or an id, or a syslog line."""
+    if log_format == "login":
+        names = _names_in(line)
+        return bool(names.event_id or names.username)
+    return bool(_TIMESTAMP.match(line) or _ISO_TIMESTAMP.match(line))
 
 
 def records_of(

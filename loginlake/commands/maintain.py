@@ -19,7 +19,7 @@ from loginlake.terminal import print_table
 
 if TYPE_CHECKING:
     from lakehouse.lake import Lake
-    from loginlake.retention import TableMaintenance
+    from loginlake.maintenance_plan import TableMaintenance
 
 app = typer.Typer(add_completion=False)
 
@@ -43,13 +43,25 @@ def maintain(
     if every and dry_run:
         raise UsageError("--every and --dry-run exclude each other", hint="Use one of them")
     seconds = parse_duration(every) if every else None
-    with spark_job("maintain") as lake:
+    if dry_run:
+        _print(_planned(), json=json)
+        return
+    with spark_job("maintain", locks=() if every else ("refresh",)) as lake:
         from loginlake import retention
 
         if seconds is not None:
             _maintain_every(lake, seconds=seconds, json=json)
             return
-        _print(retention.plan_maintenance(lake) if dry_run else retention.maintain(lake), json=json)
+        _print(retention.maintain(lake), json=json)
+
+
+def _planned() -> list[TableMaintenance]:
+    from lakehouse.progress_bar import progress_bar
+    from lakehouse.settings import load_settings
+    from loginlake.maintenance_plan import plan_maintenance
+
+    with progress_bar() as show:
+        return plan_maintenance(load_settings(), on_table=show)
 
 
 def _maintain_every(lake: Lake, *, seconds: float, json: bool) -> None:

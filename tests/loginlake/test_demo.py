@@ -16,7 +16,10 @@ from lakehouse.locks import lock_path
 from lakehouse.settings import Settings
 from loginlake.broker import broker_folder
 from loginlake.demo import move_aside
-from loginlake.demo_report import Scenario, print_next_commands, scenarios
+from loginlake.demo_report import Scenario, print_first_figures, print_next_commands, print_report, scenarios
+from loginlake.terminal import output_console
+from loginlake.verify import Report
+from serving.store import Store
 from tests.loginlake.locked_files import locked_by_another_process
 from tests.serving.lakes import SmallLake, a_login, settings_of
 
@@ -130,3 +133,23 @@ def test_attacks_without_a_rule_are_left_out_and_the_kind_found_most_often_is_fi
     listed = scenarios(attacks, [a_detection_at(10, 11)], rules=RULES)
 
     assert [(row.name, row.found) for row in listed] == [("brute_force", 1), ("another", 0)]
+
+
+def test_the_report_has_first_figures_and_only_attacks_that_a_rule_looks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("loginlake.terminal.PLAIN_WIDTH", 80)
+    settings = settings_of(tmp_path)
+    SmallLake(settings).publish([a_login(0), a_login(1, outcome="success", failure_reason=None)], [])
+    report = Report(1, [], {"Kafka": None, "bronze": 2}, {"accepted": 2, "broken": 0}, {})
+    attacks = [an_attack(), an_attack(rule="impossible_travel", scenario="impossible_travel")]
+
+    print_first_figures(Store(settings), output_console(), url="http://127.0.0.1:8000")
+    print_report(Store(settings), report=report, attacks=attacks, rules=RULES)
+
+    printed = capsys.readouterr().out
+    assert "Snapshot 1: 2 logins, 1 of them failed, 1 addresses" in printed
+    assert "The API answers now: http://127.0.0.1:8000/docs" in printed
+    assert "1 more planted attacks are of kinds that no rule looks for yet." in printed
+    assert not any(word in printed for word in ("impossible_travel", "silver broken", "Kafka"))
+    assert max(len(line) for line in printed.splitlines()) <= 80

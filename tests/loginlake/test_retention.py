@@ -12,9 +12,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse.errors import LockHeld
+from lakehouse.fragments import FRAGMENTS
 from lakehouse.lake import Lake
 from lakehouse.locks import reader_lock
-from lakehouse.maintenance import FRAGMENTS
 from lakehouse.settings import Settings
 from lakehouse.snapshots import RETAINED_FROM, Snapshot
 from lakehouse.tables import SNAPSHOT_TABLES
@@ -22,8 +22,9 @@ from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import IP_ACTIVITY, SNAPSHOTS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
+from loginlake.maintenance_plan import plan_maintenance
 from loginlake.pipeline import refresh
-from loginlake.retention import FILES_KEPT_FROM, maintain, plan_maintenance, published_snapshots, retained_snapshots
+from loginlake.retention import FILES_KEPT_FROM, maintain, published_snapshots, retained_snapshots
 from loginlake.verify import verify
 from serving.store import Store
 from tests.spark_lakes import a_raw_login, append_batch, copied, rows_of
@@ -210,7 +211,7 @@ def test_a_maintenance_with_nothing_to_do_writes_nothing(maintained_lake: Lake) 
     maintained(lake, after=DAY)
 
     assert {table.full_name: lake.version(table) for table in tables} == before
-    assert sum(planned.small_files for planned in plan_maintenance(lake)) == 0
+    assert sum(planned.small_files for planned in plan_maintenance(lake.settings)) == 0
 
 
 def test_no_file_is_removed_below_an_open_reader_without_a_grace_period(fragmented_lake: Lake) -> None:
@@ -226,9 +227,12 @@ def test_a_lake_without_a_snapshot_is_compacted_and_keeps_its_files(lake: Lake) 
     for number in range(FRAGMENTS):
         append_batch(lake, [a_raw_login(number)], number=number)
 
+    planned = plan_maintenance(lake.settings)
     done = maintain(lake)
 
+    assert [(table.table, table.small_files) for table in planned] == [(RAW_LOGS.full_name, FRAGMENTS)]
     assert {table.table: table.small_files for table in done}[RAW_LOGS.full_name] == FRAGMENTS
+    assert {table.table: table.bytes_before for table in done}[RAW_LOGS.full_name] == planned[0].bytes_before
     assert len(files(lake, RAW_LOGS)) > FRAGMENTS
     assert published_snapshots(lake) == []
 

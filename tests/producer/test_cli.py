@@ -160,6 +160,29 @@ def test_replay_sends_standard_input(
     ]
 
 
+@pytest.mark.parametrize(
+    ("log_format", "line", "is_warned"),
+    [
+        ("login", "root:x:0:0:root:/root:/bin/bash", True),
+        ("sshd", "root:x:0:0:root:/root:/bin/bash", True),
+        ("login", '{"event_id": "e1"}', False),
+        ("sshd", "Jan  1 10:00:00 host cron[1]: started", False),
+        ("sshd", "2026-01-01T10:00:00.5+00:00 host sshd[1]: Connection closed", False),
+    ],
+)
+def test_replay_warns_if_no_line_looks_like_the_format(
+    produce, mock_kafka: MockKafka, tmp_path: Path, *, log_format: str, line: str, is_warned: bool
+) -> None:
+    log = tmp_path / "file"
+    log.write_text(f"{line}\n" * 2)
+
+    ended = produce("replay", str(log), "--format", log_format)
+
+    assert ended.returncode == 0
+    assert len(mock_kafka.messages(2)) == 2
+    assert (f"None of the first 2 lines of {log} looks like the format {log_format}" in ended.stderr) is is_warned
+
+
 def test_replay_sends_an_sshd_log_with_the_year_of_each_line(produce, mock_kafka: MockKafka, tmp_path: Path) -> None:
     log = tmp_path / "auth.log"
     log.write_text("\n".join(a_line(stamp) for stamp in ("Dec 31 10:00:00", "Jan  1 10:00:00", "Jan  1 10:00:00")))

@@ -1,0 +1,85 @@
+"""What `maintain` would compact, read from the Delta logs without Spark; and its report."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from deltalake import DeltaTable
+
+from lakehouse.errors import TableMissing
+from lakehouse.fragments import FRAGMENTS, SMALL_BYTES
+from lakehouse.progress_bar import Progress
+from lakehouse.settings import Settings
+from lakehouse.tables import SNAPSHOT_TABLES
+from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.gold import SNAPSHOTS
+from lakehouse.tables.model import Table
+from serving.delta_tables import DeltaTables
+
+
+@dataclass(frozen=True)
+class TableMaintenance:
+    """The maintenance of one table, done or planned.
+
+    Attributes:
+        table: Full name of the table.
+        small_files: Files that are compacted into larger ones.
+        bytes_before: Size of the table's folder before; of a planned one that is not on this machine, the size of the
+            files that its last version names.
+        bytes_after: Size of the table's folder after; None if nothing was done.
+    """
+
+    table: str
+    small_files: int
+    bytes_before: int
+    bytes_after: int | None
+
+
+def plan_maintenance(settings: Settings, *, on_table: Progress = lambda *_: None) -> list[TableMaintenance]:
+    """Return what `maintain` would compact now.
+
+    Args:
+        settings: They name the lake.
+        on_table: Called with the progress before each table.
+
+    Raises:
+        LakeUnreadable: A table can't be read.
+    """
+    opened = DeltaTables(settings)
+    tables = (RAW_LOGS, *SNAPSHOT_TABLES, SNAPSHOTS)
+    planned = []
+    for number, table in enumerate(tables):
+        on_table(f"Planning {table.full_name}", number, len(tables))
+        try:
+            handle = opened.newest(table)
+        except TableMissing:
+            continue
+        planned.append(
+            TableMaintenance(table.full_name, small_files(handle, table), size_of(handle, opened.uri(table)), None)
+        )
+    return planned
+
+
+def small_files(handle: DeltaTable, table: Table) -> int:
+    """Return the number of small files in the partitions that have enough of them to be compacted."""
+    files = handle.get_add_actions(flatten=True)
+    sizes = files["size_bytes"].to_pylist()
+    columns = [files[f"partition.{name}"].to_pylist() for name in table.partition_by]
+    partitions = list(zip(*columns, strict=True)) if columns else [()] * len(sizes)
+    small = Counter(partition for partition, size in zip(partitions, sizes, strict=True) if size < SMALL_BYTES)
+    return sum(count for count in small.values() if count >= FRAGMENTS)
+
+
+def size_of(handle: DeltaTable, uri: str) -> int:
+    """Return the bytes in the table's folder, or those of its files where the folder is not on this machine."""
+    if "://" in uri:
+        return sum(handle.get_add_actions(flatten=True)["size_bytes"].to_pylist())
+    return sum(
+        (Path(folder) / name).stat(follow_symlinks=False).st_size
+        for folder, _, names in os.walk(uri)
+        for name in names
+        if (Path(folder) / name).exists()
+    )
