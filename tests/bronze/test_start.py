@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from bronze.start import starting_offset
-from bronze.stream import Ingest
+from bronze.stream import Ingest, files_for
 from lakehouse.errors import ClockWentBack, TopicChanged
 from lakehouse.kafka import Bounds
 from lakehouse.lake import Lake
@@ -69,3 +69,8 @@ def test_a_clock_that_is_not_later_than_the_last_batch_is_an_error(now: datetime
     newest = r"newest batch is from 2026-03-02T12:00:00\+00:00\. Correct the clock"
     with pytest.raises(ClockWentBack, match=newest):
         ingest_at(now, last_ingest=NOON).checked_now()
+
+
+@pytest.mark.parametrize(("records", "files"), [(0, 1), (1, 1), (100_000, 1), (100_001, 2), (2_000_000, 20)])
+def test_a_small_batch_is_one_file(records: int, files: int) -> None:
+    assert files_for(records) == files

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 import pytest
 
-from lakehouse.addresses import any_server_listens, is_loopback, server_addresses
-from lakehouse.errors import BrokerFailed
+from lakehouse.addresses import any_server_listens, is_loopback, listening_process, require_free_port, server_addresses
+from lakehouse.errors import BrokerFailed, PortTaken
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,18 @@ def test_one_server_that_listens_is_enough() -> None:
         port = listener.getsockname()[1]
         assert any_server_listens(f"127.0.0.1:1,127.0.0.1:{port}")
     assert not any_server_listens(f"127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_process_that_listens_on_a_port_is_named(host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
+        port = listener.getsockname()[1]
+        assert listening_process(port).startswith(f"process {os.getpid()} (")
+        with pytest.raises(PortTaken, match=rf"The API can't listen on {host}:{port}: process {os.getpid()} .*Try"):
+            require_free_port(host, port, what="The API can't listen on", hint="Try another")
+    assert listening_process(port) == "another process"
+    require_free_port(host, port, what="The API can't listen on", hint="Try another")
 
 
 @pytest.mark.parametrize(("host", "expected"), [("localhost", True), ("::1", True), ("192.0.2.1", False), ("a", False)])

@@ -87,3 +87,12 @@ def test_settings_are_immutable() -> None:
 @pytest.mark.parametrize("root", ["s3://bucket/lake", "s3://bucket/lake/"])
 def test_the_uri_of_a_table_is_root_layer_and_name(root: str) -> None:
     assert load_settings(root=root).table_uri("silver", "events") == "s3://bucket/lake/silver/events"
+
+
+def test_the_port_of_the_embedded_broker_is_that_of_the_default_servers_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOGINLAKE_KAFKA", raising=False)
+    embedded = Settings(kafka_port=9192, _env_file=None)
+    given = Settings(kafka_port=9192, kafka="kafka-1:9093", _env_file=None)
+
+    assert (embedded.kafka, embedded.kafka_is_given) == ("127.0.0.1:9192", False)
+    assert (given.kafka, given.kafka_is_given) == ("kafka-1:9093", True)

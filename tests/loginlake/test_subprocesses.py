@@ -82,3 +82,22 @@ def test_a_child_does_not_start_after_its_parent_has_ended(tmp_path: Path) -> No
     )
 
     assert not mark.exists()
+
+
+def test_the_standard_error_of_new_processes_goes_to_a_file_and_that_of_this_one_does_not(tmp_path: Path) -> None:
+    program = """
+import subprocess, sys
+from pathlib import Path
+from loginlake.subprocesses import stderr_to
+with stderr_to(Path(sys.argv[1])):
+    subprocess.run(["sh", "-c", "echo child >&2"], check=True)
+    print("within", file=sys.stderr)
+print("after", file=sys.stderr)
+subprocess.run(["sh", "-c", "echo later >&2"], check=True)
+"""
+    log = tmp_path / "log"
+
+    ended = subprocess.run([sys.executable, "-c", program, str(log)], capture_output=True, text=True, check=True)
+
+    assert ended.stderr == "within\nafter\nlater\n"
+    assert log.read_text() == "child\n"
