@@ -5,8 +5,8 @@ All checks together take about a second: they start no Spark and import little.
 
 from __future__ import annotations
 
-from lakehouse.addresses import other_port_hint, require_free_port
-from lakehouse.errors import TopicChanged
+from lakehouse.addresses import any_server_listens, other_port_hint, require_free_port
+from lakehouse.errors import BrokerFailed, TopicChanged
 from lakehouse.java import java_path
 from lakehouse.locks import refuse_second_writer
 from lakehouse.settings import Settings
@@ -44,6 +44,12 @@ def check_topic_of_lake(settings: Settings) -> None:
     """
     from lakehouse import kafka
 
+    if not any_server_listens(settings.kafka):  # the client would try for ten seconds
+        raise BrokerFailed(
+            f"No Kafka broker listens at {settings.kafka}",
+            hint="Start it, or correct LOGINLAKE_KAFKA; without it, `up` and `demo` start their own broker",
+            kafka=settings.kafka,
+        )
     recorded = recorded_topic_id(settings)
     if not kafka.has_topic(settings):
         if recorded is not None:
