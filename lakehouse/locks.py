@@ -129,8 +129,9 @@ def refuse_in_use(settings: Settings) -> None:
 
 
 def refuse_second_writer(settings: Settings, *names: WriterName | Literal["stack"]) -> None:
-    """Raise if another writer holds one of these locks; maintenance is ignored, since writers wait for it.
+    """Raise if another writer holds one of these locks.
 
+    Maintenance is ignored, since writers wait for it, and so is a killed writer, whose JVM releases the lock soon.
     This needs no Spark, so that a job learns of it at once. `writer_lock` decides: a lock may still be taken later.
 
     Raises:
@@ -140,7 +141,7 @@ def refuse_second_writer(settings: Settings, *names: WriterName | Literal["stack
         try:
             _refuse_held(settings, name)
         except LockHeld as held:
-            if not _is_held_by_maintenance(held):
+            if not (_is_held_by_maintenance(held) or _is_held_by_killed_process(held)):
                 raise
 
 
@@ -168,6 +169,20 @@ def _lock_or_raise(spark: SparkSession, path: Path, *, name: WriterName) -> Any:
 
 def _is_held_by_maintenance(error: BaseException) -> bool:
     return isinstance(error, LockHeld) and bool(error.parts.get("is_maintenance"))
+
+
+def _is_held_by_killed_process(held: LockHeld) -> bool:
+    """Return True if only the JVM of the holder still runs, on this machine; it ends within seconds."""
+    pid, host = held.parts.get("pid"), held.parts.get("host")
+    if not isinstance(pid, int) or host != socket.gethostname():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # a process of another user
+        return False
+    return False
 
 
 def _try_lock(spark: SparkSession, path: Path) -> Any:

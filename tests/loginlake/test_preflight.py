@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,10 @@ from tests.loginlake.locked_files import locked_by_another_process
 from tests.loginlake.test_cli import the_only_line
 
 WRITERS = [["silver"], ["gold"], ["refresh"], ["rebuild", "gold"], ["redrive"]]
+
+
+# Above the largest process id that Linux gives.
+PID_OF_NO_PROCESS = 2**22 + 1
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +88,18 @@ def test_a_second_stack_on_the_same_lake_is_refused_with_the_process_of_the_firs
         with pytest.raises(LockHeld), stack_lock(settings):
             pass
         assert lock_path(settings, "stack").read_text() == description
+
+
+@pytest.mark.parametrize("holder", [{"is_maintenance": True}, {"pid": PID_OF_NO_PROCESS, "host": socket.gethostname()}])
+def test_maintenance_and_a_killed_writer_whose_jvm_still_ends_are_not_in_the_way(
+    tmp_path: Path, holder: dict[str, Any]
+) -> None:
+    settings = settings_with(tmp_path)
+    lock = lock_path(settings, "refresh")
+
+    with locked_by_another_process(lock):
+        lock.write_text(json.dumps(holder))
+        check_startable(settings)
 
 
 def test_a_taken_port_of_the_api_names_the_process_and_a_way_out(tmp_path: Path, taken_port: int) -> None:
