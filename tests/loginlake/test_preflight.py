@@ -26,7 +26,7 @@ from tests.loginlake.command_line import Loginlake
 from tests.loginlake.locked_files import locked_by_another_process
 from tests.loginlake.test_cli import the_only_line
 
-WRITERS = [["silver"], ["gold"], ["refresh"], ["rebuild", "gold"], ["redrive"]]
+WRITERS = [["bronze"], ["silver"], ["gold"], ["refresh"], ["maintain"], ["rebuild", "gold"], ["redrive"]]
 
 
 # Above the largest process id that Linux gives.
@@ -185,9 +185,10 @@ def test_a_job_reports_a_held_lock_before_spark_starts(
     loginlake: Loginlake, empty_folder: Path, words: list[str]
 ) -> None:
     started = time.monotonic()
+    name = "bronze" if words == ["bronze"] else "refresh"
 
-    with locked_by_another_process(empty_folder / "lake" / "_locks" / "refresh.lock"):
+    with locked_by_another_process(empty_folder / "lake" / "_locks" / f"{name}.lock"):
         line = the_only_line(loginlake(*words, "--root", "lake"))
 
-    assert "lock of refresh" in line
+    assert f"lock of {name}" in line
     assert time.monotonic() - started < 10
