@@ -99,7 +99,7 @@ def test_a_brute_force_is_far_above_both_thresholds(planted: Planted) -> None:
             level = max(level - (at - last) / rule["leak_seconds"], 0.0) + 1
             last = at
         assert level > 3 * rule["capacity"]
-        assert len(failed_at) >= 1.5 * rule["failures"]
+        assert len(failed_at) >= 1.5 * rule["signals"]
         assert failed_at[-1] - failed_at[0] < 60 * rule["window_minutes"]
 
 
