@@ -87,7 +87,7 @@ def read_changes(lake: Lake, last: Snapshot | None, *, rules: Iterable[Rule]) ->
     feed = None if lost or must_rebuild(lake, last) else change_feed(lake, last, until=version)
     events = lake.read(EVENTS, version=version)
     if feed is None:
-        return _rebuild(lake, last, events=events, unreadable=lost, rules=rules)
+        return _changes_for_rebuild(lake, last, events=events, unreadable=lost, rules=rules)
     is_unchanged = version == last.versions[EVENTS.full_name]
     summary = ChangeSummary() if is_unchanged else summarize(feed, rules)
     return Changes(last, read_silver_progress(lake), events=events, feed=feed, summary=summary, is_rebuild=False)
@@ -97,7 +97,7 @@ def read_for_rebuild(lake: Lake, last: Snapshot | None, *, rules: Iterable[Rule]
     """Return what a rebuild of all of gold works on."""
     lost = lost_commits(lake, last) if last else []
     events = lake.read(EVENTS, version=lake.version(EVENTS))
-    return _rebuild(lake, last, events=events, unreadable=lost, rules=rules)
+    return _changes_for_rebuild(lake, last, events=events, unreadable=lost, rules=rules)
 
 
 def days_per_commit(days: Iterable[date]) -> Iterator[list[date]]:
@@ -109,10 +109,16 @@ def days_per_commit(days: Iterable[date]) -> Iterator[list[date]]:
 
 def summarize(events: DataFrame, rules: Iterable[Rule]) -> ChangeSummary:
     """Summarize rows of silver.events in one pass."""
-    reads = {rule.name: f"is_read_by_{rule.name}" for rule in rules}
-    masks = {reads[rule.name]: rule.reads() for rule in rules}
+    masks = {rule.name: rule.reads() for rule in rules}
+    is_read_by = {name: f"is_read_by_{name}" for name in masks}
     marked = (
-        nw.from_native(events).with_columns(is_accepted=is_accepted(), is_counted=is_counted(), **masks).to_native()
+        nw.from_native(events)
+        .with_columns(
+            is_accepted=is_accepted(),
+            is_counted=is_counted(),
+            **{is_read_by[name]: mask for name, mask in masks.items()},
+        )
+        .to_native()
     )
     event_at = F.when(F.col("is_accepted"), F.col("event_at"))
     # In a topic with timestamp type CreateTime the producer sets the append time: it can be any 64-bit number.
@@ -122,7 +128,7 @@ def summarize(events: DataFrame, rules: Iterable[Rule]) -> ChangeSummary:
             F.min(event_at).alias("first_event_at"),
             F.max(event_at).alias("last_event_at"),
             F.max(append_at).alias("last_append_at"),
-            *(_days_where(mask) for mask in ("is_counted", *masks)),
+            *(_days_where(mask) for mask in ("is_counted", *is_read_by.values())),
         )
         .toArrow()
         .to_pylist()
@@ -132,7 +138,7 @@ def summarize(events: DataFrame, rules: Iterable[Rule]) -> ChangeSummary:
         last_event_at=row["last_event_at"],
         last_append_at=row["last_append_at"],
         metric_days=row["is_counted"],
-        rule_days={name: row[mask] for name, mask in reads.items()},
+        rule_days={name: row[mask] for name, mask in is_read_by.items()},
     )
 
 
@@ -182,7 +188,7 @@ def change_feed(lake: Lake, last: Snapshot, *, until: int) -> ChangeFeed | None:
         return None
 
 
-def _rebuild(
+def _changes_for_rebuild(
     lake: Lake, last: Snapshot | None, *, events: DataFrame, unreadable: Sequence[str], rules: Iterable[Rule]
 ) -> Changes:
     added = events.where(~is_below(last.offsets if last else {}, F.col)).withColumn("_change_type", F.lit("insert"))

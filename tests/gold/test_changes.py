@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, cast
 
 import narwhals.stable.v2 as nw
@@ -21,22 +21,12 @@ from lakehouse.lake import Lake
 from lakehouse.progress import SilverProgress
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
-from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
+from tests.gold.builders import LAST, OFFSETS
 from tests.serving.lakes import DAY, a_login
 
-OFFSETS = {("logs", 0): 12}
-LAST = Snapshot(
-    id=3,
-    at=datetime(2026, 2, 3, tzinfo=UTC),
-    versions={table.full_name: 5 for table in SNAPSHOT_TABLES},
-    offsets=OFFSETS,
-    last_event_at=None,
-    last_append_at=None,
-    enrichment={},
-)
 RULES = tuple(load_rules(Settings(_env_file=None)))
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from lakehouse.lake import Lake
 from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
 from tests.spark_lakes import a_raw, a_raw_login, append_batch, rows_of
+
+pytestmark = pytest.mark.slow
 
 DAYS, PER_DAY = 1_000, 5
 

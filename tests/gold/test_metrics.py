@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from gold.transforms.metrics import metric_rows, pair_activity_hourly
-from lakehouse.tables.gold import APP_ACTIVITY, IP_ACTIVITY, PAIR_ACTIVITY, USER_ACTIVITY
+from gold.transforms.metrics import AGGREGATIONS, metric_rows, pair_activity_hourly
+from lakehouse.tables.gold import APP_ACTIVITY, IP_ACTIVITY, METRICS, PAIR_ACTIVITY, USER_ACTIVITY
 from lakehouse.tables.model import Metric, Window
 from lakehouse.tables.silver import EVENTS
 from tests.serving.lakes import DAY, a_login
@@ -28,6 +28,10 @@ def rows_of(metric: Metric, *events: Row, every: Window = "day") -> list[Row]:
     return metric_rows(metric, base_of(*events).lazy(), every=every).collect().sort(metric.key).to_dicts()
 
 
+def test_every_declared_metric_has_a_function() -> None:
+    assert set(AGGREGATIONS) == {metric.name for metric in METRICS}
+
+
 def test_the_base_has_exactly_the_declared_columns() -> None:
     assert base_of(a_login(0)).to_arrow().schema.names == list(PAIR_ACTIVITY.column_names)
 
@@ -46,7 +50,7 @@ def test_only_accepted_rows_count() -> None:
     assert base_of(*(a_login(0, verdict=verdict) for verdict in ("duplicate", "ignored", "broken"))).is_empty()
 
 
-def test_probes_and_lockouts_are_no_attempts() -> None:
+def test_probes_and_lockouts_do_not_count_as_attempts() -> None:
     (row,) = base_of(
         a_login(0, action="probe", outcome=None), a_login(1, action="lockout", outcome=None, times=2)
     ).to_dicts()
@@ -54,7 +58,7 @@ def test_probes_and_lockouts_are_no_attempts() -> None:
     assert (row["attempts"], row["failures"], row["probes"], row["lockouts"]) == (0, 0, 1, 2)
 
 
-def test_a_logout_leaves_no_row() -> None:
+def test_a_logout_is_not_counted() -> None:
     assert base_of(a_login(0, action="logout", outcome=None)).is_empty()
 
 
@@ -85,13 +89,13 @@ def test_ip_activity_counts_distinct_users_and_apps_with_an_attempt() -> None:
     assert row["failure_rate"] == 0.5
 
 
-def test_a_rate_of_nothing_is_null() -> None:
+def test_a_rate_without_attempts_is_null() -> None:
     (row,) = rows_of(IP_ACTIVITY, a_login(0, action="probe", outcome=None))
 
     assert (row["attempts"], row["failure_rate"], row["users"]) == (0, None, 0)
 
 
-def test_user_activity_counts_countries_where_unknown_is_one() -> None:
+def test_user_activity_counts_an_unknown_country_as_one() -> None:
     (row,) = rows_of(
         USER_ACTIVITY,
         a_success(0, src_ip="192.0.2.1", country="DE"),
@@ -103,7 +107,7 @@ def test_user_activity_counts_countries_where_unknown_is_one() -> None:
     assert (row["last_success_at"], row["last_failure_at"]) == (DAY + timedelta(hours=3), DAY + timedelta(minutes=1))
 
 
-def test_app_activity_counts_who_got_in_and_how_many_with_a_second_factor() -> None:
+def test_app_activity_counts_active_users_and_the_rate_of_a_second_factor() -> None:
     (row,) = rows_of(
         APP_ACTIVITY,
         a_success(0, username="a", is_mfa=True),
@@ -116,7 +120,7 @@ def test_app_activity_counts_who_got_in_and_how_many_with_a_second_factor() -> N
     assert row["mfa_rate"] == 1 / 3
 
 
-def test_a_metric_by_hour_has_a_row_per_hour_and_by_day_one() -> None:
+def test_a_metric_has_one_row_per_hour_or_one_per_day() -> None:
     events = [a_login(hour, event_at=DAY + timedelta(hours=hour)) for hour in range(3)]
 
     assert [row["attempts"] for row in rows_of(IP_ACTIVITY, *events, every="hour")] == [1, 1, 1]

@@ -10,18 +10,17 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
-from gold.changes import Changes, ChangeSummary
+from gold.changes import ChangeSummary
 from gold.job import refresh_gold
 from gold.publish import last_snapshot
 from gold.restatements import tables_to_compare
-from lakehouse.lake import Lake
-from lakehouse.progress import SilverProgress
+from lakehouse.lake import Lake, struct_type
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import rebuild_silver, redrive, refresh
+from tests.gold.builders import LAST, some_changes
 from tests.spark_lakes import FIRST_LOGIN, a_raw_login, append_batch, copied, rows_of
 
 BASE = PAIR_ACTIVITY.full_name
@@ -50,31 +49,6 @@ def at(day: int, hour: int = 0, month: int = 2) -> datetime:
     return datetime(2026, month, day, hour, tzinfo=UTC)
 
 
-def changes(*, first: datetime | None, lacks: str = "", **values: Any) -> Changes:
-    """Changes since a snapshot whose last event is at half past noon of 1 February."""
-    last = Snapshot(
-        id=1,
-        at=at(2),
-        versions={name: 1 for name in ALL if name != lacks},
-        offsets={},
-        last_event_at=at(1, 12).replace(minute=30),
-        last_append_at=at(2),
-        enrichment={},
-    )
-    no_rows: Any = None
-    return Changes(
-        **{
-            "last": last,
-            "progress": SilverProgress({}, None),
-            "events": no_rows,
-            "feed": no_rows,
-            "summary": ChangeSummary(first_event_at=first),
-            "is_rebuild": False,
-        }
-        | values
-    )
-
-
 @pytest.mark.parametrize(
     ("first", "compared"),
     [
@@ -89,52 +63,48 @@ def changes(*, first: datetime | None, lacks: str = "", **values: Any) -> Change
 def test_tables_are_compared_if_an_event_is_in_one_of_their_closed_windows(
     first: datetime | None, compared: list[str]
 ) -> None:
-    assert [each.name for each in tables_to_compare(changes(first=first))] == compared
+    changes = some_changes(summary=ChangeSummary(first_event_at=first))
+
+    assert [each.name for each in tables_to_compare(changes)] == compared
 
 
 def test_after_a_rebuild_all_published_tables_that_can_be_read_are_compared() -> None:
-    rebuilt = changes(first=None, is_rebuild=True, unreadable=[BASE], lacks="gold.ip_activity")
+    versions = {name: version for name, version in LAST.versions.items() if name != "gold.ip_activity"}
+    changes = some_changes(last=replace(LAST, versions=versions), is_rebuild=True, unreadable=[BASE])
 
     others = [metric.table.full_name for metric in STORED_METRICS if metric.name != "ip_activity"]
-    assert [each.name for each in tables_to_compare(rebuilt)] == others
+    assert [each.name for each in tables_to_compare(changes)] == others
 
 
+@pytest.mark.parametrize("last", [None, replace(LAST, last_event_at=None)], ids=["no snapshot", "no events"])
 @pytest.mark.parametrize("is_rebuild", [True, False])
-def test_nothing_is_compared_without_a_snapshot_that_has_events(is_rebuild: bool) -> None:
-    first = changes(first=at(1), last=None, is_rebuild=is_rebuild)
-    empty = changes(first=at(1), is_rebuild=is_rebuild)
-    assert empty.last is not None
+def test_nothing_is_compared_without_a_snapshot_that_has_events(last: Snapshot | None, is_rebuild: bool) -> None:
+    changes = some_changes(last=last, summary=ChangeSummary(first_event_at=at(1)), is_rebuild=is_rebuild)
 
-    assert tables_to_compare(first) == []
-    assert tables_to_compare(replace(empty, last=replace(empty.last, last_event_at=None))) == []
+    assert tables_to_compare(changes) == []
 
 
 def test_only_figures_of_closed_windows_are_restated(lake: Lake) -> None:
     append_batch(lake, [FIRST_LOGIN, a_raw_login(1, event_at="2026-02-01T10:10:00Z", username="ada")])
-    first = refresh(lake)
-    append_batch(lake, [a_raw_login(2, event_at="2026-02-01T12:00:01Z")], number=1)
-    second = refresh(lake)
-    assert first is not None
-    assert second is not None
-    assert second.versions[RESTATEMENTS.full_name] == first.versions[RESTATEMENTS.full_name]
-
+    refresh(lake)
+    in_the_open_hour = a_raw_login(2, event_at="2026-02-01T12:00:01Z")
     late = [
         a_raw_login(3, event_at="2026-02-01T10:50:00.000007Z", username="ada"),
         a_raw_login(4, event_at=LONG_AGO, username="ada", src_ip="192.0.2.1"),
         a_raw_login(5, event_at=LONG_AGO, username="ada", src_ip="192.0.2.1"),
     ]
-    append_batch(lake, late, number=2)
-    third = refresh(lake)
+    append_batch(lake, [in_the_open_hour, *late], number=1)
+    snapshot = refresh(lake)
 
-    assert third is not None
-    assert third.versions[RESTATEMENTS.full_name] == lake.version(RESTATEMENTS)
+    assert snapshot is not None
+    assert snapshot.versions[RESTATEMENTS.full_name] == lake.version(RESTATEMENTS)
     assert restated(lake, BASE) == [
-        (3, at(12, 5, month=1), None, 2, "late", ["logs:0:4-5"]),
-        (3, at(1, 10), 1, 2, "late", ["logs:0:3-3"]),
+        (2, at(12, 5, month=1), None, 2, "late", ["logs:0:4-5"]),
+        (2, at(1, 10), 1, 2, "late", ["logs:0:3-3"]),
     ]
     for metric in STORED_METRICS:
         assert restated(lake, metric.table.full_name) == [
-            (3, at(12, month=1), None, 2, "late", ["logs:0:4-5"]),
+            (2, at(12, month=1), None, 2, "late", ["logs:0:4-5"]),
         ]
     (hour_of_ada,) = (row for row in rows_of(lake, RESTATEMENTS) if row["window_at"] == at(1, 10))
     assert json.loads(hour_of_ada["key"]) == {"app": None, "username": "ada", "src_ip": None}
@@ -175,23 +145,29 @@ def test_a_redriven_event_is_mended_and_a_deleted_event_is_erased(refused_lake: 
     ]
 
 
+def append_restatement(lake: Lake, snapshot_id: int) -> None:
+    """Append a restatement as a refresh does that is killed before it publishes the snapshot."""
+    row = dict.fromkeys(RESTATEMENTS.column_names) | {
+        "snapshot_id": snapshot_id,
+        "table_name": BASE,
+        "key": "{}",
+        "window_at": at(1),
+    }
+    lake.append(RESTATEMENTS, lake.spark.createDataFrame([row], struct_type(RESTATEMENTS)))
+
+
 def test_restatements_of_a_killed_refresh_are_deleted_by_the_next_one(refreshed_lake: Lake) -> None:
     lake = refreshed_lake
+    append_restatement(lake, 2)
     append_batch(lake, [a_raw_login(1, event_at=LONG_AGO)], number=1)
     refresh(lake)
     published = rows_of(lake, RESTATEMENTS)
-    left = lake.read(RESTATEMENTS).withColumn("snapshot_id", F.col("snapshot_id") + 1)
-    lake.append(RESTATEMENTS, left)
+    assert {row["snapshot_id"] for row in published} == {2}
+    assert {row["window_at"].date() for row in published} == {at(12, month=1).date()}
 
-    append_batch(lake, [a_raw_login(2, event_at="2026-01-13T00:00:00Z")], number=2)
-    refresh(lake)
-    newer = [row for row in rows_of(lake, RESTATEMENTS) if row not in published]
-    assert {row["snapshot_id"] for row in newer} == {3}
-    assert {row["window_at"].date() for row in newer} == {at(13, month=1).date()}
-
-    lake.append(RESTATEMENTS, left.withColumn("snapshot_id", F.col("snapshot_id") + 1))
+    append_restatement(lake, 3)
     assert refresh_gold(lake) is not None
-    assert rows_of(lake, RESTATEMENTS) == published + newer
+    assert rows_of(lake, RESTATEMENTS) == published
 
 
 def test_a_rebuild_records_what_it_changed(refused_lake: Lake) -> None:

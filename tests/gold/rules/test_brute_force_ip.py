@@ -6,7 +6,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from msgspec.structs import replace
 
 from gold.rules.brute_force_ip import BruteForceIp
@@ -72,6 +72,7 @@ RULES = st.builds(
 )
 
 
+@settings(derandomize=True, deadline=None, max_examples=200)
 @given(RULES, histories())
 def test_the_rule_equals_a_naive_loop(rule: BruteForceIp, failures: list[Event]) -> None:
     rows = [("192.0.2.1", event.at.replace(tzinfo=None), *event[1:]) for event in failures]

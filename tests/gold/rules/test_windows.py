@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from gold.rules.windows import chains, overflows, sliding_counts
 from tests.gold.rules.builders import NOON, events_at
@@ -35,6 +35,7 @@ def test_an_event_as_old_as_the_window_is_not_counted() -> None:
     assert list(sliding_counts(events_at([0, 59, 60]), window=MINUTE)) == [1, 2, 2]
 
 
+@settings(derandomize=True, deadline=None)
 @given(SECONDS)
 def test_sliding_counts_equal_counting_each_window_by_itself(seconds: list[int]) -> None:
     events = events_at(seconds, times=2)
@@ -51,6 +52,7 @@ def test_events_a_gap_apart_are_in_two_chains() -> None:
     assert times == [[NOON, NOON + 59 * timedelta(seconds=1)], [NOON + 119 * timedelta(seconds=1)]]
 
 
+@settings(derandomize=True, deadline=None)
 @given(SECONDS)
 def test_chains_hold_every_event_once_and_in_order(seconds: list[int]) -> None:
     events = events_at(seconds)
