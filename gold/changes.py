@@ -78,26 +78,29 @@ def read_changes(lake: Lake, last: Snapshot | None, *, rules: Iterable[Rule]) ->
 
     The feed is cached: the caller unpersists it when gold is written.
     """
-    if last is None:
-        return read_for_rebuild(lake, None, rules=rules)
-    lost = lost_commits(lake, last)
-    if lost:
+    lost = lost_commits(lake, last) if last else []
+    if last and lost:
         log.warning("commits_lost", tables=lost, snapshot=last.id, hint="gold is rebuilt from silver")
+    if last is None or lost or must_rebuild(lake, last):
+        return _changes_for_rebuild(lake, last, unreadable=lost, rules=rules)
     version = lake.version(EVENTS)
-    feed = None if lost or must_rebuild(lake, last) else change_feed(lake, last, until=version)
-    events = lake.read(EVENTS, version=version)
+    feed = change_feed(lake, last, until=version)
     if feed is None:
-        return _changes_for_rebuild(lake, last, events=events, unreadable=lost, rules=rules)
-    is_unchanged = version == last.versions[EVENTS.full_name]
-    summary = ChangeSummary() if is_unchanged else summarize(feed, rules)
-    return Changes(last, read_silver_progress(lake), events=events, feed=feed, summary=summary, is_rebuild=False)
+        return _changes_for_rebuild(lake, last, unreadable=[], rules=rules)
+    return Changes(
+        last,
+        read_silver_progress(lake, version=version),
+        events=lake.read(EVENTS, version=version),
+        feed=feed,
+        summary=summarize(feed, rules) if version > last.versions[EVENTS.full_name] else ChangeSummary(),
+        is_rebuild=False,
+    )
 
 
 def read_for_rebuild(lake: Lake, last: Snapshot | None, *, rules: Iterable[Rule]) -> Changes:
     """Return what a rebuild of all of gold works on."""
     lost = lost_commits(lake, last) if last else []
-    events = lake.read(EVENTS, version=lake.version(EVENTS))
-    return _changes_for_rebuild(lake, last, events=events, unreadable=lost, rules=rules)
+    return _changes_for_rebuild(lake, last, unreadable=lost, rules=rules)
 
 
 def days_per_commit(days: Iterable[date]) -> Iterator[list[date]]:
@@ -189,15 +192,16 @@ def change_feed(lake: Lake, last: Snapshot, *, until: int) -> ChangeFeed | None:
 
 
 def _changes_for_rebuild(
-    lake: Lake, last: Snapshot | None, *, events: DataFrame, unreadable: Sequence[str], rules: Iterable[Rule]
+    lake: Lake, last: Snapshot | None, *, unreadable: Sequence[str], rules: Iterable[Rule]
 ) -> Changes:
-    added = events.where(~is_below(last.offsets if last else {}, F.col)).withColumn("_change_type", F.lit("insert"))
-    progress = read_silver_progress(lake)
+    version = lake.version(EVENTS)
+    progress, events = read_silver_progress(lake, version=version), lake.read(EVENTS, version=version)
+    is_new = ~is_below(last.offsets if last else {}, F.col)
     return Changes(
         last,
         progress,
         events=events,
-        feed=added,
+        feed=events.where(is_new).withColumn("_change_type", F.lit("insert")),
         summary=summarize(events, rules) if progress.offsets else ChangeSummary(),
         is_rebuild=True,
         unreadable=unreadable,
