@@ -32,10 +32,12 @@ def write_detections(lake: Lake, changes: Changes, *, rules: Iterable[Rule]) -> 
     if changes.is_rebuild:
         lake.overwrite(DETECTIONS, detections(changes.events, rules))
         return
-    touching = [rule for rule in rules if changes.summary.rule_days.get(rule.name)]
-    touched_days = {day for rule in touching for day in changes.summary.rule_days[rule.name]}
+    days_of = changes.summary.rule_days
+    touched_days = {day for days in days_of.values() for day in days}
+    # All rules of a touched entity column: the detections of an entity and day are replaced together.
+    groups = [group for group in by_entity(rules).values() if any(days_of.get(rule.name) for rule in group)]
     for days in days_per_commit(days_around(touched_days)):
-        _replace(lake, changes, rules=touching, days=days)
+        _replace(lake, changes, rules=[rule for group in groups for rule in group], days=days)
 
 
 def detections(events: DataFrame, rules: Iterable[Rule]) -> Detections:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
-from hypothesis import given
+from hypothesis import given, settings
 
 from gold.rules.brute_force_slow import BruteForceSlow
 from gold.rules.evaluate import Detection, detections_of
@@ -38,6 +38,7 @@ RULES = st.builds(
 )
 
 
+@settings(derandomize=True, deadline=None, max_examples=200)
 @given(RULES, histories())
 def test_the_rule_equals_a_naive_loop(rule: BruteForceSlow, signals: list[Event]) -> None:
     rows = [("192.0.2.1", event.at.replace(tzinfo=None), *event[1:]) for event in signals]
