@@ -113,7 +113,8 @@ class Lake:
         """
         feed = self.spark.read.format("delta").option("readChangeFeed", "true")
         feed = feed.option("startingVersion", after + 1).option("endingVersion", until)
-        return with_declared_columns(table, feed.load(self.uri(table)), more=("_change_type",))
+        changes = feed.load(self.uri(table)).drop("_commit_version", "_commit_timestamp")
+        return with_declared_columns(table, changes, more=("_change_type",))
 
     def append(self, table: Table, rows: DataFrame, *, user_metadata: str | None = None) -> None:
         """Append rows in one commit."""

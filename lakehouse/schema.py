@@ -47,7 +47,10 @@ def with_declared_columns(table: Table, rows: DataFrame, *, more: Sequence[str] 
 
     A declared column that the rows lack is null.
     """
-    live = set(rows.columns)
+    live = rows.schema.names
+    # Each column of a select is several calls to the JVM, and a refresh reads tables dozens of times.
+    if live == [*table.column_names, *more]:
+        return rows
     columns = (
         F.col(column.name) if column.name in live else F.lit(None).cast(column.dataType).alias(column.name)
         for column in struct_type(table)
