@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -84,15 +85,29 @@ def listening_process(port: int) -> str:
     """
     sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     for process in PROC.glob("[0-9]*") if sockets else ():
-        try:
-            if any(str(file.readlink()) in sockets for file in (process / "fd").iterdir()):
-                words = (process / "cmdline").read_bytes().split(b"\0")
-                command = b" ".join(words).decode(errors="replace").strip()
-                shown = command if len(command) <= MAX_COMMAND else f"{command[:MAX_COMMAND]}…"
-                return f"process {process.name} ({shown})"
-        except OSError:  # of another user, or it has just ended
-            continue
+        if sockets & _open_files(process):
+            return f"process {process.name} ({_command(process)})"
     return "another process"
+
+
+def _open_files(process: Path) -> set[str]:
+    """Return what the files of a process refer to, as far as this user may read that."""
+    found = set()
+    with suppress(OSError):  # a process of another user, or one that has just ended
+        for file in (process / "fd").iterdir():
+            with suppress(FileNotFoundError):  # closed since it was listed
+                found.add(str(file.readlink()))
+    return found
+
+
+def _command(process: Path) -> str:
+    """Return the command line of a process, shortened."""
+    try:
+        words = (process / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return "ended"
+    command = b" ".join(words).decode(errors="replace").strip()
+    return command if len(command) <= MAX_COMMAND else f"{command[:MAX_COMMAND]}…"
 
 
 def _listening_inodes(port: int) -> Iterator[str]:
@@ -102,15 +117,10 @@ def _listening_inodes(port: int) -> Iterator[str]:
         except OSError:
             return
         for line in lines:
-            (
-                _,
-                local,
-                _,
-                state,
-                *_,
-            ) = line.split()
+            columns = line.split()
+            local, state, inode = columns[1], columns[3], columns[9]
             if state == LISTENING and int(local.rpartition(":")[2], 16) == port:
-                yield line.split()[9]
+                yield inode
 
 
 def any_server_listens(servers: str) -> bool:

@@ -40,7 +40,7 @@ def test_a_taken_port_of_the_controller_is_one_line_that_names_it(
     line = the_only_line(loginlake("broker", "--state", str(tmp_path), "--kafka", f"127.0.0.1:{free_port}"))
 
     assert f"127.0.0.1:{taken_port}" in line
-    assert f"Stop it: the data in {folder} names that port" in line
+    assert f"the broker must keep this port, which {folder / 'controller-port'} records" in line
 
 
 def test_an_address_without_a_port_is_one_line_that_names_the_setting(loginlake: Loginlake, tmp_path: Path) -> None:
