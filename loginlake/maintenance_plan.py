@@ -74,12 +74,15 @@ def small_files(handle: DeltaTable, table: Table) -> int:
 
 
 def size_of(handle: DeltaTable, uri: str) -> int:
-    """Return the bytes in the table's folder, or those of its files where the folder is not on this machine."""
+    """Return the bytes in the table's folder, or those of its files where the folder is not on this machine.
+
+    Hadoop's checksum files do not count, as in `lakehouse.maintenance.size_of`.
+    """
     if "://" in uri:
         return sum(handle.get_add_actions(flatten=True)["size_bytes"].to_pylist())
     return sum(
         (Path(folder) / name).stat(follow_symlinks=False).st_size
         for folder, _, names in os.walk(uri)
         for name in names
-        if (Path(folder) / name).exists()
+        if not (name.startswith(".") and name.endswith(".crc")) and (Path(folder) / name).exists()
     )
