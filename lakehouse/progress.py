@@ -216,11 +216,13 @@ def noted_bronze_progress(lake: Lake) -> BronzeProgress | None:
 
 def bronze_progress_of_rows(records: DataFrame) -> BronzeProgress:
     """Return how far bronze has read by its rows, in one pass."""
-    partitions = records.sparkSession.sql(
-        """SELECT topic, partition, max(offset) + 1 AS next_offset, max(ingested_at) AS last_ingest
-        FROM {records} GROUP BY topic, partition""",
-        records=records,
-    ).toArrow()
+    from pyspark.sql import functions as F  # noqa: N812 - not at the top: the API reads notes without Spark
+
+    partitions = (
+        records.groupBy("topic", "partition")
+        .agg((F.max("offset") + 1).alias("next_offset"), F.max("ingested_at").alias("last_ingest"))
+        .toArrow()
+    )
     return BronzeProgress(
         offsets=_next_offsets(partitions.to_pylist()),
         last_ingest=max(partitions["last_ingest"].to_pylist(), default=None),
@@ -245,13 +247,20 @@ class EventsSummary:
 
 
 def summarize_events(events: DataFrame) -> EventsSummary:
-    """Return the summary of silver rows, in one pass."""
+    """Return the summary of silver rows, in one pass; persisted rows stay persisted.
+
+    A query of `spark.sql` with `{events}` would not do: it drops a temporary view, and Spark then forgets the cache of
+    the view's rows.
+    """
+    from pyspark.sql import functions as F  # noqa: N812 - not at the top: the API reads notes without Spark
+
     partitions = (
-        events.sparkSession.sql(
-            """SELECT topic, partition, count(*) AS rows, max(offset) + 1 AS next_offset,
-                max(to_date(ingested_at)) AS ingested_on, collect_set(event_on) AS days
-            FROM {events} GROUP BY topic, partition""",
-            events=events,
+        events.groupBy("topic", "partition")
+        .agg(
+            F.count("*").alias("rows"),
+            (F.max("offset") + 1).alias("next_offset"),
+            F.max(F.to_date("ingested_at")).alias("ingested_on"),
+            F.collect_set("event_on").alias("days"),
         )
         .toArrow()
         .to_pylist()

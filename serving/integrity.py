@@ -36,12 +36,12 @@ def reading(table: Table, *, version: int | None = None) -> Iterator[None]:
     try:
         yield
     # A truncated file makes polars panic, and a panic is a BaseException, which would end the worker thread. A flipped
-    # byte can raise any other error of polars, yield text that is not UTF-8, or an instant out of Python's range.
+    # byte can raise any other error of polars, and a ValueError: text that is not UTF-8, or an instant out of range.
     except (
         DeltaError,
         OSError,
         OverflowError,
-        UnicodeDecodeError,
+        ValueError,
         pa.ArrowException,
         pl.exceptions.PolarsError,
         pl.exceptions.PanicException,

@@ -92,6 +92,16 @@ def test_a_commit_notes_the_progress_that_its_rows_show(lake: Lake) -> None:
     assert rows == SilverProgress({("logs", 0): 1, ("logs", 1): 5}, FIRST_BATCH.date())
 
 
+def test_rows_are_summarized_without_losing_their_cache(lake: Lake) -> None:
+    append_batch(lake, [a_raw_login(0)])
+    update_silver(lake)
+    events = lake.read(EVENTS).persist()
+
+    summarize_events(events)
+
+    assert events.storageLevel.useMemory
+
+
 def test_progress_is_computed_from_the_rows_where_the_newest_commit_has_no_note(lake: Lake) -> None:
     append_batch(lake, [a_raw_login(0), a_raw_login(1)])
     update_silver(lake)
