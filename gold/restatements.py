@@ -25,7 +25,8 @@ from lakehouse.tables.model import Table, Window
 
 LENGTHS: dict[Window, timedelta] = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 JSON_INSTANTS = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'"}
-# Stored values of restatements.cause: a row was added, changed or removed.
+# Stored values of restatements.cause: a row was added, changed or removed. Published rows keep theirs, so another word
+# for one of them would split one cause into two.
 LATE, MENDED, ERASED = "late", "mended", "erased"
 
 # Rows of an activity table.

@@ -54,7 +54,7 @@ def require_free_port(host: str, port: int, *, what: str, hint: str) -> None:
         hint: How to use another port.
 
     Raises:
-        PortTaken: Another process listens there, which the error names where this system tells.
+        PortTaken: Another process listens there; the error names it if the system reveals it.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:

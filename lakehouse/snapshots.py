@@ -16,7 +16,8 @@ from lakehouse.errors import InFuture, LakeUnreadable, SnapshotExpired, Snapshot
 from lakehouse.progress import Instant, Partition, offsets_from_json, offsets_to_json
 from lakehouse.tables.gold import SNAPSHOTS
 
-# Property of gold.snapshots: the id of the oldest retained snapshot. Lakes have it under this name.
+# Property of gold.snapshots: the id of the oldest retained snapshot. Existing lakes store it under this name. After a
+# rename, a reader of such a lake would take snapshots for retained whose files maintenance has deleted.
 RETAINED_FROM = "loginlake.promisedFrom"
 NO_SNAPSHOT = "Run `loginlake refresh` to publish one"
 

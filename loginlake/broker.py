@@ -76,7 +76,7 @@ def check_port_free(settings: Settings) -> None:
     """Raise if the broker can't listen on its address.
 
     Raises:
-        PortTaken: Another process listens there; the error names it where this system tells.
+        PortTaken: Another process listens there; the error names it if the system reveals it.
     """
     host, port = server_addresses(settings.kafka)[0]
     require_free_port(host, port, what="The broker can't listen on", hint=other_broker_port(settings))

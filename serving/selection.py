@@ -90,7 +90,7 @@ ALWAYS = Period()
 
 @dataclass(frozen=True)
 class Selection:
-    """Filters, order and limit for rows of any kind; a limit of None is no limit."""
+    """Filters, order and limit for rows of any kind; a limit of None keeps all rows."""
 
     filters: tuple[Condition, ...] = ()
     order_by: tuple[Order, ...] = ()

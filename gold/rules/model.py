@@ -34,7 +34,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     Attributes:
         name: Name of the rule and of its section.
-        entity: The column of silver.events that names who or what the rule judges.
+        entity: The column of silver.events that names who or what a detection is about.
         select: Which accepted events the rule reads; the only definition, used by every engine.
         version: Must grow when a threshold changes.
         severity: Severity of each detection.

@@ -94,12 +94,12 @@ def sidecar_name(name: str) -> str:
 def find_fault(file: StoredFile) -> str | None:
     """Return what is wrong with a file, or None."""
     try:
-        return _fault_of_needed(file) if file.is_needed else _fault_of_unneeded(file)
+        return _fault_in_needed(file) if file.is_needed else _fault_in_unneeded(file)
     except (OSError, pa.ArrowException) as error:
         return f"can't be read: {str(error).splitlines()[0]}" if file.is_needed else None
 
 
-def _fault_of_needed(file: StoredFile) -> str | None:
+def _fault_in_needed(file: StoredFile) -> str | None:
     content = file.folder.read(file.name)
     if file.has_sidecar and not matches(content, _sidecar(file)):
         return DIFFERS
@@ -108,7 +108,7 @@ def _fault_of_needed(file: StoredFile) -> str | None:
     return None
 
 
-def _fault_of_unneeded(file: StoredFile) -> str | None:
+def _fault_in_unneeded(file: StoredFile) -> str | None:
     content = file.folder.read(file.name)
     return f"{DIFFERS}; no version needs it, so it may be deleted" if is_corrupt(content, _sidecar(file)) else None
 

@@ -29,7 +29,7 @@ class Reason(StrEnum):
     OTHER_PROGRAM = ("other_program", "ignored", "A syslog line of another program than sshd.")
     NOT_AN_ATTEMPT = ("not_an_attempt", "ignored", "The client asked which methods there are (`Failed none`).")
     SAME_ATTEMPT = ("same_attempt", "ignored", "An earlier line of the connection has reported this attempt.")
-    REPEATED_LINE = ("repeated_line", "ignored", "Says that the line before was repeated, without quoting it.")
+    REPEATED_LINE = ("repeated_line", "ignored", "Reports that the line before was repeated, without quoting it.")
     EMPTY_RECORD = ("empty_record", "broken", "The record has no value, or only white space.")
     UNKNOWN_FORMAT = ("unknown_format", "broken", "The header `format` is not a known format.")
     BAD_HEADER = ("bad_header", "broken", "The header `year` or `occurrence` is not a number.")

@@ -27,7 +27,7 @@ REPEATED_BY_SYSLOG_NG = re.compile(
     r"Last message '(?P<message>.*)' repeated (?P<times>[1-9]\d{0,8}) times, suppressed by syslog-ng on \S+",
     re.ASCII | re.DOTALL,
 )
-# Does not say what was repeated.
+# Does not quote what was repeated.
 LAST_MESSAGE_REPEATED = re.compile(r"last message repeated \d+ times?", re.IGNORECASE)
 # In a line whose program is unknown: sshd's own words for an outcome.
 OUTCOME_ANYWHERE = re.compile(
@@ -114,7 +114,7 @@ def _accepted(report: Report, line: Line, *, record: Record, event_at: int, time
 
 
 def _without_report(message: str, event_at: int) -> Decoded:
-    """Return why a message of sshd is no event: it reports nothing, or nothing that can be read."""
+    """Return why a message of sshd is not an event: it reports no outcome, or one that can't be read."""
     if LAST_MESSAGE_REPEATED.fullmatch(message):
         return refused(Reason.REPEATED_LINE, message, event_at=event_at)
     if REPORTS_OUTCOME.match(message):

@@ -46,7 +46,7 @@ STAMP = re.compile(
 TAG = re.compile(
     r"(?:/\S*/)?\[?(?P<program>[A-Za-z][\w.@-]*)\]?(?:\([\w-]+\))?(?:\[(?P<process>\d+)\])?:(?:\s+|$)", re.ASCII
 )
-# What stands beside the host in some dialects and says nothing about a login: a facility, or the address of a relay.
+# Text beside the host that some dialects add and no login needs: a facility, or the address of a relay.
 PASSED_OVER = re.compile(rf"(?:{_FACILITY}|\[{_FACILITY}\]|<{_FACILITY}>|<\d{{1,2}}\.\d>|\([^)\s]*\))[ \t]+")
 HOST = re.compile(r"(?P<host>[^\s(]+)(?:\([^)\s]*\))?[ \t]+")
 # Solaris and syslog-ng repeat the facility at the start of the message.

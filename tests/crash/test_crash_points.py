@@ -52,7 +52,7 @@ def assert_refused(job: Job, lake: Lake, *, pid: int) -> None:
 
 
 def lock_holder(live_lake: LiveLake) -> dict[str, Any]:
-    """Return what the refresh lock file says about its holder; nothing while it is being written."""
+    """Return the content of the refresh lock file, which describes its holder; empty while it is being written."""
     try:
         return json.loads(lock_path(live_lake.settings, "refresh").read_text())
     except (FileNotFoundError, ValueError):

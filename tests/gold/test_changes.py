@@ -32,7 +32,7 @@ RULES = tuple(load_rules(Settings(_env_file=None)))
 
 @dataclass
 class FakeLake:
-    """A lake whose commits are all there, unless a test says otherwise.
+    """A lake that has all its commits, unless a test takes some away.
 
     Attributes:
         missing: Tables without the commit that the snapshot names.

@@ -1,4 +1,4 @@
-"""The door: how commands end."""
+"""How commands end: exit codes, messages and signals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ app = typer.Typer()
 def fail(): raise JavaMissing("There is no Java", hint="Install it")
 
 @app.command()
-def misuse(): raise UsageError("That is no year", hint="Write four digits")
+def misuse(): raise UsageError("The year is not a number", hint="Write four digits")
 
 @app.command()
 def crash(): raise RuntimeError("a fault of ours")
@@ -41,11 +41,11 @@ def root():
     print(load_settings().root)
 
 @app.command()
-def until_asked():
+def until_stopped():
     with stop_on_signals() as stop:
         print("waiting", flush=True)
         stop.wait()
-        print("asked", flush=True)
+        print("stopping", flush=True)
         signal.pause()
 
 run(app)
@@ -68,7 +68,7 @@ def test_a_lakehouse_error_is_printed_as_one_line_and_sets_the_exit_code() -> No
     failed, misused = ended("fail"), ended("misuse")
 
     assert (failed.returncode, failed.stderr) == (1, "There is no Java. Install it\n")
-    assert (misused.returncode, misused.stderr) == (2, "That is no year. Write four digits\n")
+    assert (misused.returncode, misused.stderr) == (2, "The year is not a number. Write four digits\n")
 
 
 @pytest.mark.parametrize("words", [["nonsense"], ["fail", "--nonsense"], ["root", "--root"]])
@@ -109,9 +109,9 @@ def test_sigint_ends_a_command_even_if_a_script_started_it_with_sigint_ignored()
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_requests_a_stop_and_the_second_interrupts(number: signal.Signals) -> None:
-    process = started("until-asked")
+    process = started("until-stopped")
     process.send_signal(number)
-    assert process.stdout.readline() == "asked\n"
+    assert process.stdout.readline() == "stopping\n"
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
 

@@ -20,7 +20,7 @@ WRITING = "[TASK_WRITE_FAILED] Task failed while writing rows to file:/lake/silv
 READING = (
     "[FAILED_READ_FILE.NO_HINT] Encountered error while reading file file:///lake/silver/events/a.parquet. SQLSTATE"
 )
-TOLD = [
+TRANSLATED = [
     (WRITING, "java.io.IOException: No space left on device", DiskFull, "/lake/silver/events"),
     (WRITING, "FileNotFoundException: /lake/x.parquet (Read-only file system)", Unwritable, "/lake/silver/events"),
     (WRITING, "FileNotFoundException: /lake/x.parquet (Permission denied)", Unwritable, "/lake/silver/events"),
@@ -37,7 +37,7 @@ TOLD = [
 ]
 
 
-@pytest.mark.parametrize(("first", "cause", "error", "where"), TOLD)
+@pytest.mark.parametrize(("first", "cause", "error", "where"), TRANSLATED)
 def test_a_java_error_becomes_one_line_that_names_the_place(
     first: str, cause: str, error: type[LakehouseError], where: str
 ) -> None:

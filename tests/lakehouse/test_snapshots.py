@@ -37,9 +37,9 @@ def a_snapshot(snapshot_id: int = 1, **values: Any) -> Snapshot:
     return Snapshot(**given | values)
 
 
-def resolved(*, retained_from: int = 1, **asked: Any) -> int:
+def resolved(*, retained_from: int = 1, **selection: Any) -> int:
     published = [a_snapshot(3), a_snapshot(4), a_snapshot(5)]
-    return resolve_snapshot(published, retained_from=retained_from, clock=NOON + 9 * HOUR, **asked).id
+    return resolve_snapshot(published, retained_from=retained_from, clock=NOON + 9 * HOUR, **selection).id
 
 
 @pytest.mark.parametrize("values", [{}, {"last_event_at": None, "last_append_at": None, "offsets": {}}])
@@ -142,18 +142,18 @@ def test_before_the_first_snapshot_the_hint_is_to_refresh() -> None:
         resolve_snapshot([], retained_from=1, clock=NOON)
 
 
-@pytest.mark.parametrize("asked", [{"snapshot_id": 3}, {"as_of": NOON + 3 * HOUR}])
-def test_a_snapshot_that_is_no_longer_retained_has_expired(asked: dict[str, Any]) -> None:
+@pytest.mark.parametrize("selection", [{"snapshot_id": 3}, {"as_of": NOON + 3 * HOUR}])
+def test_a_snapshot_that_is_no_longer_retained_has_expired(selection: dict[str, Any]) -> None:
     with pytest.raises(SnapshotExpired, match=r"Snapshot 3, .* Ask for one from 4 to 5") as expired:
-        resolved(retained_from=4, **asked)
+        resolved(retained_from=4, **selection)
 
     assert expired.value.parts["oldest"] == 4
 
 
-@pytest.mark.parametrize("asked", [{"snapshot_id": 99}, {"as_of": NOON}])
-def test_the_hint_names_the_oldest_retained_snapshot(asked: dict[str, Any]) -> None:
+@pytest.mark.parametrize("selection", [{"snapshot_id": 99}, {"as_of": NOON}])
+def test_the_hint_names_the_oldest_retained_snapshot(selection: dict[str, Any]) -> None:
     with pytest.raises(SnapshotMissing) as missing:
-        resolved(retained_from=4, **asked)
+        resolved(retained_from=4, **selection)
 
     assert missing.value.parts["oldest"] == 4
 

@@ -92,13 +92,13 @@ def a_snapshot(number: int) -> Snapshot:
 
 
 @pytest.mark.parametrize(
-    ("retention_days", "grace_days", "queryable", "with_files"),
+    ("retention_days", "retention_grace_days", "queryable", "with_files"),
     [(0, 0, 5, 5), (1, 0, 4, 4), (1, 2, 4, 2), (2, 30, 3, 1), (30, 7, 1, 1)],
 )
 def test_retention_and_grace_period_select_the_snapshots(
-    retention_days: int, grace_days: int, queryable: int, with_files: int
+    retention_days: int, retention_grace_days: int, queryable: int, with_files: int
 ) -> None:
-    settings = Settings(retention_days=retention_days, retention_grace_days=grace_days, _env_file=None)
+    settings = Settings(retention_days=retention_days, retention_grace_days=retention_grace_days, _env_file=None)
 
     retained = retained_snapshots([a_snapshot(day) for day in range(1, 6)], settings, now=REFRESHED_AT + 5 * DAY)
 

@@ -1,4 +1,4 @@
-"""The notebooks are percent scripts that run, print what they promise to the reader, and leave nothing behind."""
+"""The notebooks are percent scripts that run, print what their text announces, and leave nothing behind."""
 
 from __future__ import annotations
 

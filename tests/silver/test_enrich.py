@@ -1,4 +1,4 @@
-"""What addresses and agents tell."""
+"""Enrichment: the country of an address, and the families of a user agent."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_without_an_address_there_is_no_enrichment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("user_agent", "told"),
+    ("user_agent", "families"),
     [
         (FIREFOX, ("Firefox", "Linux", False)),
         (GOOGLEBOT, ("Googlebot", None, True)),
@@ -45,8 +45,8 @@ def test_without_an_address_there_is_no_enrichment() -> None:
         ("\u202e'; DROP TABLE\x00 🦊", (None, None, False)),
     ],
 )
-def test_a_user_agent_has_families(user_agent: str, told: tuple[str | None, str | None, bool]) -> None:
-    assert agent_of(user_agent) == told
+def test_a_user_agent_has_families(user_agent: str, families: tuple[str | None, str | None, bool]) -> None:
+    assert agent_of(user_agent) == families
 
 
 def test_without_a_user_agent_there_is_no_enrichment() -> None:

@@ -154,18 +154,18 @@ def test_the_winner_is_the_first_to_reach_bronze_in_any_order_of_rows(lake: Lake
 
 
 def test_batch_by_batch_the_rows_are_the_same_as_in_one_run(lake: Lake, tmp_path: Any) -> None:
-    at_once = lake.with_settings(root=str(tmp_path / "other"))
+    in_one_run = lake.with_settings(root=str(tmp_path / "other"))
     for number in range(3):
         batch = [
             a_raw_login(10 * number + row, partition=row % 2, event_id=f"e{row % 4}", username=f"u{number}")
             for row in range(6)
         ]
         append_batch(lake, batch, number=number)
-        append_batch(at_once, batch, number=number)
+        append_batch(in_one_run, batch, number=number)
         update_silver(lake)
-    update_silver(at_once)
+    update_silver(in_one_run)
 
-    assert rows_of(lake, EVENTS) == rows_of(at_once, EVENTS)
+    assert rows_of(lake, EVENTS) == rows_of(in_one_run, EVENTS)
 
 
 def test_silver_continues_by_position_however_bronze_is_stored(lake: Lake) -> None:

@@ -103,13 +103,13 @@ def test_a_row_that_is_broken_for_another_reason_now_gets_that_reason(lake: Lake
 def test_the_first_copy_to_reach_bronze_wins_even_if_it_decodes_last(lake: Lake, tmp_path: Any) -> None:
     # The same event on the same day: the first copy is too old by its own stamp, later ones are not.
     strictly = strict(lake)
-    at_once = lake.with_settings(root=str(tmp_path / "other"))
+    in_one_run = lake.with_settings(root=str(tmp_path / "other"))
     first = an_old_login(0, event_id="same", event_at="2026-01-31T00:00:00Z", username="first")
     others = [
         a_raw_login(1, event_id="same", event_at="2026-01-31T23:59:00Z", username="second"),
         a_raw_login(0, partition=1, event_id="same", event_at="2026-01-31T23:59:00Z", username="third"),
     ]
-    for each in (lake, at_once):
+    for each in (lake, in_one_run):
         append_batch(each, [first])
         append_batch(each, others, number=1)
     update_silver(strictly)
@@ -118,8 +118,8 @@ def test_the_first_copy_to_reach_bronze_wins_even_if_it_decodes_last(lake: Lake,
     found = redrive_events(lake)
 
     assert found == Redriven(attempted=1, decoded={"accepted": 1}, still_broken={}, reassigned=2, written=3)
-    update_silver(at_once)
-    assert rows_of(lake, EVENTS) == rows_of(at_once, EVENTS)
+    update_silver(in_one_run)
+    assert rows_of(lake, EVENTS) == rows_of(in_one_run, EVENTS)
 
 
 def test_progress_is_the_same_after_a_redrive(lake: Lake) -> None:
@@ -128,7 +128,7 @@ def test_progress_is_the_same_after_a_redrive(lake: Lake) -> None:
     before = read_silver_progress(lake)
     redrive_events(lake)
 
-    # A MERGE notes nothing, so the rows tell.
+    # A MERGE writes no commit note, so progress is computed from the rows.
     assert read_silver_progress(lake).offsets == before.offsets
     append_batch(lake, [a_raw_login(2, event_id="e0-0", event_at=OLD)], number=1)
     assert update_silver(lake) == 1

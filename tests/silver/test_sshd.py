@@ -1,4 +1,4 @@
-"""What lines of OpenSSH say, old and new spellings, and where attackers choose the words."""
+"""Lines of OpenSSH: old and new spellings, and text that attackers choose."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.silver.records import (
     sshd_row,
 )
 
-SAID = ("action", "outcome", "failure_reason", "username", "src_ip", "src_host", "src_port", "auth_method")
+REPORTED = ("action", "outcome", "failure_reason", "username", "src_ip", "src_host", "src_port", "auth_method")
 BY_PASSWORD = ("login", "failure", "invalid_credentials")
 BY_UNKNOWN = ("login", "failure", "unknown_user")
 FAILED = a_line("Failed password for root from 192.0.2.1 port 22 ssh2")
@@ -30,7 +30,7 @@ REAL_LOG = os.environ.get("LOGINLAKE_SSHD_LOG")
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("message", "reported"),
     [
         (
             "Accepted password for bob from 192.0.2.1 port 22 ssh2",
@@ -105,17 +105,17 @@ REAL_LOG = os.environ.get("LOGINLAKE_SSHD_LOG")
         ),
     ],
 )
-def test_a_message_is_read(message: str, said: tuple[object, ...]) -> None:
+def test_a_message_is_read(message: str, reported: tuple[object, ...]) -> None:
     row = sshd_row(a_line(message))
 
-    assert part_of(row, *SAID) == said
+    assert part_of(row, *REPORTED) == reported
     assert part_of(row, "verdict", "times", "app", "host") == ("accepted", 1, "sshd", "gate")
 
 
 def test_repeats_are_one_row_with_their_number() -> None:
     row = sshd_row(a_line("message repeated 5 times: [ Failed password for a ] b from 192.0.2.1 port 22 ssh2]"))
 
-    assert part_of(row, *SAID[:4], "times") == (*BY_PASSWORD, "a ] b", 5)
+    assert part_of(row, *REPORTED[:4], "times") == (*BY_PASSWORD, "a ] b", 5)
 
 
 @pytest.mark.parametrize(
@@ -164,8 +164,8 @@ def test_stamps_are_read_as_utc_or_by_their_offset(stamp: str, at: datetime) -> 
 def year_for(stamp: str, appended_at: datetime, headers: Headers = (("format", b"sshd"),)) -> int | str:
     """The year that the row has, or the reason why it has none."""
     row = sshd_row(a_line("Invalid user a from b", stamp=stamp), headers, appended_at=appended_at)
-    told: int | str = row["event_at"].year if row["event_at"] else row["reason"]
-    return told
+    year: int | str = row["event_at"].year if row["event_at"] else row["reason"]
+    return year
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,10 @@ def detections_of(signals: Iterable[tuple[Any, ...]], rule: SignalRule) -> Itera
 
 
 def _detections_of_address(src_ip: str, signals: Sequence[Signal], *, rule: SignalRule) -> Iterator[dict[str, Any]]:
-    """Judge each day by the signals of the day before, the day itself and the day after.
+    """Evaluate each day from the signals of the day before, the day itself and the day after.
 
     A chain of hits belongs to the day on which it began. If it began so early that its true beginning may lie before
-    these three days, its hits on the judged day count as a detection of that day.
+    these three days, its hits on the evaluated day count as a detection of that day.
     """
     instants, window = [signal.at for signal in signals], timedelta(minutes=rule.window_minutes)
     for day in sorted({at.date() for at in instants}):
