@@ -216,16 +216,10 @@ def noted_bronze_progress(lake: Lake) -> BronzeProgress | None:
 
 def bronze_progress_of_rows(records: DataFrame) -> BronzeProgress:
     """Return how far bronze has read by its rows, in one pass."""
-    from pyspark.sql import functions as F  # noqa: N812 - not at the top: the API reads notes without Spark
-
-    partitions = (
-        records.groupBy("topic", "partition")
-        .agg((F.max("offset") + 1).alias("next_offset"), F.max("ingested_at").alias("last_ingest"))
-        .toArrow()
-    )
+    partitions = _per_partition(records, {"offset": "max", "ingested_at": "max"})
     return BronzeProgress(
-        offsets=_next_offsets(partitions.to_pylist()),
-        last_ingest=max(partitions["last_ingest"].to_pylist(), default=None),
+        offsets=_next_offsets(partitions),
+        last_ingest=max((partition["max(ingested_at)"] for partition in partitions), default=None),
     )
 
 
@@ -252,29 +246,28 @@ def summarize_events(events: DataFrame) -> EventsSummary:
     A query of `spark.sql` with `{events}` would not do: it drops a temporary view, and Spark then forgets the cache of
     the view's rows.
     """
-    from pyspark.sql import functions as F  # noqa: N812 - not at the top: the API reads notes without Spark
-
-    partitions = (
-        events.groupBy("topic", "partition")
-        .agg(
-            F.count("*").alias("rows"),
-            (F.max("offset") + 1).alias("next_offset"),
-            F.max(F.to_date("ingested_at")).alias("ingested_on"),
-            F.collect_set("event_on").alias("days"),
-        )
-        .toArrow()
-        .to_pylist()
+    partitions = _per_partition(
+        events, {"*": "count", "offset": "max", "ingested_at": "max", "event_on": "collect_set"}
     )
-    ingested_on = max((partition["ingested_on"] for partition in partitions), default=None)
+    ingested_on = max((partition["max(ingested_at)"].date() for partition in partitions), default=None)
     return EventsSummary(
-        rows=sum(partition["rows"] for partition in partitions),
+        rows=sum(partition["count(1)"] for partition in partitions),
         progress=SilverProgress(_next_offsets(partitions), ingested_on),
-        days=sorted({day for partition in partitions for day in partition["days"]}),
+        days=sorted({day for partition in partitions for day in partition["collect_set(event_on)"]}),
     )
+
+
+def _per_partition(rows: DataFrame, aggregates: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the aggregates of each Kafka partition; their names, such as `max(offset)`, are Spark's.
+
+    Aggregates by name need no import of pyspark, which this module must not have: the API reads notes without Spark.
+    """
+    rows_per_partition: list[dict[str, Any]] = rows.groupBy("topic", "partition").agg(aggregates).toArrow().to_pylist()
+    return rows_per_partition
 
 
 def _next_offsets(partitions: list[dict[str, Any]]) -> dict[Partition, int]:
-    return {(row["topic"], row["partition"]): row["next_offset"] for row in partitions}
+    return {(row["topic"], row["partition"]): row["max(offset)"] + 1 for row in partitions}
 
 
 def _commits(lake: Lake, table: Table, *, newest: int) -> Iterator[Commit]:
