@@ -46,7 +46,7 @@ soak: $(READY) $(JARS)  ## Kill processes under load and count every record (MIN
 
 notebooks: $(READY) $(JARS)  ## Open the notebooks in JupyterLab
 	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/notebooks.txt
-	JUPYTER_CONFIG_PATH=notebooks/.jupyter $(BIN)/jupyter lab notebooks
+	JUPYTER_CONFIG_PATH=notebooks/.jupyter $(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 docs: $(READY)  ## Generate the parts of the docs that come from code
 	$(BIN)/python -m loginlake.docgen

@@ -101,7 +101,7 @@ class InFuture(LakehouseError):
 
 
 class LakeMissing(LakehouseError):
-    """The folder of the lake does not exist."""
+    """The folder of the lake does not exist, or has no tables."""
 
 
 class BadQuery(LakehouseError):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from lakehouse.entrypoint import stop_on_signals
+from lakehouse.logs import configure_logs, log_folder, stderr_to
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -15,10 +20,16 @@ if TYPE_CHECKING:
     from lakehouse.locks import WriterName
     from lakehouse.settings import Settings
 
+log = structlog.get_logger()
+
+SPARK_LOG = "spark.log"
+
 
 @contextmanager
 def spark_job(name: str, *, locks: Sequence[WriterName] = ()) -> Iterator[Lake]:
     """Yield the lake of the settings, in a Spark session that ends with the block.
+
+    On a terminal, what the JVM writes to its standard error goes to a file: it warns about itself at each start.
 
     Args:
         name: Name of the job.
@@ -32,7 +43,6 @@ def spark_job(name: str, *, locks: Sequence[WriterName] = ()) -> Iterator[Lake]:
         KeyboardInterrupt: A signal arrived while Spark was starting.
     """
     from lakehouse.locks import refuse_second_writer
-    from lakehouse.logs import configure_logs
     from lakehouse.settings import load_settings
 
     configure_logs()
@@ -40,13 +50,19 @@ def spark_job(name: str, *, locks: Sequence[WriterName] = ()) -> Iterator[Lake]:
     refuse_second_writer(settings, *locks)
     from lakehouse.lake import Lake  # imports Spark
 
-    with running_spark(settings, job=name) as spark:
+    errors = log_folder(settings) / SPARK_LOG if sys.stderr.isatty() else None
+    with running_spark(settings, job=name, errors=errors) as spark:
         yield Lake(spark, settings)
 
 
 @contextmanager
-def running_spark(settings: Settings, *, job: str) -> Iterator[SparkSession]:
+def running_spark(settings: Settings, *, job: str, errors: Path | None = None) -> Iterator[SparkSession]:
     """Yield a Spark session that ends with the block, or with a signal.
+
+    Args:
+        settings: The settings.
+        job: Part of the application's name.
+        errors: A file to append the JVM's standard error to; None for that of this process.
 
     Raises:
         JavaMissing, JarsMissing: Spark can't be started.
@@ -56,8 +72,13 @@ def running_spark(settings: Settings, *, job: str) -> Iterator[SparkSession]:
 
     # An interrupted start would leave the JVM running. The block also restores our signal handlers: Spark's handler
     # fails the running job, and that error would hide the interruption.
-    with stop_on_signals(finishing="the start of Spark") as stop:
+    with (
+        stop_on_signals(finishing="the start of Spark") as stop,
+        stderr_to(errors) if errors is not None else nullcontext(),
+    ):
         spark = spark_session(settings, job=job)
+    if settings.spark_ui_port is not None:
+        log.info("spark_pages_started", url=spark.sparkContext.uiWebUrl)
     try:
         if stop.is_set():
             raise KeyboardInterrupt

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from typing import TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 import structlog
+
+if TYPE_CHECKING:
+    from lakehouse.settings import Settings
+
+STDERR = 2
 
 # py4j logs these with a traceback, and also raises the interruption or the error.
 ALSO_RAISED = (
@@ -34,6 +43,28 @@ def configure_logs(output: TextIO | None = None) -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(output),
     )
+
+
+def log_folder(settings: Settings) -> Path:
+    """Return the folder with the logs of the stack's processes."""
+    return settings.state / "logs"
+
+
+@contextmanager
+def stderr_to(output: Path) -> Iterator[None]:
+    """Append the standard error of processes that are started in the block to a file; this process keeps its own.
+
+    Spark's JVM takes no other: it warns about itself at each start.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    with output.open("ab") as file, os.fdopen(os.dup(STDERR), "w") as own, redirect_stderr(own):
+        os.dup2(file.fileno(), STDERR)
+        try:
+            yield
+        finally:
+            own.flush()
+            os.dup2(own.fileno(), STDERR)
 
 
 def _is_not_also_raised(record: logging.LogRecord) -> bool:

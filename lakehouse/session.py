@@ -18,6 +18,9 @@ from lakehouse.settings import Settings
 
 Result = TypeVar("Result")
 
+# A refresh runs about a hundred jobs. Without pages, `spark-defaults.conf` keeps only a few.
+RETAINED_FOR_PAGES = "1000"
+
 
 def spark_session(settings: Settings, *, job: str) -> SparkSession:
     """Return the Spark session of this process, with Delta and Kafka on its class path.
@@ -42,9 +45,27 @@ def spark_session(settings: Settings, *, job: str) -> SparkSession:
         .config("spark.jars", jars)
         .config("spark.local.dir", str(scratch))
         .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
+        .config(map=page_settings(settings))
         .getOrCreate()
     )
     return session
+
+
+def page_settings(settings: Settings) -> dict[str, str | bool | int | float | None]:
+    """Return the Spark settings of its web pages; none if they are off, as in `spark-defaults.conf`.
+
+    The pages only show: nobody can end a job there. If the port is taken, Spark uses the next free one.
+    """
+    if settings.spark_ui_port is None:
+        return {}
+    return {
+        "spark.ui.enabled": "true",
+        "spark.ui.port": str(settings.spark_ui_port),
+        "spark.ui.killEnabled": "false",
+        "spark.ui.retainedJobs": RETAINED_FOR_PAGES,
+        "spark.ui.retainedStages": RETAINED_FOR_PAGES,
+        "spark.sql.ui.retainedExecutions": RETAINED_FOR_PAGES,
+    }
 
 
 def run_concurrently(spark: SparkSession, *tasks: Callable[[], Result]) -> list[Result]:

@@ -74,6 +74,12 @@ class Settings(BaseSettings):
         7, ge=0, le=36_500, description="Days for which files are kept after their snapshot has expired."
     )
     spark_master: str = Field("local[*]", description="Spark's master.")
+    spark_ui_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port of Spark's web pages (jobs, queries, streams); without it there are none.",
+    )
 
     @field_validator("kafka_options")
     @classmethod

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gold.rules import load_rules
 from lakehouse.errors import UsageError, VerifyFailed
 from lakehouse.locks import refuse_in_use
+from lakehouse.logs import log_folder
 from lakehouse.settings import Settings
 from loginlake.broker import broker_folder
 from loginlake.demo_report import print_first_figures, print_next_commands, print_report
@@ -22,7 +23,7 @@ from loginlake.local_stack import (
     run_until_stopped,
     running_stack,
 )
-from loginlake.subprocesses import child, log_folder, run_child
+from loginlake.subprocesses import child, run_child
 from loginlake.terminal import output_console, timed_step
 from loginlake.verify import verify
 from serving.store import Store

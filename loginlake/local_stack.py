@@ -14,14 +14,14 @@ from urllib.request import ProxyHandler, build_opener
 
 from lakehouse.entrypoint import stop_on_signals
 from lakehouse.errors import ProcessFailed
-from lakehouse.job import running_spark
+from lakehouse.job import SPARK_LOG, running_spark
 from lakehouse.locks import stack_lock
-from lakehouse.logs import configure_logs
+from lakehouse.logs import configure_logs, log_folder
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from loginlake.broker import embedded_broker
 from loginlake.preflight import check_topic_of_lake
-from loginlake.subprocesses import child, child_failed, log_folder, stderr_to
+from loginlake.subprocesses import child, child_failed
 from loginlake.terminal import output_console, timed_step
 from loginlake.waiting import wait_until
 
@@ -74,8 +74,10 @@ def running_stack(settings: Settings, console: Console) -> Iterator[tuple[Lake, 
             check_topic_of_lake(settings)
         # The API starts while Spark does.
         api = parts.enter_context(child(python_module("serving"), output=logs / "serving.log"))
-        with timed_step(console, "Starting Spark", usual_seconds=10), stderr_to(logs / "spark.log"):
-            spark = parts.enter_context(running_spark(settings, job="up"))
+        with timed_step(console, "Starting Spark", usual_seconds=10):
+            spark = parts.enter_context(running_spark(settings, job="up", errors=logs / SPARK_LOG))
+        if settings.spark_ui_port is not None:
+            console.print(f"Spark's pages: {spark.sparkContext.uiWebUrl}")
         with timed_step(console, "Starting the API"):
             wait_for_api(settings, api, output=logs / "serving.log")
         parts.callback(console.print, "Stopping Spark, the API and Kafka …")

@@ -9,10 +9,10 @@ from lakehouse.addresses import any_server_listens, other_port_hint, require_fre
 from lakehouse.errors import BrokerFailed, TopicChanged
 from lakehouse.java import java_path
 from lakehouse.locks import refuse_second_writer
+from lakehouse.logs import log_folder
 from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS, TOPIC_ID
 from loginlake.broker import check_data_unused, check_port_free
-from loginlake.subprocesses import log_folder
 
 
 def check_startable(settings: Settings) -> None:

@@ -6,20 +6,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
 import structlog
 
 from lakehouse.errors import ProcessFailed
-from lakehouse.settings import Settings
 from loginlake import die_with_parent
 
 log = structlog.get_logger()
 
 STOP_SECONDS = 30.0
-STDERR = 2
 
 
 @contextmanager
@@ -55,27 +53,6 @@ def run_child(command: list[str], *, output: Path) -> None:
         process.wait()
     if process.returncode != 0:
         raise child_failed(process, output)
-
-
-def log_folder(settings: Settings) -> Path:
-    """Return the folder with the logs of the stack's processes."""
-    return settings.state / "logs"
-
-
-@contextmanager
-def stderr_to(output: Path) -> Iterator[None]:
-    """Append the standard error of processes that are started in the block to a file; this process keeps its own.
-
-    Spark's JVM takes no other: it warns about itself at each start.
-    """
-    sys.stderr.flush()
-    with output.open("ab") as file, os.fdopen(os.dup(STDERR), "w") as own, redirect_stderr(own):
-        os.dup2(file.fileno(), STDERR)
-        try:
-            yield
-        finally:
-            own.flush()
-            os.dup2(own.fileno(), STDERR)
 
 
 def child_failed(process: subprocess.Popen[bytes], output: Path) -> ProcessFailed:

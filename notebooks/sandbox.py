@@ -27,8 +27,17 @@ SEED = 1
 
 
 @contextmanager
-def sandbox_settings() -> Iterator[Settings]:
-    """Yield settings of a new lake and broker, in a temporary folder that is removed when the block ends."""
+def notebook_settings(lake: str | None) -> Iterator[Settings]:
+    """Yield the settings of a lake and its broker.
+
+    Args:
+        lake: The folder of a lake, with the folder `state` beside it; a relative path begins at the folder of the
+            notebooks. None makes a new lake and broker in a temporary folder that is removed when the block ends.
+    """
+    if lake is not None:
+        root = (Path(__file__).parent / lake).resolve()
+        yield load_settings(root=str(root), state=root.parent / "state")
+        return
     with TemporaryDirectory(prefix="loginlake-") as folder:
         yield load_settings(
             root=f"{folder}/lake",

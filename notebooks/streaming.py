@@ -17,20 +17,22 @@
 # Here we start that stream, watch its progress, stop it, and start it again.
 #
 # This notebook starts its own Kafka broker and Spark session, with a lake in a temporary folder that is removed at the
-# end; `sandbox.py` in this folder has the functions for that. To use the lake of `make demo` instead (after the demo
-# has ended), change two lines of the next cell: import `load_settings` from `lakehouse.settings`, and set `settings` to
-# `load_settings(root="../data/lake", state="../data/state")`. Both paths are relative to the working folder of the
-# kernel, which in JupyterLab is this folder.
+# end; `sandbox.py` in this folder has the functions for that. To use another lake, name its folder in `LAKE`: that of
+# `make demo` is `"../data/lake"` (after the demo has ended), relative to the folder of this notebook. The broker's data
+# is then in the folder `state` beside the lake.
+
+# %%
+LAKE = None
 
 # %%
 import atexit
 from contextlib import ExitStack
 
-from sandbox import produce, running_lake, sandbox_settings
+from sandbox import notebook_settings, produce, running_lake
 
 parts = ExitStack()
 atexit.register(parts.close)  # stops everything, even if a cell fails
-settings = parts.enter_context(sandbox_settings())
+settings = parts.enter_context(notebook_settings(LAKE))
 lake = parts.enter_context(running_lake(settings))
 
 # %% [markdown]

@@ -84,14 +84,16 @@ def generate(  # noqa: PLR0913 (each is an option)
     days: Annotated[int, typer.Option(min=1, max=MAX_DAYS, help="Number of days that a batch covers.")] = 7,
     start: Annotated[
         str | None,
-        typer.Option(help="First instant, RFC 3339 or a day, UTC; by default --days ago, or now with --rate."),
+        typer.Option(
+            help="Start of the time range, RFC 3339 or a day, UTC; by default --days ago, or now with --rate."
+        ),
     ] = None,
     attacks: Annotated[
-        float, typer.Option(min=0, max=0.5, help="Share of the records that belong to planted attacks.")
+        float, typer.Option(min=0, max=0.5, help="Fraction of the records that belong to planted attacks.")
     ] = 0.05,
     noise: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Share of the other records that are duplicate, late, broken or foreign."),
+        typer.Option(min=0, max=1, help="Fraction of normal records that are duplicate, late, malformed or unrelated."),
     ] = 0.02,
     log_format: Annotated[LogFormat, typer.Option("--format", help="Format of the records.")] = LogFormat.login,
     truth: Annotated[Path | None, typer.Option(help="Write the planted attacks as JSON to this file.")] = None,
@@ -157,9 +159,12 @@ def replay(
 def _unlike_format(file: str, sample: Sample) -> str:
     """Return the warning about a file of another format."""
     others = " or ".join(each.value for each in LogFormat if each.value != sample.log_format)
+    hint = f"Use --format {others} if the file has that format"
+    if sample.lines == 1:
+        return f"The line does not look like the format {sample.log_format}: its row will be broken or ignored. {hint}"
     return (
         f"None of the first {sample.lines} lines of {file} looks like the format {sample.log_format}: their rows will "
-        f"be broken or ignored. Use --format {others} if the file has that format"
+        f"be broken or ignored. {hint}"
     )
 
 

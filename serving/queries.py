@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -13,11 +14,13 @@ from lakehouse.snapshots import Snapshot
 from lakehouse.tables import METRICS_BY_NAME
 from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY
 from lakehouse.tables.model import Metric, Table, Window
+from lakehouse.tables.silver import EVENTS
 from serving.parameters import AS_OF, FROM, LIMIT, SNAPSHOT, TO, VERSION, Parameter, QueryParams, one_of, quoted
 from serving.selection import (
     ALWAYS,
     Order,
     Period,
+    Positions,
     Selection,
     filter_parameters,
     order_parameter,
@@ -28,6 +31,8 @@ from serving.store import Store, collected
 
 # The default order of detections; the rows of other tables are in the order of their key.
 NEWEST_DETECTIONS_FIRST = (Order("fired_at", descending=True),)
+# The order of the events of a detection.
+OLDEST_EVENTS_FIRST = (Order("event_at"),)
 
 
 @dataclass(frozen=True)
@@ -184,6 +189,48 @@ def requested_version(params: QueryParams) -> int | None:
     if version is not None and (params.one(AS_OF) is not None or params.one(SNAPSHOT) is not None):
         raise BadQuery("version is given together with a snapshot", hint="Give one of version, snapshot and as_of")
     return version
+
+
+def detection_with_id(detection_id: str, store: Store, *, snapshot: Snapshot) -> pl.DataFrame:
+    """Return the one row of a detection at a snapshot.
+
+    Raises:
+        TableMissing: The snapshot has no detection with that id.
+        LakeUnreadable: A file is missing or damaged.
+        SchemaDiffers: The table has an undeclared column, or one of another type.
+    """
+    with_id = store.rows(DETECTIONS, snapshot).filter(pl.col("detection_id") == detection_id)
+    found = collected(with_id, DETECTIONS, version=snapshot.versions.get(DETECTIONS.full_name))
+    if found.is_empty():
+        raise TableMissing(
+            f"Snapshot {snapshot.id} has no detection {quoted(detection_id)}",
+            hint="See /v1/detections or `loginlake query detections --columns detection_id` for the ids",
+        )
+    return found
+
+
+def evidence_of(detection_id: str, store: Store, *, snapshot: Snapshot) -> Positions:
+    """Return the condition that selects the rows of a detection's evidence, in silver.events or bronze.raw_logs.
+
+    Raises:
+        TableMissing: The snapshot has no detection with that id.
+        LakeUnreadable: A file is missing or damaged.
+        SchemaDiffers: The table has an undeclared column, or one of another type.
+    """
+    (evidence,) = detection_with_id(detection_id, store, snapshot=snapshot)["evidence"]
+    return Positions(tuple((topic, partition, offset) for topic, partition, offset in json.loads(evidence)))
+
+
+def events_of_detection(detection_id: str, store: Store, *, snapshot: Snapshot) -> TableQuery:
+    """Return the query for the events of a detection's evidence, oldest first.
+
+    Raises:
+        TableMissing: The snapshot has no detection with that id.
+        LakeUnreadable: A file is missing or damaged.
+        SchemaDiffers: The table has an undeclared column, or one of another type.
+    """
+    evidence = evidence_of(detection_id, store, snapshot=snapshot)
+    return TableQuery(EVENTS, Selection((evidence,), OLDEST_EVENTS_FIRST))
 
 
 def rows_at_snapshot(query: TableQuery, store: Store, *, snapshot: Snapshot) -> pl.DataFrame:

@@ -54,7 +54,25 @@ class Comparison:
         return condition.fill_null(value=False)
 
 
-Condition: TypeAlias = Filter | Comparison
+@dataclass(frozen=True)
+class Positions:
+    """Selects the rows of Kafka positions: each has a topic, a partition and an offset."""
+
+    positions: tuple[tuple[str, int, int], ...]
+
+    def expression(self) -> pl.Expr:
+        """Return a condition that is never null."""
+        offsets: dict[tuple[str, int], list[int]] = {}
+        for topic, partition, offset in self.positions:
+            offsets.setdefault((topic, partition), []).append(offset)
+        of_partition = [
+            (pl.col("topic") == topic) & (pl.col("partition") == partition) & pl.col("offset").is_in(each)
+            for (topic, partition), each in offsets.items()
+        ]
+        return pl.any_horizontal(pl.lit(value=False), *of_partition)
+
+
+Condition: TypeAlias = Filter | Comparison | Positions
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ from silver.formats.sshd import SSHD
 if TYPE_CHECKING:
     from lakehouse.settings import Settings
 
-FORMATS: Mapping[str, Format] = {decoder.name: decoder for decoder in (LOGIN, SSHD)}
+DECODERS = (LOGIN, SSHD)
+FORMATS: Mapping[str, Format] = {decoder.name: decoder for decoder in DECODERS}
 BY_HEADER = {name.encode(): decoder for name, decoder in FORMATS.items()}
 INSTANT = pa.timestamp("us", tz="UTC")
 # The columns of bronze that decoding reads. Header names are bytes, since Kafka does not require text.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lakehouse.options import SettingsCommand
-from loginlake.commands.output import ROWS_SHOWN, Json, requested_output
+from loginlake.commands.output import ROWS_SHOWN, Json, Vertical, requested_output
 from loginlake.commands.reading import open_store
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=SettingsCommand, epilog="For example: loginlake diff 1 2 ip_activity")
-def diff(
+def diff(  # noqa: PLR0913 - each parameter is an option of the command
     *,
     before: Annotated[int, typer.Argument(metavar="OLD", min=1, help="Id of the earlier snapshot.")],
     after: Annotated[int, typer.Argument(metavar="NEW", min=1, help="Id of the later snapshot.")],
@@ -37,12 +37,13 @@ def diff(
         typer.Option(metavar="ROWS", min=1, help=f"Maximum number of rows. Default: all, but {ROWS_SHOWN} in a table."),
     ] = None,
     json: Json = False,
+    vertical: Vertical = False,
 ) -> None:
     """Show what changed between two snapshots: rows added, removed and changed, by the key of each table.
 
     Without a table: the number of rows for each table. With one: its rows, with old and new values.
     """
-    output = requested_output("table", json=json)
+    output = requested_output("table", json=json, vertical=vertical)
     store = open_store()
     import polars as pl
 

@@ -109,7 +109,7 @@ def _write_table(rows: pl.DataFrame, *, is_vertical: bool) -> Sequence[str]:
         return []
     grid, width = [_grid_column(rows[name]) for name in rows.columns], terminal_width()
     grid_that_fits, left_out = fitted(grid, width)
-    if is_vertical or (left_out and rows.height <= FEW_ROWS):
+    if rows.height and (is_vertical or (left_out and rows.height <= FEW_ROWS)):
         typer.echo("\n".join(vertical_lines(grid, width)))
         return []
     typer.echo("\n".join(table_lines(grid_that_fits)))
@@ -129,7 +129,7 @@ def _grid_column(values: pl.Series) -> GridColumn:
     instant = _instant_format([value for value in values if isinstance(value, datetime)])
     return GridColumn(
         values.name,
-        tuple(_cell(value, instant=instant) for value in values),
+        tuple(_cell(value, instant=instant) for value in values.to_list()),
         is_number=type_.is_numeric(),
         is_text=not type_.is_numeric() and not type_.is_temporal(),
     )
@@ -159,6 +159,10 @@ def _cell(value: Any, *, instant: str) -> str:
         return f"{value:.4g}"
     if isinstance(value, bytes):
         value = value.decode(errors="backslashreplace")
+    elif isinstance(value, list):
+        value = ", ".join(_cell(each, instant=instant) for each in value)
+    elif isinstance(value, dict):
+        value = " ".join(_cell(each, instant=instant) for each in value.values())
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(value))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     import polars as pl
 
     from lakehouse.tables.model import Column, Metric, Table
-    from serving.selection import Order, Period, Selection
+    from serving.selection import Order, Period, Positions, Selection
     from serving.store import Store
 
+DETECTION_HINT = "Use it with silver.events, or with bronze.raw_logs for the records themselves"
 EXAMPLE = "loginlake query ip_activity --every day --where 'failures>10' --order-by -failures --limit 5"
 
 app = typer.Typer(add_completion=False)
@@ -38,6 +39,7 @@ class Choice:
     limit: int | None
     as_of: str | None
     snapshot: int | None
+    detection: str | None
 
 
 @app.command(cls=SettingsCommand, epilog=f"For example: {EXAMPLE}")
@@ -63,6 +65,10 @@ def query(  # noqa: PLR0913 - each parameter is an option of the command
             help="Keep rows with COLUMN=VALUE, or with !=, <, <=, > or >=. Repeat it to combine conditions; several "
             "values of one column with = are alternatives.",
         ),
+    ] = None,
+    detection: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Keep the evidence of a detection: its events, or its records in bronze."),
     ] = None,
     order_by: Annotated[
         str | None, typer.Option(metavar="-A,B", help="Columns to sort by; - sorts a column in descending order.")
@@ -93,11 +99,13 @@ def query(  # noqa: PLR0913 - each parameter is an option of the command
     store = open_store()
     from lakehouse.tables import METRICS_BY_NAME
 
-    choice = Choice(since, until, where or [], order_by, output.rows_to_read(limit), as_of, snapshot)
+    choice = Choice(since, until, where or [], order_by, output.rows_to_read(limit), as_of, snapshot, detection)
     if name in METRICS_BY_NAME:
         metric = METRICS_BY_NAME[name]
         if version is not None:
             raise BadQuery(f"{name} is a metric and has no versions", hint=f"Name its table: gold.{name}")
+        if detection is not None:
+            raise BadQuery(f"--detection: {name} is a metric and has no events", hint=DETECTION_HINT)
         rows = _metric_rows(metric, choice, store=store, every=every)
         output.write_first(rows, limit=limit, shown=metric.shown)
         return
@@ -135,11 +143,30 @@ def _table_rows(table: Table, choice: Choice, *, store: Store, version: int | No
         raise BadQuery("--version is given together with a snapshot", hint="Give one of --version, --snapshot, --as-of")
     now = utc_now()
     selection = _selection(choice, table.columns, now=now, default=default_order(table))
+    if choice.detection is not None:
+        evidence = _evidence(choice.detection, choice, table=table, store=store)
+        selection = replace(selection, filters=(*selection.filters, evidence))
     query = TableQuery(table, selection, _period(choice, now))
     if version is not None:
         return rows_at_version(query, store, version=version)
     snapshot = requested_snapshot(store, as_of=choice.as_of, snapshot=choice.snapshot)
     return rows_at_snapshot(query, store, snapshot=snapshot)
+
+
+def _evidence(detection_id: str, choice: Choice, *, table: Table, store: Store) -> Positions:
+    """Return the condition that selects the rows of a detection's evidence.
+
+    Raises:
+        BadQuery: The rows of the table have no Kafka position.
+        TableMissing: There is no such detection.
+    """
+    from lakehouse.tables.bronze import POSITION
+    from serving.queries import evidence_of
+
+    if table.key != POSITION:
+        raise BadQuery(f"--detection: {table.full_name} has no events", hint=DETECTION_HINT)
+    snapshot = requested_snapshot(store, as_of=choice.as_of, snapshot=choice.snapshot)
+    return evidence_of(detection_id, store, snapshot=snapshot)
 
 
 def _selection(choice: Choice, columns: tuple[Column, ...], *, now: datetime, default: tuple[Order, ...]) -> Selection:

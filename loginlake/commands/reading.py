@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from lakehouse.snapshots import Snapshot
     from serving.store import Store
 
+LAYERS = ("bronze", "silver", "gold")
+LAKE_HINT = "Name the lake with --root or LOGINLAKE_ROOT, or create one with `loginlake demo`"
+
 AsOf = Annotated[
     str | None,
     typer.Option(
@@ -32,7 +35,7 @@ def open_store() -> Store:
     """Return the store of the lake that the settings name.
 
     Raises:
-        LakeMissing: The folder of the lake does not exist.
+        LakeMissing: There is no lake in the folder.
     """
     from lakehouse.settings import load_settings
     from serving.store import Store
@@ -43,16 +46,18 @@ def open_store() -> Store:
 
 
 def check_lake_exists(settings: Settings) -> None:
-    """Raise if the lake is a folder on this machine that does not exist.
+    """Raise if the lake is a folder on this machine that does not exist, or has no tables.
 
     Raises:
-        LakeMissing: It does not exist.
+        LakeMissing: There is no lake in the folder.
     """
-    if "://" not in settings.root and not Path(settings.root).is_dir():
-        raise LakeMissing(
-            f"There is no lake: the folder {Path(settings.root).absolute()} does not exist",
-            hint="Name the lake with --root or LOGINLAKE_ROOT, or create one with `loginlake demo`",
-        )
+    if "://" in settings.root:
+        return
+    folder = Path(settings.root).absolute()
+    is_lake = any((folder / layer).is_dir() for layer in LAYERS)
+    if not is_lake:
+        state = "has no tables" if folder.is_dir() else "does not exist"
+        raise LakeMissing(f"There is no lake: the folder {folder} {state}", hint=LAKE_HINT)
 
 
 def requested_snapshot(store: Store, *, as_of: str | None, snapshot: int | None) -> Snapshot:

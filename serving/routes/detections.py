@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import polars as pl
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from lakehouse.errors import TableMissing
 from lakehouse.tables.gold import DETECTIONS
+from lakehouse.tables.silver import EVENTS
 from serving.deps import READ, ContextDep, NowDep, StoreDep, accepts
-from serving.parameters import FROM, LIMIT, TO, quoted
-from serving.queries import NEWEST_DETECTIONS_FIRST, TableQuery, requested_snapshot, rows_at_snapshot
+from serving.parameters import FROM, LIMIT, TO
+from serving.queries import (
+    NEWEST_DETECTIONS_FIRST,
+    TableQuery,
+    detection_with_id,
+    events_of_detection,
+    requested_snapshot,
+    rows_at_snapshot,
+)
 from serving.selection import filter_parameters, order_parameter, parse_period, parse_selection
-from serving.store import collected
 
 router = APIRouter(prefix="/v1/detections", tags=["detections"])
 
@@ -44,13 +49,22 @@ def one_detection(detection_id: str, context: ContextDep, *, store: StoreDep) ->
     params = context.params(*READ)
     responder = context.responder(params)
     snapshot = requested_snapshot(params, store)
-    with_id = store.rows(DETECTIONS, snapshot).filter(pl.col("detection_id") == detection_id)
-    found = collected(with_id, DETECTIONS, version=snapshot.versions.get(DETECTIONS.full_name))
-    if found.is_empty():
-        raise TableMissing(
-            f"Snapshot {snapshot.id} has no detection {quoted(detection_id)}",
-            hint="See /v1/detections for the ids of all detections",
-        )
+    found = detection_with_id(detection_id, store, snapshot=snapshot)
     return responder.rows_at_snapshot(
         snapshot, repr(("detection", detection_id)), read=lambda: found, meta={"table": DETECTIONS.full_name}
+    )
+
+
+@router.get("/{detection_id}/events", summary="The events of a detection", openapi_extra=accepts(*READ))
+def events(detection_id: str, context: ContextDep, *, store: StoreDep) -> Response:
+    """The rows of silver.events at the positions of the evidence, oldest first; at most 100."""
+    params = context.params(*READ)
+    responder = context.responder(params)
+    snapshot = requested_snapshot(params, store)
+    query = events_of_detection(detection_id, store, snapshot=snapshot)
+    return responder.rows_at_snapshot(
+        snapshot,
+        query.canonical,
+        read=lambda: rows_at_snapshot(query, store, snapshot=snapshot),
+        meta={"table": EVENTS.full_name},
     )

@@ -114,7 +114,7 @@ def test_a_wrong_setting_is_one_line_that_names_it(loginlake: Loginlake) -> None
 def test_an_empty_lake_is_one_line(loginlake: Loginlake, tmp_path: Path) -> None:
     ended = loginlake("verify", "--root", str(tmp_path))
 
-    assert "loginlake refresh" in the_only_line(ended, code=LakehouseError.exit_code)
+    assert f"{tmp_path} has no tables" in the_only_line(ended, code=LakehouseError.exit_code)
 
 
 def test_a_reader_that_closes_the_pipe_causes_no_error(loginlake_process: LoginlakeProcess, root: str) -> None:

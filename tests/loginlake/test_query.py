@@ -72,6 +72,13 @@ def test_detections_are_sorted_newest_first_and_filtered_by_time(loginlake: Logi
     assert found("--order-by", "detection_id", "--to", "2026-03-02T03:00:00Z") == ["a", "b"]
 
 
+@pytest.mark.parametrize("words", [["events"], ["raw_logs"], ["events", "--version", "1"]])
+def test_the_evidence_of_a_detection_is_selected(loginlake: Loginlake, words: list[str]) -> None:
+    rows = json.loads(loginlake("query", *words, "--detection", "d1", "--json").stdout)
+
+    assert [(row["topic"], row["partition"], row["offset"]) for row in rows] == [("logs", 0, 1)]
+
+
 def test_events_are_filtered_by_the_time_they_happened(loginlake: Loginlake) -> None:
     later = loginlake("query", "silver.events", "--from", "2026-03-02T05:00:00Z", "--json")
 
@@ -119,6 +126,9 @@ def test_tables_and_history_list_versions(loginlake: Loginlake) -> None:
         (["query", "ip_activity", "--columns", "usres"], 2, "Did you mean users?"),
         (["query", "ip_activity", "--order-by", "nope"], 2, "--order-by: 'nope' is not a sortable column"),
         (["query", "ip_activity", "--version", "0"], 2, "Name its table: gold.ip_activity"),
+        (["query", "ip_activity", "--detection", "d1"], 2, "Use it with silver.events"),
+        (["query", "detections", "--detection", "d1"], 2, "Use it with silver.events"),
+        (["query", "events", "--detection", "d1", "--snapshot", "1"], 1, "Snapshot 1 has no detection 'd1'"),
         (["query", "snapshots", "--from", "-1d"], 2, "gold.snapshots has no time to select by"),
         (["query", "ip_activity", "--where", "src_ip"], 2, "COLUMN=VALUE"),
         (["query", "ip_activity", "--where", "user=x"], 2, "there is no column 'user'. Did you mean users?"),
@@ -213,6 +223,12 @@ def test_a_table_has_the_columns_shown_by_default_and_names_how_to_see_the_other
     assert "--columns all" in printed.stderr
 
 
+def test_headers_of_a_record_are_readable_in_a_table(loginlake: Loginlake) -> None:
+    printed = loginlake("query", "raw_logs", "--limit", "1", "--columns", "headers").stdout
+
+    assert printed.splitlines()[-1].strip() == "format login"
+
+
 def test_columns_are_chosen_in_any_format(loginlake: Loginlake) -> None:
     words = ("query", "ip_activity", "--columns", "users,src_ip", "--limit", "1")
 
@@ -241,6 +257,18 @@ def test_a_missing_lake_is_one_line_that_names_its_folder(
     line = the_only_line(loginlake(*command, "--root", str(tmp_path / "nowhere")), code=1)
 
     assert f"{tmp_path / 'nowhere'} does not exist" in line
+    assert "--root" in line
+
+
+@pytest.mark.parametrize("command", [["query", "events"], ["tables"]])
+def test_a_folder_that_is_not_a_lake_is_one_line_that_names_it(
+    loginlake: Loginlake, tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "other").mkdir()
+
+    line = the_only_line(loginlake(*command, "--root", str(tmp_path / "other")), code=1)
+
+    assert f"{tmp_path / 'other'} has no tables" in line
     assert "--root" in line
 
 
@@ -328,6 +356,19 @@ def test_diff_shows_added_and_removed_rows_and_null_keys_are_keys(loginlake: Log
         ("added", None, None),
     ]
     assert {row["change"] for row in removed} == {"removed"}
+
+
+def test_diff_shows_all_values_of_a_changed_row_one_column_a_line(loginlake: Loginlake) -> None:
+    printed = loginlake.on_a_terminal(columns=80)("diff", "1", "2", "app_activity", "--vertical").stdout
+
+    assert "attempts 3 → 8" in printed
+    assert "…" not in printed
+
+
+def test_rows_that_do_not_exist_are_a_table_without_rows(loginlake: Loginlake) -> None:
+    printed = loginlake("query", "detections", "--snapshot", "1", "--columns", "rule", "--vertical").stdout
+
+    assert printed.splitlines() == ["rule", "────"]
 
 
 def test_diff_of_a_snapshot_with_itself_is_empty(loginlake: Loginlake) -> None:

@@ -88,7 +88,7 @@ def test_the_standard_error_of_new_processes_goes_to_a_file_and_that_of_this_one
     program = """
 import subprocess, sys
 from pathlib import Path
-from loginlake.subprocesses import stderr_to
+from lakehouse.logs import stderr_to
 with stderr_to(Path(sys.argv[1])):
     subprocess.run(["sh", "-c", "echo child >&2"], check=True)
     print("within", file=sys.stderr)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from notebooks.sandbox import notebook_settings
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 # Parts of the output of each notebook.
 OUTPUTS = {
@@ -97,6 +99,20 @@ def test_text_cells_are_comments_and_code_cells_are_short(name: str) -> None:
 @each_notebook
 def test_a_notebook_contains_no_absolute_path(name: str) -> None:
     assert not ABSOLUTE_PATH.search(source(name))
+
+
+@each_notebook
+def test_one_variable_at_the_top_names_the_lake(name: str) -> None:
+    first, second = (text for kind, text in cells(source(name))[1:3])
+
+    assert first.strip() == "LAKE = None"
+    assert "notebook_settings(LAKE)" in second
+
+
+def test_a_lake_is_named_relative_to_the_notebooks_and_has_its_state_beside_it() -> None:
+    with notebook_settings("../data/lake") as settings:
+        assert Path(settings.root) == NOTEBOOKS.parent / "data/lake"
+        assert settings.state == NOTEBOOKS.parent / "data/state"
 
 
 @pytest.mark.slow

@@ -183,6 +183,18 @@ def test_replay_warns_if_no_line_looks_like_the_format(
     assert (f"None of the first 2 lines of {log} looks like the format {log_format}" in ended.stderr) is is_warned
 
 
+def test_replay_of_one_line_of_another_format_warns_about_that_line(
+    produce, mock_kafka: MockKafka, tmp_path: Path
+) -> None:
+    log = tmp_path / "file"
+    log.write_text("not a login\n")
+
+    ended = produce("replay", str(log))
+
+    assert len(mock_kafka.messages(1)) == 1
+    assert "The line does not look like the format login" in ended.stderr
+
+
 def test_replay_sends_an_sshd_log_with_the_year_of_each_line(produce, mock_kafka: MockKafka, tmp_path: Path) -> None:
     log = tmp_path / "auth.log"
     log.write_text("\n".join(a_line(stamp) for stamp in ("Dec 31 10:00:00", "Jan  1 10:00:00", "Jan  1 10:00:00")))

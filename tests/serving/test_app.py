@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,8 @@ from lakehouse.tables.gold import METRICS
 from lakehouse.tables.silver import EVENTS
 from serving.app import create_app
 from serving.problems import KINDS
+from tests.serving.conftest import served_here
+from tests.serving.lakes import DAY, SmallLake, a_detection, a_login
 
 DOCS = Path(__file__).parents[2] / "docs" / "api.md"
 IPS = "/v1/metrics/ip_activity"
@@ -137,6 +140,21 @@ def test_a_detection_has_its_evidence_as_json_values(api: httpx.Client) -> None:
     assert one[0]["evidence"] == [["logs", 0, 1]]
     assert one[0]["measures"] == {"failures": 7}
     assert api.get("/v1/detections", params={"snapshot": "1"}).json()["data"] == []
+
+
+def test_the_events_of_a_detection_are_those_of_its_evidence_oldest_first(settings: Settings, lake: SmallLake) -> None:
+    later = DAY + timedelta(hours=5)
+    lake.publish(
+        [a_login(0), a_login(1, event_at=later), a_login(2), a_login(3)],
+        [a_detection("d1", evidence='[["logs",0,1],["logs",0,2],["others",0,3]]')],
+    )
+
+    with served_here(settings) as api:
+        rows = api.get("/v1/detections/d1/events").json()["data"]
+        missing = api.get("/v1/detections/d2/events")
+
+    assert [row["offset"] for row in rows] == [2, 1]
+    assert missing.status_code == 404
 
 
 def test_bronze_at_a_snapshot_has_the_records_below_its_offsets(api: httpx.Client) -> None:
