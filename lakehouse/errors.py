@@ -93,7 +93,7 @@ class SnapshotMissing(LakehouseError):
 
 
 class SnapshotExpired(LakehouseError):
-    """The snapshot is older than the retention of time travel, so that its files may be deleted."""
+    """The snapshot or the version of a table is no longer retained, so that its files may be deleted."""
 
 
 class InFuture(LakehouseError):

@@ -51,6 +51,11 @@ class Snapshot:
             return None
         return min(self.last_event_at, self.last_append_at)
 
+    @property
+    def description(self) -> str:
+        """The subject of a sentence about the snapshot: its id and its instant."""
+        return f"Snapshot {self.id}, of {self.at.isoformat()},"
+
     def row(self) -> dict[str, Any]:
         """Return the snapshot as a row of `gold.snapshots`."""
         return {
@@ -164,35 +169,50 @@ def resolve_snapshot(
 
     Raises:
         SnapshotMissing: None is published yet, the id is unknown, or `as_of` is before the first one.
-        SnapshotExpired: It is older than the oldest retained one.
+        SnapshotExpired: The snapshot is no longer retained.
         InFuture: `as_of` is later than now.
     """
     if not snapshots:
         raise SnapshotMissing("No snapshot is published yet", hint=NO_SNAPSHOT)
-    last = snapshots[-1]
-    oldest = snapshots[min(_first_from(snapshots, retained_from), len(snapshots) - 1)]
     if snapshot_id is not None:
         at_or_after = snapshots[(first := _first_from(snapshots, snapshot_id)) : first + 1]
         found = next((snapshot for snapshot in at_or_after if snapshot.id == snapshot_id), None)
         missing = f"There is no snapshot {snapshot_id}"
     elif as_of is None:
-        return last
+        return snapshots[-1]
     elif as_of > clock:
         raise InFuture(f"{as_of.isoformat()} is in the future", hint=f"Ask for an instant up to {clock.isoformat()}")
     else:
         published_by_then = bisect_right(snapshots, as_of, key=attrgetter("at"))
         found = snapshots[published_by_then - 1] if published_by_then else None
         missing = f"Nothing was published by {as_of.isoformat()}"
-    hint = f"Ask for one from {oldest.id} to {last.id}; {oldest.id} is of {oldest.at.isoformat()}"
+    oldest = _oldest_retained(snapshots, retained_from)
     if found is None:
-        raise SnapshotMissing(missing, hint=hint, oldest=oldest.id)
+        raise SnapshotMissing(missing, hint=_retained_hint(oldest, snapshots[-1]), oldest=oldest.id)
     if found.id < oldest.id:
-        raise SnapshotExpired(
-            f"Snapshot {found.id}, of {found.at.isoformat()}, is older than the retention",
-            hint=hint,
-            oldest=oldest.id,
-        )
+        raise snapshot_expired(found.description, snapshots, retained_from=retained_from)
     return found
+
+
+def snapshot_expired(what: str, snapshots: Sequence[Snapshot], *, retained_from: int) -> SnapshotExpired:
+    """Return the error for a snapshot, or a version of a table, whose files may be deleted.
+
+    Args:
+        what: What is no longer retained: a description of the snapshot, or `Version 3 of silver.events`.
+        snapshots: All published snapshots, oldest first; at least one.
+        retained_from: The id of the oldest one whose files are still retained.
+    """
+    oldest = _oldest_retained(snapshots, retained_from)
+    hint = _retained_hint(oldest, snapshots[-1])
+    return SnapshotExpired(f"{what} is no longer retained", hint=hint, oldest=oldest.id)
+
+
+def _oldest_retained(snapshots: Sequence[Snapshot], retained_from: int) -> Snapshot:
+    return snapshots[min(_first_from(snapshots, retained_from), len(snapshots) - 1)]
+
+
+def _retained_hint(oldest: Snapshot, last: Snapshot) -> str:
+    return f"Ask for a snapshot from {oldest.id} to {last.id}; {oldest.id} is of {oldest.at.isoformat()}"
 
 
 def _first_from(snapshots: Sequence[Snapshot], snapshot_id: int) -> int:

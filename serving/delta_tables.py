@@ -81,17 +81,11 @@ class DeltaTables:
         """Open a version of a table from disk.
 
         Raises:
-            TableMissing: The table does not exist.
             LakeUnreadable: The version does not exist or can't be read.
         """
         check_commit(table, version, uri=self.uri(table))
         with reading(table, version=version):
-            try:
-                return DeltaTable(self.uri(table), version=version)
-            except TableNotFoundError as error:
-                if table.full_name in self._highest:
-                    raise
-                raise _missing(table) from error
+            return DeltaTable(self.uri(table), version=version)
 
     def pinned(self, table: Table, version: int) -> PinnedTable:
         """Return a version of a table that stays open, and open it if it is not.

@@ -43,11 +43,13 @@ def count_changes(table: Table, store: Store, *, before: Snapshot, after: Snapsh
     Raises:
         SchemaDiffers: The table has an undeclared column, or one of another type.
         LakeUnreadable: A file is missing or damaged.
+        SnapshotExpired: The older snapshot has expired since it was looked up, and its files are deleted.
     """
     if _is_same(table, before=before, after=after):
         return dict.fromkeys(CHANGES, 0)
-    differing = _differing(table, store, before=before, after=after).group_by("change").agg(pl.len().alias("rows"))
-    counts = dict(collected(differing, table).rows())
+    with store.reading_snapshot(_older(before, after)):
+        differing = _differing(table, store, before=before, after=after).group_by("change").agg(pl.len().alias("rows"))
+        counts = dict(collected(differing, table).rows())
     return {change: counts.get(change, 0) for change in CHANGES}
 
 
@@ -59,12 +61,18 @@ def row_changes(
     Raises:
         SchemaDiffers: The table has an undeclared column, or one of another type.
         LakeUnreadable: A file is missing or damaged.
+        SnapshotExpired: The older snapshot has expired since it was looked up, and its files are deleted.
     """
     if _is_same(table, before=before, after=after):
         return []
-    differing = _differing(table, store, before=before, after=after).sort(table.key, nulls_last=True)
-    rows = collected(differing if limit is None else differing.head(limit), table)
+    with store.reading_snapshot(_older(before, after)):
+        differing = _differing(table, store, before=before, after=after).sort(table.key, nulls_last=True)
+        rows = collected(differing if limit is None else differing.head(limit), table)
     return [_row_change(row, table) for row in rows.to_dicts()]
+
+
+def _older(before: Snapshot, after: Snapshot) -> Snapshot:
+    return before if before.id < after.id else after
 
 
 def _is_same(table: Table, *, before: Snapshot, after: Snapshot) -> bool:

@@ -64,8 +64,8 @@ SNAPSHOT_EXPIRED = Kind(
     "snapshot-expired",
     410,
     "Snapshot expired",
-    "The snapshot is no longer retained; `oldest` is the first that is. Or no retained snapshot names the version, and "
-    "its files are deleted.",
+    "The snapshot is no longer retained, or no retained snapshot names the version and its files are deleted; `oldest` "
+    "is the first retained snapshot.",
 )
 METHOD_NOT_ALLOWED = Kind(
     "method-not-allowed", 405, "Method not allowed", "The path exists, but does not accept that method."

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from lakehouse.errors import BadQuery, LakeUnreadable, SnapshotExpired, TableMissing
+from lakehouse.errors import BadQuery, LakeUnreadable, TableMissing
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import METRICS_BY_NAME
 from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY
@@ -145,17 +145,19 @@ def metric_rows_at_snapshot(query: MetricQuery, store: Store, *, snapshot: Snaps
 
     Raises:
         LakeUnreadable: A file is missing or damaged.
+        SnapshotExpired: The snapshot has expired since it was looked up, and its files are deleted.
         SchemaDiffers: The table has an undeclared column, or one of another type.
         TableMissing: The snapshot is older than the metric's table.
     """
     is_stored = query.metric.stored == query.every
     table = query.metric.table if is_stored else PAIR_ACTIVITY
-    # Each window lies within one day, so a filter of days keeps windows whole.
-    whole_days = store.rows(table, snapshot).filter(*query.period.days("window_on"))
-    rows = whole_days if is_stored else _computed(query, whole_days)
-    in_period = rows.filter(*query.period.instants("window_at"))
-    selected = query.selection.apply(in_period, query.metric.key)
-    return collected(selected, table, version=snapshot.versions.get(table.full_name))
+    with store.reading_snapshot(snapshot):
+        # Each window lies within one day, so a filter of days keeps windows whole.
+        whole_days = store.rows(table, snapshot).filter(*query.period.days("window_on"))
+        rows = whole_days if is_stored else _computed(query, whole_days)
+        in_period = rows.filter(*query.period.instants("window_at"))
+        selected = query.selection.apply(in_period, query.metric.key)
+        return collected(selected, table, version=snapshot.versions.get(table.full_name))
 
 
 def _computed(query: MetricQuery, base: pl.LazyFrame) -> pl.LazyFrame:
@@ -197,10 +199,12 @@ def detection_with_id(detection_id: str, store: Store, *, snapshot: Snapshot) ->
     Raises:
         TableMissing: The snapshot has no detection with that id.
         LakeUnreadable: A file is missing or damaged.
+        SnapshotExpired: The snapshot has expired since it was looked up, and its files are deleted.
         SchemaDiffers: The table has an undeclared column, or one of another type.
     """
-    with_id = store.rows(DETECTIONS, snapshot).filter(pl.col("detection_id") == detection_id)
-    found = collected(with_id, DETECTIONS, version=snapshot.versions.get(DETECTIONS.full_name))
+    with store.reading_snapshot(snapshot):
+        with_id = store.rows(DETECTIONS, snapshot).filter(pl.col("detection_id") == detection_id)
+        found = collected(with_id, DETECTIONS, version=snapshot.versions.get(DETECTIONS.full_name))
     if found.is_empty():
         raise TableMissing(
             f"Snapshot {snapshot.id} has no detection {quoted(detection_id)}",
@@ -215,6 +219,7 @@ def evidence_of(detection_id: str, store: Store, *, snapshot: Snapshot) -> Posit
     Raises:
         TableMissing: The snapshot has no detection with that id.
         LakeUnreadable: A file is missing or damaged.
+        SnapshotExpired: The snapshot has expired since it was looked up, and its files are deleted.
         SchemaDiffers: The table has an undeclared column, or one of another type.
     """
     (evidence,) = detection_with_id(detection_id, store, snapshot=snapshot)["evidence"]
@@ -227,6 +232,7 @@ def events_of_detection(detection_id: str, store: Store, *, snapshot: Snapshot) 
     Raises:
         TableMissing: The snapshot has no detection with that id.
         LakeUnreadable: A file is missing or damaged.
+        SnapshotExpired: The snapshot has expired since it was looked up, and its files are deleted.
         SchemaDiffers: The table has an undeclared column, or one of another type.
     """
     evidence = evidence_of(detection_id, store, snapshot=snapshot)
@@ -238,12 +244,14 @@ def rows_at_snapshot(query: TableQuery, store: Store, *, snapshot: Snapshot) -> 
 
     Raises:
         LakeUnreadable: A file is missing or damaged.
+        SnapshotExpired: The snapshot has expired since it was looked up, and its files are deleted.
         SchemaDiffers: The table has an undeclared column, or one of another type.
         TableMissing: The snapshot is older than the table.
     """
     table = query.table
-    selected = query.apply(store.rows(table, snapshot))
-    return collected(selected, table, version=snapshot.versions.get(table.full_name))
+    with store.reading_snapshot(snapshot):
+        selected = query.apply(store.rows(table, snapshot))
+        return collected(selected, table, version=snapshot.versions.get(table.full_name))
 
 
 def rows_at_version(query: TableQuery, store: Store, *, version: int) -> pl.DataFrame:
@@ -261,7 +269,4 @@ def rows_at_version(query: TableQuery, store: Store, *, version: int) -> pl.Data
     except LakeUnreadable as error:
         if store.is_retained(table, version):
             raise
-        raise SnapshotExpired(
-            f"Version {version} of {table.full_name} is no longer retained",
-            hint="Read a snapshot, or a version that a retained snapshot names",
-        ) from error
+        raise store.expired(f"Version {version} of {table.full_name}") from error

@@ -31,9 +31,14 @@ def sql_answer(statement: str, store: Store, *, snapshot: Snapshot) -> pl.DataFr
         BadQuery: The statement is not a read, polars can't parse it, or it names an unknown table or column.
         SchemaDiffers: A table that it names has an undeclared column, or one of another type.
         LakeUnreadable: A file is missing or damaged.
+        SnapshotExpired: The snapshot has expired since it was looked up, and its files are deleted.
     """
     check_reads_only(statement)
-    frames = _frames(store, snapshot, named=words_of(statement))
+    with store.reading_snapshot(snapshot):
+        return _executed(statement, _frames(store, snapshot, named=words_of(statement)))
+
+
+def _executed(statement: str, frames: dict[str, pl.LazyFrame]) -> pl.DataFrame:
     try:
         return pl.SQLContext(frames).execute(with_instant(statement, utc_now()), eager=True)
     except (OSError, pl.exceptions.PanicException) as error:

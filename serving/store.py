@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 import polars as pl
 
 from lakehouse.clock import Clock, utc_now
-from lakehouse.errors import TableMissing
+from lakehouse.errors import LakeUnreadable, SnapshotExpired, TableMissing
 from lakehouse.progress import is_below
 from lakehouse.settings import Settings
-from lakehouse.snapshots import Snapshot, resolve_snapshot
+from lakehouse.snapshots import Snapshot, resolve_snapshot, snapshot_expired
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.model import Table
@@ -116,9 +117,34 @@ class Store:
         return self._tables.pinned(table, version).rows
 
     def is_retained(self, table: Table, version: int) -> bool:
-        """Return whether the version is the newest or a retained snapshot names it; others may have lost files."""
-        named = {snapshot.versions.get(table.full_name) for snapshot in self.retained(self.snapshots())}
-        return version in named or version == self.newest_version(table)
+        """Return whether the version is the newest or a retained snapshot names it; others may have lost files.
+
+        Maintenance removes no files before the first snapshot is published.
+        """
+        snapshots = self.snapshots()
+        named = {snapshot.versions.get(table.full_name) for snapshot in self.retained(snapshots)}
+        return not snapshots or version in named or version == self.newest_version(table)
+
+    @contextmanager
+    def reading_snapshot(self, snapshot: Snapshot) -> Iterator[None]:
+        """Report files that the block can't read as expired, and not as damage, if the snapshot is no longer retained.
+
+        A snapshot can expire after it was looked up; its files are removed after the grace period.
+
+        Raises:
+            SnapshotExpired: In place of LakeUnreadable.
+        """
+        try:
+            yield
+        except LakeUnreadable as error:
+            if snapshot.id >= self.published().retained_from:
+                raise
+            raise self.expired(snapshot.description) from error
+
+    def expired(self, what: str) -> SnapshotExpired:
+        """Return the error for a snapshot, or a version of a table, that is no longer retained."""
+        published = self.published()
+        return snapshot_expired(what, published.snapshots, retained_from=published.retained_from)
 
     def newest_version(self, table: Table) -> int:
         """Return the last version of a table, published or not.

@@ -123,7 +123,7 @@ def test_the_last_snapshot_at_or_before_an_instant_is_found(hours: float, expect
 
 @pytest.mark.parametrize("snapshot_id", [0, 2, 6])
 def test_an_unknown_id_is_an_error_with_the_range_of_ids(snapshot_id: int) -> None:
-    with pytest.raises(SnapshotMissing, match="Ask for one from 3 to 5"):
+    with pytest.raises(SnapshotMissing, match="Ask for a snapshot from 3 to 5"):
         resolved(snapshot_id=snapshot_id)
 
 
@@ -144,7 +144,9 @@ def test_before_the_first_snapshot_the_hint_is_to_refresh() -> None:
 
 @pytest.mark.parametrize("selection", [{"snapshot_id": 3}, {"as_of": NOON + 3 * HOUR}])
 def test_a_snapshot_that_is_no_longer_retained_has_expired(selection: dict[str, Any]) -> None:
-    with pytest.raises(SnapshotExpired, match=r"Snapshot 3, .* Ask for one from 4 to 5") as expired:
+    with pytest.raises(
+        SnapshotExpired, match=r"Snapshot 3, .* is no longer retained. Ask for a snapshot from 4 to 5"
+    ) as expired:
         resolved(retained_from=4, **selection)
 
     assert expired.value.parts["oldest"] == 4

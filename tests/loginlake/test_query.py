@@ -137,7 +137,7 @@ def test_tables_and_history_list_versions(loginlake: Loginlake) -> None:
         (["query", "ip_activity", "--where", "src_ip=\udcff"], 2, "not valid UTF-8"),
         (["sql", "select '\udcff'"], 2, "can't be executed"),
         (["query", "ip_activity", "--format", "xml"], 2, "csv"),
-        (["query", "ip_activity", "--as-of", "2020-01-01T00:00:00Z"], 1, "Ask for one from 1"),
+        (["query", "ip_activity", "--as-of", "2020-01-01T00:00:00Z"], 1, "Ask for a snapshot from 1"),
         (["sql", "select nope from events"], 2, "logins"),
         (["sql", "selct"], 2, "write a SELECT"),
         (["sql", "select count(*) from events where event_at > cast('2026-03-02' as timestamp)"], 2, "now()"),

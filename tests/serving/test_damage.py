@@ -232,5 +232,6 @@ def test_a_version_whose_files_are_deleted_is_expired_and_not_damage(client: Api
 
     assert answer.status_code == 410
     assert answer.json()["type"] == "/docs/problems#snapshot-expired"
+    assert answer.json()["oldest"] == 2
     assert client.get(url, params={"version": "1"}).status_code == 200
     assert readiness(client) == (200, "ready", 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,9 +16,15 @@ from deltalake import DeltaTable
 
 from lakehouse.errors import LakeUnreadable, SnapshotExpired, SnapshotMissing, TableMissing
 from lakehouse.settings import Settings
+from lakehouse.snapshots import Snapshot
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import IP_ACTIVITY, SNAPSHOTS
+from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, SNAPSHOTS
+from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
+from serving.diff import count_changes, row_changes
+from serving.queries import MetricQuery, TableQuery, metric_rows_at_snapshot, rows_at_snapshot, rows_at_version
+from serving.selection import ALWAYS, Selection
+from serving.sql import sql_answer
 from serving.store import Store, collected
 from tests.serving.lakes import FIRST_PUBLISHED, SmallLake, a_login
 
@@ -74,6 +81,70 @@ def test_a_snapshot_that_expires_is_refused_also_by_a_store_that_is_open(setting
     for params in ({"snapshot_id": 1}, {"as_of": FIRST_PUBLISHED}):
         with pytest.raises(SnapshotExpired, match="from 2 to 2"):
             store.snapshot(**params)
+
+
+IP_ACTIVITY_BY_DAY = MetricQuery(IP_ACTIVITY, "day", ALWAYS, Selection())
+# Every way to read version 0 of silver.events, the version of snapshot 1.
+READ_EXPIRED: dict[str, Callable[[Store, Snapshot], Any]] = {
+    "snapshot by id": lambda store, _first: store.snapshot(snapshot_id=1),
+    "snapshot by instant": lambda store, _first: store.snapshot(as_of=FIRST_PUBLISHED),
+    "version": lambda store, _first: rows_at_version(TableQuery(EVENTS, Selection(), ALWAYS), store, version=0),
+    "rows": lambda store, first: rows_at_snapshot(TableQuery(EVENTS, Selection(), ALWAYS), store, snapshot=first),
+    "metric": lambda store, first: metric_rows_at_snapshot(IP_ACTIVITY_BY_DAY, store, snapshot=first),
+    "SQL": lambda store, first: sql_answer("select * from events", store, snapshot=first),
+    "differing rows": lambda store, first: row_changes(EVENTS, store, before=first, after=store.snapshot()),
+    "differing counts": lambda store, first: count_changes(EVENTS, store, before=first, after=store.snapshot()),
+}
+
+
+@pytest.mark.parametrize("with_commits", [False, True], ids=["files deleted", "files and commits deleted"])
+def test_an_expired_snapshot_has_one_error_however_it_is_read(
+    settings: Settings, lake: SmallLake, with_commits: bool
+) -> None:
+    first = lake.publish([a_login(0)], [])
+    lake.publish([a_login(1)], [], hour(1))
+    lake.retain_from(2)
+    for table in (EVENTS, PAIR_ACTIVITY, IP_ACTIVITY.table):
+        delete_old_files(settings, table, with_commits=with_commits)
+
+    found = {}
+    for way, read in READ_EXPIRED.items():
+        with pytest.raises(SnapshotExpired) as expired:
+            read(Store(settings), first)
+        found[way] = (expired.value.what.partition(" is ")[2], expired.value.hint, expired.value.parts["oldest"])
+
+    expected = ("no longer retained", f"Ask for a snapshot from 2 to 2; 2 is of {hour(1).isoformat()}", 2)
+    assert found == dict.fromkeys(READ_EXPIRED, expected)
+
+
+def delete_old_files(settings: Settings, table: Table, *, with_commits: bool) -> None:
+    """Delete the files, and on request the commits, that the last version of a table does not need."""
+    handle = DeltaTable(settings.table_uri(table.layer, table.name))
+    handle.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    if with_commits:
+        handle.create_checkpoint()
+        for commit in (Path(settings.table_uri(table.layer, table.name)) / "_delta_log").glob("*.json"):
+            if int(commit.stem) < handle.version():
+                commit.unlink()
+
+
+def test_a_file_that_a_retained_snapshot_needs_is_damage(settings: Settings, lake: SmallLake) -> None:
+    first = lake.publish([a_login(0)], [])
+    lake.publish([a_login(1)], [], hour(1))
+    delete_old_files(settings, EVENTS, with_commits=False)
+
+    with pytest.raises(LakeUnreadable, match=r"silver\.events can't be read"):
+        READ_EXPIRED["rows"](Store(settings), first)
+
+
+def test_a_file_that_is_missing_before_anything_is_published_is_damage(settings: Settings, lake: SmallLake) -> None:
+    lake.publish([a_login(0)], [])
+    lake.publish([a_login(1)], [], hour(1))
+    shutil.rmtree(settings.table_uri(SNAPSHOTS.layer, SNAPSHOTS.name))
+    delete_old_files(settings, EVENTS, with_commits=False)
+
+    with pytest.raises(LakeUnreadable, match=r"silver\.events can't be read"):
+        READ_EXPIRED["version"](Store(settings), None)
 
 
 def test_a_new_snapshot_is_seen_and_the_earlier_one_still_has_the_same_rows(

@@ -56,7 +56,7 @@ def test_an_earlier_snapshot(loginlake: Loginlake, healthy: Settings) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["--snapshot", "9"], 1, "There is no snapshot 9. Ask for one from 1 to 3"),
+        (["--snapshot", "9"], 1, "There is no snapshot 9. Ask for a snapshot from 1 to 3"),
         (["--accept", "logs:0"], 2, "'logs:0' is not a range of offsets. Write it like logs:0:17-42"),
         (["--ledger", "nowhere.ndjson"], 2, "The ledger nowhere.ndjson can't be read"),
     ],
