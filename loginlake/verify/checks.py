@@ -14,16 +14,17 @@ from lakehouse.progress import Partition
 from lakehouse.settings import Settings
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.broker import broker_checks
+from loginlake.verify.bronze_to_silver import identity_checks, position_checks
 from loginlake.verify.checksums import compare_checksums
 from loginlake.verify.columns import column_checks
+from loginlake.verify.commit_notes import bronze_progress_checks, silver_progress_checks
 from loginlake.verify.files import checksum_checks, file_checks
 from loginlake.verify.kafka_reader import bounds_of
-from loginlake.verify.layers import bronze_progress_checks, identity_checks, position_checks, silver_progress_checks
 from loginlake.verify.ledger import ledger_checks
 from loginlake.verify.pinned import PinnedLake, VerifyOptions, pin_lake
 from loginlake.verify.report import UNREADABLE, Check, Report, catch_unreadable
+from loginlake.verify.silver_to_gold import total_checks
 from loginlake.verify.snapshots import snapshot_checks
-from loginlake.verify.totals import total_checks
 from serving.store import Store, collected
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from loginlake.verify.columns import unfilled_columns, unfilled_note
 from loginlake.verify.duckdb_engine import Engine, batches_of
 from loginlake.verify.pinned import PinnedLake
 from loginlake.verify.report import Check, catch_unreadable, check
-from loginlake.verify.totals import REBUILD_GOLD
+from loginlake.verify.silver_to_gold import REBUILD_GOLD
 
 CLAIM = "{} equals its recomputation from bronze"
 _REASONS = ", ".join(

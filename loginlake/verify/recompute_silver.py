@@ -15,9 +15,10 @@ from lakehouse.progress import is_below
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
+from loginlake.verify.bronze_to_silver import REBUILD_SILVER
 from loginlake.verify.columns import unfilled_columns, unfilled_note
+from loginlake.verify.commit_notes import next_offsets
 from loginlake.verify.duckdb_engine import Engine, batches_of, temporary_engine
-from loginlake.verify.layers import REBUILD_SILVER, next_offsets
 from loginlake.verify.pinned import PinnedLake
 from loginlake.verify.recompute_gold import gold_checks
 from loginlake.verify.report import Check, check

@@ -13,7 +13,7 @@ import polars as pl
 from lakehouse.snapshots import Snapshot, snapshot_from_metadata
 from lakehouse.tables.gold import RESTATEMENTS, SNAPSHOTS
 from lakehouse.tables.silver import EVENTS
-from loginlake.verify.layers import offsets_check
+from loginlake.verify.commit_notes import offsets_check
 from loginlake.verify.pinned import PinnedLake
 from loginlake.verify.report import UNREADABLE, Check, check, skipped
 from serving.store import collected

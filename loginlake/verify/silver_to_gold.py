@@ -1,4 +1,4 @@
-"""Gold against silver: attempts, successes and failures add up to the same at the versions of one snapshot."""
+"""From silver to gold: attempts, successes and failures add up to the same at the versions of one snapshot."""
 
 from __future__ import annotations
 
