@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lakehouse.options import SettingsCommand
-from loginlake.commands.output import ROWS_SHOWN, Json, Vertical, requested_output
+from loginlake.commands.output import Json, Limit, Vertical, requested_output
 from loginlake.commands.reading import open_store
 
 if TYPE_CHECKING:
@@ -32,10 +32,7 @@ def diff(  # noqa: PLR0913 - each parameter is an option of the command
         str | None,
         typer.Argument(metavar="TABLE|METRIC", help="Show the rows of this table or metric. Default: counts of all."),
     ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(metavar="ROWS", min=1, help=f"Maximum number of rows. Default: all, but {ROWS_SHOWN} in a table."),
-    ] = None,
+    limit: Limit = None,
     json: Json = False,
     vertical: Vertical = False,
 ) -> None:

@@ -208,4 +208,10 @@ Columns = Annotated[
     str | None,
     typer.Option("--columns", metavar="A,B|all", help="Columns to print. Default: all, but those that fit in a table."),
 ]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit", metavar="ROWS", min=1, help=f"Maximum number of rows. Default: all, but {ROWS_SHOWN} in a table."
+    ),
+]
 Vertical = Annotated[bool, typer.Option("--vertical", help="Print a table with one line per column and row.")]

@@ -12,7 +12,7 @@ from lakehouse.clock import utc_now
 from lakehouse.errors import BadQuery, TableMissing, name_hint
 from lakehouse.options import SettingsCommand
 from loginlake.commands.conditions import parse_conditions
-from loginlake.commands.output import ROWS_SHOWN, Columns, Format, Json, Vertical, requested_output
+from loginlake.commands.output import Columns, Format, Json, Limit, Vertical, requested_output
 from loginlake.commands.reading import AsOf, SnapshotId, open_store, requested_snapshot, time_option
 
 if TYPE_CHECKING:
@@ -28,10 +28,44 @@ EXAMPLE = "loginlake query ip_activity --every day --where 'failures>10' --order
 app = typer.Typer(add_completion=False)
 
 
+Name = Annotated[
+    str, typer.Argument(metavar="TABLE|METRIC", help="Name of a metric, or of a table such as silver.events.")
+]
+Every = Annotated[str | None, typer.Option(metavar="hour|day", help="Length of a metric's windows.")]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="T",
+        help="Start of the time range (inclusive), UTC: 2026-01-31, today, yesterday, -7d, 2026-01-31T08:00:00Z.",
+    ),
+]
+Until = Annotated[str | None, typer.Option("--to", metavar="T", help="End of the time range (exclusive).")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CONDITION",
+        help="Keep rows with COLUMN=VALUE, or with !=, <, <=, > or >=. Repeat it to combine conditions; several "
+        "values of one column with = are alternatives.",
+    ),
+]
+DetectionId = Annotated[
+    str | None,
+    typer.Option(metavar="ID", help="Keep the evidence of a detection: its events, or its records in bronze."),
+]
+OrderBy = Annotated[
+    str | None, typer.Option(metavar="-A,B", help="Columns to sort by; - sorts a column in descending order.")
+]
+Version = Annotated[
+    int | None, typer.Option(metavar="N", min=0, help="Read this version of the one table, published or not.")
+]
+
+
 @dataclass(frozen=True)
 class Choice:
     """The options that choose rows, as they are given."""
 
+    every: str | None
     since: str | None
     until: str | None
     where: list[str]
@@ -39,49 +73,24 @@ class Choice:
     limit: int | None
     as_of: str | None
     snapshot: int | None
+    version: int | None
     detection: str | None
 
 
 @app.command(cls=SettingsCommand, epilog=f"For example: {EXAMPLE}")
 def query(  # noqa: PLR0913 - each parameter is an option of the command
-    name: Annotated[
-        str, typer.Argument(metavar="TABLE|METRIC", help="Name of a metric, or of a table such as silver.events.")
-    ],
+    name: Name,
     *,
-    every: Annotated[str | None, typer.Option(metavar="hour|day", help="Length of a metric's windows.")] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="T",
-            help="Start of the time range (inclusive), UTC: 2026-01-31, today, yesterday, -7d, 2026-01-31T08:00:00Z.",
-        ),
-    ] = None,
-    until: Annotated[str | None, typer.Option("--to", metavar="T", help="End of the time range (exclusive).")] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CONDITION",
-            help="Keep rows with COLUMN=VALUE, or with !=, <, <=, > or >=. Repeat it to combine conditions; several "
-            "values of one column with = are alternatives.",
-        ),
-    ] = None,
-    detection: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="Keep the evidence of a detection: its events, or its records in bronze."),
-    ] = None,
-    order_by: Annotated[
-        str | None, typer.Option(metavar="-A,B", help="Columns to sort by; - sorts a column in descending order.")
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(metavar="ROWS", min=1, help=f"Maximum number of rows. Default: all, but {ROWS_SHOWN} in a table."),
-    ] = None,
+    every: Every = None,
+    since: Since = None,
+    until: Until = None,
+    where: Where = None,
+    detection: DetectionId = None,
+    order_by: OrderBy = None,
+    limit: Limit = None,
     as_of: AsOf = None,
     snapshot: SnapshotId = None,
-    version: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Read this version of the one table, published or not.")
-    ] = None,
+    version: Version = None,
     form: Format = "table",
     json: Json = False,
     columns: Columns = None,
@@ -99,34 +108,31 @@ def query(  # noqa: PLR0913 - each parameter is an option of the command
     store = open_store()
     from lakehouse.tables import METRICS_BY_NAME
 
-    choice = Choice(since, until, where or [], order_by, output.rows_to_read(limit), as_of, snapshot, detection)
+    rows_to_read = output.rows_to_read(limit)
+    choice = Choice(every, since, until, where or [], order_by, rows_to_read, as_of, snapshot, version, detection)
     if name in METRICS_BY_NAME:
         metric = METRICS_BY_NAME[name]
-        if version is not None:
-            raise BadQuery(f"{name} is a metric and has no versions", hint=f"Name its table: gold.{name}")
-        if detection is not None:
-            raise BadQuery(f"--detection: {name} is a metric and has no events", hint=DETECTION_HINT)
-        rows = _metric_rows(metric, choice, store=store, every=every)
-        output.write_first(rows, limit=limit, shown=metric.shown)
-        return
-    table = _table(name)
-    if every is not None:
-        raise BadQuery(f"--every applies to metrics, and {name} is a table", hint="Leave it out")
-    rows = _table_rows(table, choice, store=store, version=version)
-    output.write_first(rows, limit=limit, shown=table.shown)
+        output.write_first(_metric_rows(metric, choice, store=store), limit=limit, shown=metric.shown)
+    else:
+        table = _table(name)
+        output.write_first(_table_rows(table, choice, store=store), limit=limit, shown=table.shown)
 
 
-def _metric_rows(metric: Metric, choice: Choice, *, store: Store, every: str | None) -> pl.DataFrame:
+def _metric_rows(metric: Metric, choice: Choice, *, store: Store) -> pl.DataFrame:
     from serving.queries import MetricQuery, default_window, metric_rows_at_snapshot, newest_windows_first
 
-    if every is not None and every not in metric.every:
+    if choice.version is not None:
+        raise BadQuery(f"{metric.name} is a metric and has no versions", hint=f"Name its table: gold.{metric.name}")
+    if choice.detection is not None:
+        raise BadQuery(f"--detection: {metric.name} is a metric and has no events", hint=DETECTION_HINT)
+    if choice.every is not None and choice.every not in metric.every:
         raise BadQuery(
-            f"--every: {metric.name} has no windows of {every!r}", hint=f"Use one of {', '.join(metric.every)}"
+            f"--every: {metric.name} has no windows of {choice.every!r}", hint=f"Use one of {', '.join(metric.every)}"
         )
     now = utc_now()
     query = MetricQuery(
         metric=metric,
-        every=every or default_window(metric),
+        every=choice.every or default_window(metric),
         period=_period(choice, now),
         selection=_selection(choice, metric.columns, now=now, default=newest_windows_first(metric)),
     )
@@ -134,12 +140,14 @@ def _metric_rows(metric: Metric, choice: Choice, *, store: Store, every: str | N
     return metric_rows_at_snapshot(query, store, snapshot=snapshot)
 
 
-def _table_rows(table: Table, choice: Choice, *, store: Store, version: int | None) -> pl.DataFrame:
+def _table_rows(table: Table, choice: Choice, *, store: Store) -> pl.DataFrame:
     from serving.queries import TableQuery, default_order, rows_at_snapshot, rows_at_version
 
+    if choice.every is not None:
+        raise BadQuery(f"--every applies to metrics, and {table.full_name} is a table", hint="Leave it out")
     if table.instant is None and (choice.since or choice.until):
         raise BadQuery(f"--from and --to: {table.full_name} has no time to select by", hint="Use --where")
-    if version is not None and (choice.as_of is not None or choice.snapshot is not None):
+    if choice.version is not None and (choice.as_of is not None or choice.snapshot is not None):
         raise BadQuery("--version is given together with a snapshot", hint="Give one of --version, --snapshot, --as-of")
     now = utc_now()
     selection = _selection(choice, table.columns, now=now, default=default_order(table))
@@ -147,8 +155,8 @@ def _table_rows(table: Table, choice: Choice, *, store: Store, version: int | No
         evidence = _evidence(choice.detection, choice, table=table, store=store)
         selection = replace(selection, filters=(*selection.filters, evidence))
     query = TableQuery(table, selection, _period(choice, now))
-    if version is not None:
-        return rows_at_version(query, store, version=version)
+    if choice.version is not None:
+        return rows_at_version(query, store, version=choice.version)
     snapshot = requested_snapshot(store, as_of=choice.as_of, snapshot=choice.snapshot)
     return rows_at_snapshot(query, store, snapshot=snapshot)
 

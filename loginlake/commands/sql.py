@@ -8,15 +8,24 @@ from typing import Annotated
 import typer
 
 from lakehouse.options import SettingsCommand
+from lakehouse.tables import TABLES
 from loginlake.commands.output import Columns, Format, Json, Vertical, requested_output
 from loginlake.commands.reading import AsOf, SnapshotId, open_store, requested_snapshot
 
+HELP = (
+    "Answer a SELECT over all tables of one snapshot.\n\n"
+    f"Tables can be named with or without their layer: {', '.join(table.name for table in TABLES.values())}. The view "
+    "logins holds the login attempts: accepted rows of events with action login. Put reserved words into double "
+    """quotes: "offset". Times are UTC: event_at > now() - interval '1 day', event_at >= '2026-01-31T08:00:00Z'.\n\n"""
+    "Without a SELECT a prompt reads statements that end with a semicolon, until \\q or Ctrl-D; where standard input "
+    "is not a terminal, it is read as one statement."
+)
 EXAMPLE = "loginlake sql 'select src_ip, sum(times) as n from logins group by src_ip' --snapshot 1"
 
 app = typer.Typer(add_completion=False)
 
 
-@app.command(cls=SettingsCommand, epilog=f"For example: {EXAMPLE}")
+@app.command(cls=SettingsCommand, help=HELP, epilog=f"For example: {EXAMPLE}")
 def sql(  # noqa: PLR0913 - each parameter is an option of the command
     statement: Annotated[
         str | None,
@@ -30,16 +39,7 @@ def sql(  # noqa: PLR0913 - each parameter is an option of the command
     columns: Columns = None,
     vertical: Vertical = False,
 ) -> None:
-    r"""Answer a SELECT over all tables of one snapshot.
-
-    Tables can be named with or without their layer: raw_logs, events, pair_activity_hourly, ip_activity,
-    user_activity, app_activity, detections, restatements, snapshots. The view logins holds the login attempts:
-    accepted rows of events with action login. Put reserved words into double quotes: "offset". Times are UTC:
-    event_at > now() - interval '1 day', event_at >= '2026-01-31T08:00:00Z'.
-
-    Without a SELECT a prompt reads statements that end with a semicolon, until \q or Ctrl-D; where standard input is
-    not a terminal, it is read as one statement.
-    """
+    """Answer a SELECT over all tables of one snapshot; `HELP` is the text for the user."""
     output = requested_output(form, json=json, columns=columns, vertical=vertical)
     store = open_store()
     from serving.sql import sql_answer

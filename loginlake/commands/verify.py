@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,56 +25,71 @@ STATES = {True: "ok", False: "FAILED", None: "skipped"}
 app = typer.Typer(add_completion=False)
 
 
+Snapshot = Annotated[
+    int | None, typer.Option("--snapshot", metavar="N", min=1, help="Check the lake as it was at this snapshot.")
+]
+Deep = Annotated[
+    bool,
+    typer.Option(
+        "--deep", help="Also compare every file with its checksums, and recompute silver and gold from bronze."
+    ),
+]
+Accept = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept",
+        metavar="TOPIC:PARTITION:FROM-TO",
+        help="A range of offsets that is known to be lost; may be repeated.",
+    ),
+]
+Ledger = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledger", metavar="FILE", help="Check that every record that `produce --ledger FILE` listed is in bronze."
+    ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Exit with 3 also if a check is skipped, such as without Kafka.")
+]
+
+
 @app.command(cls=SettingsCommand, epilog="For example: loginlake verify --snapshot 1 --deep")
 def verify(  # noqa: PLR0913 - each parameter is an option of the command
     *,
-    snapshot: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Check the lake as it was at this snapshot.")
-    ] = None,
-    deep: Annotated[
-        bool,
-        typer.Option(
-            "--deep",
-            help="Also compare every file with its checksums, and recompute silver and gold from bronze.",
-        ),
-    ] = False,
-    accept: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TOPIC:PARTITION:FROM-TO", help="A range of offsets that is known to be lost; may be repeated."
-        ),
-    ] = None,
-    ledger: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Check that every record that `produce --ledger FILE` listed is in bronze."),
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 3 also if a check is skipped, such as without Kafka.")
-    ] = False,
+    snapshot: Snapshot = None,
+    deep: Deep = False,
+    accept: Accept = None,
+    ledger: Ledger = None,
+    strict: Strict = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check that no record is missing and none is counted twice, from Kafka to gold. Exit with 3 if a check fails."""
-    from lakehouse.settings import load_settings
-    from loginlake.verify import VerifyOptions, verify
-    from loginlake.verify.ledger import acked_positions
-    from loginlake.verify.ranges import range_from_text
-    from serving.store import Store
-
-    if deep:
-        import duckdb  # noqa: F401 (if it is missing, report that now and not after an hour)
-    settings = load_settings()
-    check_lake_exists(settings)
-    accepted = [range_from_text(text) for text in accept or []]
-    acked = acked_positions(ledger) if ledger else None
-    with progress_bar() as progress:
-        options = VerifyOptions(snapshot=snapshot, is_deep=deep, accepted=accepted, acked=acked, progress=progress)
-        report = verify(settings, Store(settings), options=options)
+    report = _verified(snapshot=snapshot, is_deep=deep, accept=accept or [], ledger=ledger)
     if json:
         print_json(report.to_dict())
     else:
         _print_report(report)
     if not report.ok or (strict and report.skipped):
         raise typer.Exit(VerifyFailed.exit_code)
+
+
+def _verified(*, snapshot: int | None, is_deep: bool, accept: Sequence[str], ledger: Path | None) -> Report:
+    """Return the report of the lake that the settings name, with a progress bar meanwhile."""
+    from lakehouse.settings import load_settings
+    from loginlake.verify import VerifyOptions, verify
+    from loginlake.verify.ledger import acked_positions
+    from loginlake.verify.ranges import range_from_text
+    from serving.store import Store
+
+    if is_deep:
+        import duckdb  # noqa: F401 (if it is missing, report that now and not after an hour)
+    settings = load_settings()
+    check_lake_exists(settings)
+    accepted = [range_from_text(text) for text in accept]
+    acked = acked_positions(ledger) if ledger else None
+    with progress_bar() as progress:
+        options = VerifyOptions(snapshot=snapshot, is_deep=is_deep, accepted=accepted, acked=acked, progress=progress)
+        return verify(settings, Store(settings), options=options)
 
 
 def _print_report(report: Report) -> None:
