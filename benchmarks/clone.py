@@ -13,11 +13,11 @@ import os
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from harness import print_table, seconds_of
+from processes import ENDED, PROC, family
 
 REPOSITORY = Path(__file__).parents[1]
 # The interpreter below this environment: a `python3` that is a shim may look for itself in the home folder.
@@ -74,26 +74,11 @@ def _end(make: subprocess.Popen[bytes]) -> None:
         raise SystemExit(f"{make.args!r} ended with exit code {make.returncode}")
 
 
-def family(ancestor: int) -> list[int]:
-    """Return the process and all its descendants."""
-    children = defaultdict(list)
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            words = status.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):  # the process ended after it was listed
-            continue
-        children[int(words[1])].append(int(status.parent.name))
-    found = [ancestor]
-    for pid in found:
-        found.extend(children[pid])
-    return found
-
-
 def _kib(pid: int) -> int:
     """Return the proportional set size of a process, in KiB: a shared page counts in equal parts."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):
+        lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+    except ENDED:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 

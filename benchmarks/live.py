@@ -11,15 +11,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
+from processes import ENDED, family, stat_fields
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-PROC = Path("/proc")
 STEP_SECONDS = 30.0
 STOP_SECONDS = 120
 
@@ -45,25 +44,13 @@ def main(
 
 def cpu_seconds(root: int) -> float:
     """Return the processor seconds of a process and of all its descendants, those that have ended included."""
-    return sum(_own_seconds(process) for process in descendants(root))
+    return sum(_own_seconds(pid) for pid in family(root))
 
 
-def descendants(root: int) -> Iterator[int]:
-    """Yield a process and all its descendants that run now."""
-    yield root
-    for task in (PROC / str(root) / "task").glob("*"):
-        try:
-            children = (task / "children").read_text().split()
-        except OSError:  # it has just ended
-            continue
-        for child in children:
-            yield from descendants(int(child))
-
-
-def _own_seconds(process: int) -> float:
+def _own_seconds(pid: int) -> float:
     try:
-        fields = (PROC / str(process) / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
+        fields = stat_fields(pid)
+    except ENDED:
         return 0.0
     # utime and stime, and cutime and cstime: those of children that have ended and were waited for.
     return sum(int(field) for field in fields[11:15]) / TICKS_PER_SECOND

@@ -8,13 +8,12 @@ import platform
 import shutil
 import time
 import tomllib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from http.client import HTTPConnection, HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from stat import S_ISREG
 
 from lakehouse.addresses import (
     any_server_listens,
@@ -31,6 +30,7 @@ from lakehouse.java import java_path, java_version
 from lakehouse.locks import refuse_second_writer
 from lakehouse.settings import Settings, load_settings
 from loginlake.broker import check_data_unused, other_broker_port
+from loginlake.lake_files import files_below
 from loginlake.preflight import check_topic_of_lake
 
 MIN_FREE_BYTES = 2 * 10**9
@@ -227,20 +227,10 @@ def check_lake(settings: Settings) -> list[Finding]:
     if "://" in settings.root or not root.is_dir():
         return []
     since = time.time() - DAY_SECONDS
-    stats = list(_file_stats(root))
+    stats = [status for _, status in files_below(root)]
     total, new = sum(stat.st_size for stat in stats), sum(stat.st_size for stat in stats if stat.st_mtime >= since)
     what = f"{_megabytes(total)} in {len(stats):,} files, {_megabytes(new)} of it from the last 24 hours"
     return [Finding("lake", State.OK, what)]
-
-
-def _file_stats(root: Path) -> Iterator[os.stat_result]:
-    for file in root.rglob("*"):
-        try:
-            stat = file.stat()
-        except FileNotFoundError:  # its writer removed it meanwhile
-            continue
-        if S_ISREG(stat.st_mode):
-            yield stat
 
 
 def _megabytes(size: int) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 from deltalake import DeltaTable
 
@@ -17,6 +15,7 @@ from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.model import Table
+from loginlake.lake_files import files_below
 from serving.delta_tables import DeltaTables
 
 
@@ -81,8 +80,5 @@ def size_of(handle: DeltaTable, uri: str) -> int:
     if "://" in uri:
         return sum(handle.get_add_actions(flatten=True)["size_bytes"].to_pylist())
     return sum(
-        (Path(folder) / name).stat(follow_symlinks=False).st_size
-        for folder, _, names in os.walk(uri)
-        for name in names
-        if not (name.startswith(".") and name.endswith(".crc")) and (Path(folder) / name).exists()
+        status.st_size for name, status in files_below(uri) if not (name.startswith(".") and name.endswith(".crc"))
     )

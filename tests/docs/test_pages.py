@@ -101,6 +101,21 @@ def test_every_record_in_a_block_is_an_accepted_login(page: Path) -> None:
         assert (row["verdict"], row["action"]) == ("accepted", "login"), row["detail"]
 
 
+@pytest.mark.parametrize(
+    "found",
+    [
+        links(README),
+        calls(README, "loginlake"),
+        calls(README, "loginlake", blocks_only=True),
+        calls(README, "make"),
+        URL.findall(README.read_text()),
+    ],
+    ids=["links", "commands", "commands in blocks", "targets", "URLs"],
+)
+def test_the_readme_has_what_the_tests_of_every_page_look_for(found: list[object]) -> None:
+    assert found
+
+
 def test_the_readme_shows_a_record_to_send() -> None:
     assert len(SENT.findall(README.read_text())) == 1
 

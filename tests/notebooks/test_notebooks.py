@@ -50,7 +50,7 @@ def processes_that_name(folder: Path) -> list[str]:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command_lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-        except OSError:  # the process has just ended
+        except (FileNotFoundError, ProcessLookupError):  # the process has just ended
             continue
     return [line for line in command_lines if str(folder) in line]
 
