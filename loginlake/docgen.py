@@ -128,9 +128,7 @@ def _table_sections() -> Iterator[str]:
             f"- key: {_names(table.key)}",
             f"- partitioned by: {_names(table.partition_by) or 'none'}",
         ]
-        yield f"## {table.full_name}\n"
-        yield "\n".join(facts) + "\n"
-        yield _columns_table(table.columns)
+        yield from _section(f"## {table.full_name}", facts, columns=table.columns)
 
 
 def _metric_sections() -> Iterator[str]:
@@ -143,9 +141,13 @@ def _metric_sections() -> Iterator[str]:
             f"- windows: {_names(metric.every)}",
             f"- stored: {f'by {metric.stored}, as gold.{metric.name}' if metric.stored else 'no'}",
         ]
-        yield f"### {metric.name}\n"
-        yield "\n".join(facts) + "\n"
-        yield _columns_table(metric.measures)
+        yield from _section(f"### {metric.name}", facts, columns=metric.measures)
+
+
+def _section(heading: str, facts: Sequence[str], *, columns: Iterable[Any]) -> Iterator[str]:
+    yield f"{heading}\n"
+    yield "\n".join(facts) + "\n"
+    yield _columns_table(columns)
 
 
 def _columns_table(columns: Iterable[Any]) -> str:

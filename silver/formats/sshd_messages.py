@@ -2,7 +2,7 @@
 
 The client chooses the user name, the id of a certificate and the names in a host-based login, so these may imitate the
 rest of a message. A source is therefore read by looking at every place of the message that could name one: the source
-is what the only well-formed reading names. Where two readings are well-formed there is no source.
+is what the only well-formed reading names. If two readings are well-formed, there is no source.
 """
 
 from __future__ import annotations
@@ -75,17 +75,17 @@ PAM_REASONS = {
 
 
 class Report(NamedTuple):
-    """What one message of sshd reports, without where and when.
+    """What one message of sshd reports, except the host and the time.
 
     Attributes:
         action: login, probe, lockout or logout.
         outcome: Of a login.
         failure_reason: Of a failure or a probe, as `silver.events` has it.
         username: As the client gave it.
-        source: The address or host name as the message has it; None where there is none, or more than one.
+        source: The address or host name as the message has it; None if the message has none, or more than one.
         port: Its port.
         method: How the client authenticated.
-        detail: Why there is no source, where the message names two.
+        detail: Why there is no source, if the message names two.
     """
 
     action: str
@@ -139,9 +139,7 @@ def _login(message: str) -> Report | None:
 
 
 def _probe(message: str) -> Report | None:
-    found = PROBE.fullmatch(message)
-    origin = _origin(found["rest"], _FROM, tail=_END) if found else None
-    return Report("probe", None, "unknown_user", *origin[:3], detail=origin.detail) if origin else None
+    return _without_outcome("probe", PROBE.fullmatch(message), reason="unknown_user")
 
 
 def _left(message: str) -> Report | None:
@@ -156,9 +154,13 @@ def _left(message: str) -> Report | None:
 
 
 def _lockout(message: str) -> Report | None:
-    found = LOCKOUT.fullmatch(message)
+    return _without_outcome("lockout", LOCKOUT.fullmatch(message), reason="too_many_attempts")
+
+
+def _without_outcome(action: str, found: re.Match[str] | None, *, reason: str) -> Report | None:
+    """Return the report of a message that names user, source and port, but no outcome of a login."""
     origin = _origin(found["rest"], _FROM, tail=_END) if found else None
-    return Report("lockout", None, "too_many_attempts", *origin[:3], detail=origin.detail) if origin else None
+    return Report(action, None, reason, *origin[:3], detail=origin.detail) if origin else None
 
 
 def _pam_error(message: str) -> Report | None:
@@ -192,7 +194,7 @@ def _logout(message: str) -> Report | None:
 
 
 def _origin(text: str, place: re.Pattern[str], *, tail: re.Pattern[str]) -> _Origin | None:
-    """Return user, source and port of the only well-formed reading; none of them where several are well-formed.
+    """Return user, source and port of the only well-formed reading; if several are well-formed, no source and no port.
 
     Args:
         text: From the user name to the end of the message.
@@ -224,7 +226,7 @@ def _places(text: str, place: re.Pattern[str]) -> Iterator[re.Match[str]]:
 
 
 def _cut(text: str, place: re.Pattern[str]) -> re.Match[str] | None:
-    """Return the place in a message that was cut after its source; None where the source itself may be cut."""
+    """Return the place in a message that was cut after its source; None if the source itself may be cut."""
     last = max(_places(text, place), key=lambda found: found.start(), default=None)
     if last is None or not _CUT_TAIL.fullmatch(text, last.end()) or not _names_source(last["source"]):
         return None
