@@ -75,7 +75,7 @@ def make_lake(root: Path, *, events: int) -> None:
 
 
 def verified(settings: Settings, options: VerifyOptions) -> Report:
-    """Verify the lake and return the report; a fault raises, since its time means nothing."""
+    """Verify the lake and return the report; raise if it finds a fault, since the time would mean nothing."""
     report = verify(settings, Store(settings), options=options)
     if not report.ok:
         raise AssertionError([check for check in report.checks if check.passed is False])

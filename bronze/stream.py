@@ -209,7 +209,7 @@ def ingest_once(lake: Lake) -> None:
 
 
 def _stop_error(error: StreamingQueryException, lake: Lake) -> LakehouseError:
-    """Return why a stream failed: the error that a start would raise now, a translated one, or Spark's own message."""
+    """Return the error of a failed stream: what a start raises now, else a translated error, else Spark's message."""
     try:
         check_topic_id(lake)
         starting_offsets(lake.settings, read_bronze_progress(lake))

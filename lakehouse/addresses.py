@@ -66,14 +66,14 @@ def require_free_port(host: str, port: int, *, what: str, hint: str) -> None:
 
 
 def other_port_hint(setting: str, port: int) -> str:
-    """Return the hint of a taken port: the setting that names another, in all its forms."""
+    """Return the hint for a taken port: the option, the variable and the make argument that name another port."""
     name = setting.upper()
     option = setting.replace("_", "-")
     return f"Stop it, or use another port: `--{option} {port}`, LOGINLAKE_{name}={port} or `make demo {name}={port}`"
 
 
 def port_taken(what: str, error: OSError, *, port: int, hint: str) -> PortTaken:
-    """Return the error of a port that can't be used, with the process that listens there where it is known."""
+    """Return the error for a port that can't be used; it names the process that listens there, if that is known."""
     reason = f"{listening_process(port)} listens there" if error.errno == errno.EADDRINUSE else error.strerror
     return PortTaken(f"{what}: {reason}", hint=hint, port=port)
 
@@ -81,7 +81,7 @@ def port_taken(what: str, error: OSError, *, port: int, hint: str) -> PortTaken:
 def listening_process(port: int) -> str:
     """Return the id and the command of the process that listens on a port of this machine.
 
-    "another process" where they are unknown: it belongs to another user, or the system is not Linux.
+    Return "another process" if they are unknown, because it belongs to another user, or the system is not Linux.
     """
     sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     for process in PROC.glob("[0-9]*") if sockets else ():

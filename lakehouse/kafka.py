@@ -254,7 +254,7 @@ def _topic_missing(settings: Settings) -> BrokerFailed:
 
 def _broker_failed(settings: Settings, error: KafkaException) -> BrokerFailed:
     return BrokerFailed(
-        f"Kafka at {settings.kafka} does not answer as it should: {error.args[0].str()}",
+        f"Kafka at {settings.kafka} can't be used: {error.args[0].str()}",
         hint="Start a broker with `loginlake broker`, or correct LOGINLAKE_KAFKA",
         kafka=settings.kafka,
     )

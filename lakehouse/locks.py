@@ -234,7 +234,7 @@ def _describe_process() -> dict[str, Any]:
 
 def _lock_held(path: Path, name: LockName) -> LockHeld:
     if name == "readers":
-        return LockHeld(f"An API reads the lake (it holds {path})", hint="Stop it", name=name)
+        return LockHeld(f"An API reads the lake and holds {path}", hint="Stop the API", name=name)
     try:
         holder = json.loads(path.read_text())
     except ValueError:  # the holder has not finished writing its description

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 PANEL = "Settings (also as LOGINLAKE_<NAME> in the environment or in .env)"
-# At 80 columns there is room for the longest name only where no type stands beside it.
+# At 80 columns there is room for the longest name only if no type is printed beside it.
 NO_METAVAR = " "
 
 

@@ -169,7 +169,7 @@ def note_to_json(note: CommitNote) -> str:
 
 
 def note_from_json(text: str | None) -> CommitNote | None:
-    """Return the note in the userMetadata of a commit; None where there is none, or another text."""
+    """Return the note in the userMetadata of a commit; None if it has none."""
     try:
         return _COMMIT_NOTE.decode(text or "")
     except msgspec.DecodeError:
@@ -204,18 +204,18 @@ def newest_note(newest_first: Iterable[Commit]) -> CommitNote | None:
 
 
 def read_bronze_progress(lake: Lake) -> BronzeProgress:
-    """Return how far bronze has read: from its notes, or where there are none from all its rows."""
+    """Return how far bronze has read: from its notes, or from all its rows if it has no note."""
     return noted_bronze_progress(lake) or bronze_progress_of_rows(lake.read(RAW_LOGS))
 
 
 def noted_bronze_progress(lake: Lake) -> BronzeProgress | None:
-    """Return how far bronze has read by its notes, without a Spark job; None where there are none."""
+    """Return how far bronze has read according to its notes, without a Spark job; None if it has no note."""
     note = newest_note(_commits(lake, RAW_LOGS, newest=lake.version(RAW_LOGS)))
     return note.bronze_progress if note else None
 
 
 def bronze_progress_of_rows(records: DataFrame) -> BronzeProgress:
-    """Return how far bronze has read by its rows, in one pass."""
+    """Return how far bronze has read according to its rows, in one pass."""
     partitions = _per_partition(records, {"offset": "max", "ingested_at": "max"})
     return BronzeProgress(
         offsets=_next_offsets(partitions),
@@ -233,7 +233,7 @@ def read_silver_progress(lake: Lake, *, version: int | None = None) -> SilverPro
 
 @dataclass(frozen=True)
 class EventsSummary:
-    """A set of silver rows: how many there are, up to where they reach, and their event days."""
+    """A set of silver rows: their number, the progress that they show, and their event days."""
 
     rows: int
     progress: SilverProgress

@@ -10,7 +10,7 @@ from typing import TypeAlias
 LINE_SECONDS = 5.0
 
 
-# Called with the step, the units done and their total; the total is None or 0 where it is not known.
+# Called with the step, the units done and their total; the total is None or 0 if it is unknown.
 Progress: TypeAlias = Callable[[str, int, int | None], None]
 
 

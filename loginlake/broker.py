@@ -83,7 +83,7 @@ def check_port_free(settings: Settings) -> None:
 
 
 def other_broker_port(settings: Settings) -> str:
-    """Return the hint of a taken port: how to run the broker on another one."""
+    """Return the hint for a taken port: how to run the broker on another one."""
     if settings.kafka_is_given:
         return "Stop it, or name another address: `--kafka 127.0.0.1:9192`, LOGINLAKE_KAFKA=127.0.0.1:9192"
     return other_port_hint("kafka_port", 9192)

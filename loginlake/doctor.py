@@ -58,7 +58,7 @@ class Finding:
         check: Name of the check.
         state: Severity.
         what: What was found.
-        hint: How to fix it; empty where nothing is wrong.
+        hint: How to fix it; empty if nothing is wrong.
     """
 
     check: str

@@ -1,4 +1,4 @@
-"""Rows as text that fits a terminal: a table, or below each other with one line per column."""
+"""Rows as text that fits a terminal: a table, or the rows one below the other with one line per column."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GAP = "  "
 # Text is shortened down to this width before columns are left out.
 MIN_TEXT_WIDTH = 16
 MIN_VALUE_WIDTH = 20
-# Up to this many rows are printed below each other where not all columns fit.
+# Up to this many rows are printed one below the other if not all columns fit.
 FEW_ROWS = 5
 
 
@@ -52,7 +52,7 @@ Grid = Sequence[GridColumn]
 
 
 def fitted(grid: Grid, width: int | None) -> tuple[Grid, list[str]]:
-    """Return the columns that fit, their texts shortened where necessary, and the names of those left out."""
+    """Return the columns that fit, with their texts shortened if necessary, and the names of those left out."""
     for count in range(len(grid), 0, -1):
         shortened = _with_short_texts(grid[:count], width)
         if count == 1 or width is None or _width(shortened) <= width:

@@ -73,7 +73,7 @@ def small_files(handle: DeltaTable, table: Table) -> int:
 
 
 def size_of(handle: DeltaTable, uri: str) -> int:
-    """Return the bytes in the table's folder, or those of its files where the folder is not on this machine.
+    """Return the bytes in the table's folder, or of its current files if the folder is not on this machine.
 
     Hadoop's checksum files do not count, as in `lakehouse.maintenance.size_of`.
     """

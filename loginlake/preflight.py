@@ -54,7 +54,7 @@ def check_topic_of_lake(settings: Settings) -> None:
     if not kafka.has_topic(settings):
         if recorded is not None:
             raise TopicChanged(
-                f"The broker at {settings.kafka} has no topic {settings.topic!r}, but bronze was read from one",
+                f"The broker at {settings.kafka} has no topic {settings.topic!r}, but bronze was read from that topic",
                 hint="Set LOGINLAKE_KAFKA to the broker of this lake, or start a new lake with LOGINLAKE_ROOT",
                 recorded=recorded,
             )

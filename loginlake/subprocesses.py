@@ -56,7 +56,7 @@ def run_child(command: list[str], *, output: Path) -> None:
 
 
 def child_failed(process: subprocess.Popen[bytes], output: Path) -> ProcessFailed:
-    """Return the error of a process that failed or ended unexpectedly."""
+    """Return the error for a process that failed or ended unexpectedly."""
     _program, *arguments = cast("list[str]", process.args)[len(_parent_guard()) :]
     return ProcessFailed(
         f"`{' '.join(arguments)}` ended with exit code {process.returncode}",
@@ -66,7 +66,7 @@ def child_failed(process: subprocess.Popen[bytes], output: Path) -> ProcessFaile
 
 
 def _parent_guard() -> list[str]:
-    """Return the prefix of a command line that must end with this process; empty where the system has no such call."""
+    """Return the prefix of a command line that must end with this process; empty if the system has no such call."""
     if sys.platform != "linux":
         return []
     # Without site packages and environment, since it runs only for a few milliseconds.

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-# Width of a table where standard output is not a terminal.
+# Width of a table if standard output is not a terminal.
 PLAIN_WIDTH = 160
 
 Cell = str | int | None
 
 
 def terminal_width() -> int | None:
-    """Return the width of the terminal that standard output is; None where it is something else, such as a pipe."""
+    """Return the width of the terminal; None if standard output is not a terminal but, for example, a pipe."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 

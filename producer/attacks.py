@@ -226,7 +226,7 @@ def _random_client(rng: Random, population: Population) -> Client:
 
 
 def _random_users(rng: Random, population: Population, *, count: int) -> list[User]:
-    """Return `count` different users, or all users where the population is smaller."""
+    """Return `count` different users, or all users if the population is smaller."""
     return rng.sample(population.users, min(count, len(population.users)))
 
 

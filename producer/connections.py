@@ -37,7 +37,7 @@ class Connections:
         self._reported: OrderedDict[tuple[bytes, bytes], _Reported] = OrderedDict()
 
     def reported_before(self, line: bytes) -> bytes | None:
-        """Return what an earlier line of the connection reported of this line's attempt; None where none did."""
+        """Return what an earlier line of the connection reported about this line's attempt; None if no line did."""
         found = _LINE.search(line)
         if found is None:
             return None

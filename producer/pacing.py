@@ -12,7 +12,7 @@ from producer.records import Record
 def paced(
     records: Iterable[Record], *, start: int, clock: Callable[[], float], wait: Callable[[float], object]
 ) -> Iterator[Record]:
-    """Yield each record when its instant is due: as long after the first clock reading as after `start`.
+    """Yield each record when it is due, so that the records' instants pass as fast as the clock.
 
     Args:
         records: Records in order of their instants.

@@ -201,7 +201,7 @@ def _undelivered(sender: CountingProducer, settings: Settings, *, sent_all: bool
         f"{sender.lost} of {sender.sent} records were not delivered to {settings.topic!r} at {settings.kafka}: "
         f"{sender.last_error}{rest}",
         hint="Check that the broker runs and accepts records as large as the largest one sent, then send them again: "
-        "copies do no harm",
+        "duplicates do no harm",
         lost=sender.lost,
         sent=sender.sent,
     )

@@ -106,7 +106,7 @@ def records_of(
 
 
 def login_records(values: Iterable[bytes]) -> Iterator[Record]:
-    """Yield a record for each line, with the user name as the key where the line has one."""
+    """Yield a record for each line, with the user name as the key if the line has one."""
     for value in values:
         names = _names_in(value)
         yield Record(_encode(names.username), value, LOGIN_HEADERS, _encode(names.event_id))
@@ -119,7 +119,7 @@ def sshd_records(values: Iterable[bytes], *, year: int) -> Iterator[Record]:
 
     Args:
         values: The lines of one file, in order.
-        year: Year of the first line; it increases by one where the timestamp goes back by more than half a year.
+        year: Year of the first line; it increases by one when the timestamp goes back by more than half a year.
     """
     seen: Counter[bytes] = Counter()
     connections = Connections()
@@ -164,14 +164,14 @@ def _with_year_offset(values: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
 
 
 def _years_between(before: datetime, at: datetime) -> int:
-    """Return the years from one line to the next: 1 where the timestamp goes back by more than half a year."""
+    """Return the years from one line to the next: 1 if the timestamp goes back by more than half a year."""
     if before - at > HALF_A_YEAR:
         return 1
     return -1 if at - before > LEAP_YEAR_LENGTH - MAX_DISORDER else 0
 
 
 def _timestamp(line: bytes) -> datetime | None:
-    """Return the timestamp of a syslog line, placed in a leap year; None where it has none."""
+    """Return the timestamp of a syslog line, placed in a leap year; None if it has none."""
     found = _TIMESTAMP.match(line)
     if found is None:
         return None

@@ -64,7 +64,7 @@ class DeltaTables:
                 raise _missing(table) from error
         if handle.version() < highest:
             raise LakeUnreadable(
-                f"{table.full_name} went back from version {highest} to {handle.version()}",
+                f"The last version of {table.full_name} is {handle.version()}, but it was {highest} before",
                 hint="Run `loginlake refresh`, then `loginlake verify`",
                 table=table.full_name,
             )

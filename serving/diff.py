@@ -103,7 +103,7 @@ def _differing(table: Table, store: Store, *, before: Snapshot, after: Snapshot)
 
 
 def _rows(table: Table, store: Store, *, snapshot: Snapshot) -> pl.LazyFrame:
-    """Return the rows at a snapshot; none where the snapshot is older than the table."""
+    """Return the rows at a snapshot; none if the snapshot is older than the table."""
     if table not in (RAW_LOGS, SNAPSHOTS) and table.full_name not in snapshot.versions:
         return pl.LazyFrame(schema=declared_schema(table))
     return store.rows(table, snapshot)

@@ -43,13 +43,13 @@ Damages = Mapping[Version, LakehouseError]
 
 @dataclass(frozen=True)
 class LakeState:
-    """The lake as the API last read it; replaced, never changed.
+    """The lake as the API last read it; immutable, so each read makes a new one.
 
     Attributes:
         published: The snapshots as of the last time that they could be read.
-        served: The newest snapshot that is whole; the newest of all if none is; None where nothing is published.
-        damage: What is wrong with it or with a later one, None where nothing is known to be.
-        is_ready: True where at least one metric can be answered.
+        served: The newest whole snapshot, or the newest one if no snapshot is whole; None if nothing is published.
+        damage: What is wrong with the served snapshot or a later one; None if no damage is known.
+        is_ready: True if at least one metric can be answered.
     """
 
     published: Published = NOTHING_PUBLISHED
@@ -61,8 +61,8 @@ class LakeState:
 class FallbackStore(Store):
     """A store that outlives damage to the lake: snapshots that were once read as published stay known.
 
-    A snapshot is whole if its versions can be opened, or were opened before, and, where the lake is on this machine,
-    every file exists in its size.
+    A snapshot is whole if its versions can be opened, or were opened before, and,
+    if the lake is on this machine, every file exists and has the size that the log records.
 
     Args:
         settings: They name the lake.
@@ -210,7 +210,7 @@ class FallbackStore(Store):
         return damages
 
     def _error_of(self, table: Table, version: int) -> LakehouseError | None:
-        """Return what is wrong with the files of a version, None if nothing is known to be.
+        """Return what is wrong with the files of a version; None if no damage is found.
 
         Its handle stays open, so later damage to the log can't take back the files that it lists. A version that is not
         served yet is warmed: its first read resolves the list of files, and no request should wait for that.

@@ -35,7 +35,7 @@ class Freshness:
     Attributes:
         snapshot: The snapshot that it was read from.
         behind_seconds: Now minus the append time of the first broker record that the snapshot does not cover; 0 if
-            there is none, None where the broker does not answer.
+            the snapshot covers all records, None if the broker does not answer.
     """
 
     snapshot: Snapshot
@@ -102,7 +102,7 @@ class BrokerLag:
         self._thread.join(timeout=POLL_SECONDS)
 
     def ends(self) -> Offsets | None:
-        """Return the broker's current end offset of each partition; None where the broker does not answer."""
+        """Return the broker's current end offset of each partition; None if the broker does not answer."""
         with self._changed:
             bounds = self._fresh_bounds()
         return None if bounds is None else {at: bound.end for at, bound in bounds.items()}

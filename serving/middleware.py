@@ -32,7 +32,7 @@ class HeadAsGet:
 
 
 class RequestIds:
-    """Middleware that gives each request an id, logs it, and answers 500 where the application raises."""
+    """Middleware that gives each request an id, logs it, and answers 500 if the application raises."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

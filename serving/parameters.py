@@ -41,7 +41,7 @@ class Parameter(Generic[Value]):
         parse: Returns the value of a text; raises BadQuery.
         meaning: One sentence for the docs.
         schema: JSON Schema of the text, for OpenAPI.
-        repeatable: True where several values may be given.
+        repeatable: True if several values may be given.
     """
 
     name: str
@@ -63,7 +63,7 @@ class QueryParams:
     pairs: tuple[tuple[str, str], ...]
 
     def one(self, parameter: Parameter[Value]) -> Value | None:
-        """Return the value of a parameter, None where it is not given.
+        """Return the value of a parameter, None if it is not given.
 
         Raises:
             BadQuery: The value is malformed; the error names the parameter.

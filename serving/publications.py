@@ -72,7 +72,7 @@ class Publications:
         return self._tables.newest(SNAPSHOTS)
 
     def _parse(self, handle: DeltaTable, commit: CommitInfo) -> None:
-        """Parse the files that were added since the last call; all files where a commit was lost."""
+        """Parse the files that were added since the last call, or all files if a commit was lost."""
         is_continued = handle is self._handle
         known = self._snapshots_by_file if is_continued else {}
         by_file = {

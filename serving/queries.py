@@ -182,7 +182,7 @@ def requested_snapshot(params: QueryParams, store: Store) -> Snapshot:
 
 
 def requested_version(params: QueryParams) -> int | None:
-    """Return the version of one table that the query names, None where it names none.
+    """Return the version of one table that the query names, None if it names none.
 
     Raises:
         BadQuery: A snapshot is given too.

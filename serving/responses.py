@@ -43,7 +43,7 @@ class Responder:
     def rows_at_snapshot(
         self, snapshot: Snapshot, query: str, *, read: Callable[[], pl.DataFrame], meta: Mapping[str, Any]
     ) -> Response:
-        """Return rows of a snapshot; 304 without reading them where the client has them already.
+        """Return rows of a snapshot, or answer 304 without reading them if the client already has them.
 
         Args:
             snapshot: The snapshot that is read.

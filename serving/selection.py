@@ -158,7 +158,7 @@ def parse_selection(
         params: Checked query parameters.
         filterable: Columns that accept a filter.
         sortable: Columns accepted in order_by.
-        default: The order where the query has none.
+        default: The order if the query has none.
 
     Raises:
         BadQuery: A value is malformed, or order_by names an unknown column.

@@ -58,7 +58,7 @@ class Store:
             return self._publications.read()
 
     def snapshots(self) -> tuple[Snapshot, ...]:
-        """Return all published snapshots, oldest first; none where nothing is published yet.
+        """Return all published snapshots, oldest first; none if nothing is published yet.
 
         Raises:
             LakeUnreadable: `gold.snapshots` can't be read, or ends before the last publication that was seen.
@@ -194,7 +194,7 @@ def collected(rows: pl.LazyFrame, table: Table, *, version: int | None = None) -
     Args:
         rows: A frame over the table.
         table: Named in the error.
-        version: The version that is read, named in the error; None where it is the newest.
+        version: The version that is read, named in the error; None if it is the newest.
 
     Raises:
         LakeUnreadable: A file of the table is missing, truncated or damaged.

@@ -31,8 +31,8 @@ class Redriven:
 
     Attributes:
         attempted: Broken rows that were decoded again.
-        decoded: Those that are no longer broken, by their new verdict.
-        still_broken: Those that are, by reason.
+        decoded: Number of rows that are no longer broken, by their new verdict.
+        still_broken: Number of rows that are still broken, by reason.
         reassigned: Accepted rows and duplicates that changed, since a row that decodes now is a copy of the same event.
         written: Rows that differ from what silver had.
     """

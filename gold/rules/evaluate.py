@@ -162,7 +162,7 @@ def _hits_of_day(context: Sequence[Event], day: date, *, rule: Rule) -> Iterator
     A chain of hits that begins on the day is one detection of the day. A chain that begins the day before is a
     detection of that day, with one exception: if it begins within two windows of the start of the context, it may
     really have begun earlier, outside the context. Then its hits on the day are a detection of the day. Two windows,
-    because the first hit of such a chain can be missed where it depends on events before the context; the next hit is
+    because the first hit of such a chain can be missed if it depends on events before the context; the next hit is
     found.
     """
     may_have_begun_earlier = midnight(day) - CONTEXT_DAYS * DAY + 2 * rule.window
@@ -175,7 +175,7 @@ def _hits_of_day(context: Sequence[Event], day: date, *, rule: Rule) -> Iterator
 
 
 def _detection(entity: str, context: Sequence[Event], *, hits: Sequence[Event], rule: Rule) -> Detection:
-    """Return the row for a chain of hits; the evidence begins a window before the first hit and ends with the last."""
+    """Return the row for a chain of hits; its evidence reaches from one window before the first hit to the last hit."""
     fired_at, last_at = hits[0].at, hits[-1].at
     begin = bisect_right(context, fired_at - rule.window, key=attrgetter("at"))
     evidence = context[begin : bisect_right(context, last_at, key=attrgetter("at"))]

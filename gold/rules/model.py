@@ -17,7 +17,7 @@ class Event(NamedTuple):
     Attributes:
         at: Event time, UTC.
         times: How many equal occurrences the record stands for.
-        username: Null where the source names no user.
+        username: Null if the source names no user.
         position: Topic, partition and offset in bronze.
         action: login, probe, lockout or logout.
     """

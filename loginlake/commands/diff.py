@@ -91,7 +91,7 @@ def _rows(changes: Sequence[RowChange], table: Table) -> pl.DataFrame:
 
 
 def _values(change: RowChange) -> str:
-    """Return the values that differ as text: `attempts 3 → 5` of a changed row, `attempts 3` of another."""
+    """Return the differing values as text: `attempts 3 → 5` for a changed row, `attempts 3` for any other."""
     if change.old is not None and change.new is not None:
         return ", ".join(f"{name} {_text(change.old[name])} → {_text(change.new[name])}" for name in change.new)
     values = change.new if change.old is None else change.old

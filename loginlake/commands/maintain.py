@@ -41,7 +41,7 @@ def maintain(
     RETENTION_GRACE_DAYS set for how long.
     """
     if every and dry_run:
-        raise UsageError("--every and --dry-run exclude each other", hint="Use one of them")
+        raise UsageError("--every and --dry-run can't be combined", hint="Use one of them")
     seconds = parse_duration(every) if every else None
     if dry_run:
         _print(_planned(), json=json)

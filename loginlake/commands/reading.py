@@ -75,7 +75,7 @@ def requested_snapshot(store: Store, *, as_of: str | None, snapshot: int | None)
 
 
 def time_option(option: str, text: str | None, *, now: datetime) -> datetime | None:
-    """Return the instant of an option's value, or None where the option is not given.
+    """Return the instant of an option's value, or None if the option is not given.
 
     Raises:
         BadQuery: The value is not a time.

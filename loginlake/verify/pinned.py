@@ -209,6 +209,7 @@ def pin_lake(settings: Settings, store: Store, *, options: VerifyOptions) -> Pin
     Raises:
         TableMissing: There is no lake.
         SnapshotMissing: The requested snapshot does not exist.
+        SnapshotExpired: The requested snapshot is no longer retained.
     """
     options.progress("Reading the Delta logs", 0, None)
     lake = (

@@ -23,7 +23,7 @@ RESTORE_RESTATEMENTS = "Restore gold.restatements from a copy of the lake: no jo
 
 
 def snapshot_checks(lake: PinnedLake) -> Iterator[Check]:
-    """Check the published snapshots, or that none was lost if there are none."""
+    """Check the published snapshots; if none is published, check that none was lost."""
     published = lake.published or lake.store.snapshots()  # raises if gold.snapshots can't be read
     committed = list(_committed_snapshots(lake))
     if not published or lake.snapshot is None:
@@ -101,7 +101,7 @@ def _restatements_check(published: Sequence[Snapshot], rows: pl.LazyFrame) -> Ch
 
 
 def _lost_check(committed: Sequence[Snapshot], restated: int) -> Check:
-    """Check that no snapshot was lost, where none is published.
+    """Check that no snapshot was lost, if none is published.
 
     Args:
         committed: Snapshots recorded in the commits of gold.snapshots.

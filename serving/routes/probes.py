@@ -24,7 +24,7 @@ async def livez(context: ContextDep) -> Response:
 
 @router.get("/readyz", summary="Whether queries can be answered")
 async def readyz(context: ContextDep, store: StoreDep) -> Response:
-    """200 where a snapshot is served, with status `degraded` while the lake is damaged; else 503."""
+    """200 if a snapshot is served, with status `degraded` while the lake is damaged; else 503."""
     context.params()
     state = store.state
     served, damage = state.served, state.damage

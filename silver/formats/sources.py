@@ -31,9 +31,9 @@ class GivenSource(NamedTuple):
     """A source as an application gave it.
 
     Attributes:
-        source: The address or host name; none where the text stands for no address.
+        source: The address or host name; none if the text stands for no address.
         port: The port that the text names.
-        is_placeholder: True where the text stands for no address, such as `N/A`.
+        is_placeholder: True if the text stands for no address, such as `N/A`.
     """
 
     source: Source

@@ -64,7 +64,7 @@ def _text_of(record: Record) -> str | Decoded:
 
 
 def _of_another_program(line: Line, text: str, *, event_at: int) -> Decoded:
-    """Return why a line is ignored; broken where it reports an outcome and its program can't be read."""
+    """Return why a line is ignored, or broken if it reports an outcome and its program can't be read."""
     if line.program is not None:
         return refused(Reason.OTHER_PROGRAM, f"A line of {line.program}", event_at=event_at)
     if OUTCOME_ANYWHERE.search(text):
@@ -123,7 +123,7 @@ def _without_report(message: str, event_at: int) -> Decoded:
 
 
 def _is_counted_already(report: Report, record: Record) -> bool:
-    """Return True where an earlier line of the connection has reported the same attempt."""
+    """Return True if an earlier line of the connection has reported the same attempt."""
     if record.earlier == LOCKOUT_REPORTED:
         return report.action == "probe" and report.failure_reason is None
     return record.earlier == DENIAL_COUNTED and report.action == "login" and report.failure_reason == "unknown_user"

@@ -58,8 +58,8 @@ class Line(NamedTuple):
 
     Attributes:
         stamp: When it was written, as the line has it.
-        host: The machine that wrote it; None where the line names none.
-        program: The program that wrote it; None where the line names none.
+        host: The machine that wrote it; None if the line names none.
+        program: The program that wrote it; None if the line names none.
         message: What the program wrote; without a program, what follows the host.
         is_container: True for a line of a container's log that names no program: all of it is the message.
     """
@@ -82,7 +82,7 @@ def parse_line(text: str) -> Line | None:
 
 
 def instant_in(stamp: re.Match[str], *, year: int | None, latest_at: int) -> int | None:
-    """Return the instant of a stamp in microseconds since 1970; None where there is no such instant.
+    """Return the instant of a stamp in microseconds since 1970; None if there is no such instant.
 
     A stamp without a time zone is UTC.
 
