@@ -116,7 +116,7 @@ def _detections_check(engine: Engine, lake: PinnedLake, *, rules: Rules) -> Chec
     is_earlier = " OR ".join(f"(rule = '{rule.name}' AND rule_version < {rule.version})" for rule in rules)
     earlier = engine.count(f"SELECT count(*) FROM live_detections WHERE {is_earlier}")  # noqa: S608 (names of ours)
     if earlier:
-        # No record says which version evaluated which day, so only detections of today's version can be compared.
+        # Which version evaluated which day is not recorded, so only detections of today's version can be compared.
         engine.run(f"DELETE FROM live_detections WHERE {is_earlier}")  # noqa: S608 (names of ours)
         engine.run("DELETE FROM recomputed WHERE detection_id NOT IN (SELECT detection_id FROM live_detections)")
     notes = [f"{earlier:,} detections of earlier versions of their rules are not compared"] if earlier else []

@@ -1,4 +1,4 @@
-"""Where the files of `conf/` lie, and that they are what they should be."""
+"""The files of `conf/`: where they are found, and that they are complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the machine does to us becomes one line; what is our own fault stays what it is."""
+"""Errors of Spark, Java and the system become one line; errors in our own code stay unchanged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TRANSLATED = [
     (WRITING, "java.io.IOException: No space left on device", DiskFull, "/lake/silver/events"),
     (WRITING, "FileNotFoundException: /lake/x.parquet (Read-only file system)", Unwritable, "/lake/silver/events"),
     (WRITING, "FileNotFoundException: /lake/x.parquet (Permission denied)", Unwritable, "/lake/silver/events"),
-    ("[DELTA_CANNOT_CREATE_LOG_PATH] Cannot create file:/lake/b", "Parent is no folder", Unwritable, "/lake/b"),
+    ("[DELTA_CANNOT_CREATE_LOG_PATH] Cannot create file:/lake/b", "Parent is not a folder", Unwritable, "/lake/b"),
     (READING, "java.lang.NullPointerException", LakeUnreadable, "/lake/silver/events/a.parquet"),
     (
         "in s3a://lake/silver/a.parquet",

@@ -1,4 +1,4 @@
-"""Jars: taken from the cache when they are as locked, and never when they are not."""
+"""Jars: a jar is taken from the cache only if its checksum is the locked one."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def checked_readers(client: httpx.Client) -> Iterator[list[int]]:
             answer = client.get(url)
             assert answer.status_code == 200, answer.text
             snapshot = int(answer.headers["Loginlake-Snapshot"])
-            assert snapshot >= seen, f"went back from snapshot {seen} to {snapshot}"
+            assert snapshot >= seen, f"snapshot {snapshot} was served after snapshot {seen}"
             seen = snapshot
             rows = answer.json()["data"]
             if url in METRICS:

@@ -1,4 +1,4 @@
-"""Every fault of a Kafka record that the guarantees name, with its verdict; and any other that can be thought of."""
+"""Every fault of a Kafka record that the guarantees name, with its verdict; and arbitrary other records."""
 
 from __future__ import annotations
 
