@@ -18,15 +18,22 @@ from lakehouse.errors import LakeUnreadable, SnapshotExpired, SnapshotMissing, T
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, SNAPSHOTS
+from lakehouse.tables.gold import DETECTIONS, IP_ACTIVITY, PAIR_ACTIVITY, SNAPSHOTS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from serving.diff import count_changes, row_changes
-from serving.queries import MetricQuery, TableQuery, metric_rows_at_snapshot, rows_at_snapshot, rows_at_version
+from serving.queries import (
+    MetricQuery,
+    TableQuery,
+    detection_with_id,
+    metric_rows_at_snapshot,
+    rows_at_snapshot,
+    rows_at_version,
+)
 from serving.selection import ALWAYS, Selection
 from serving.sql import sql_answer
 from serving.store import Store, collected
-from tests.serving.lakes import FIRST_PUBLISHED, SmallLake, a_login
+from tests.serving.lakes import FIRST_PUBLISHED, SmallLake, a_detection, a_login
 
 # A thread of Arrow has the name of the program; those of delta-rs and polars have names of their own.
 COUNT_THREADS = """
@@ -92,6 +99,7 @@ READ_EXPIRED: dict[str, Callable[[Store, Snapshot], Any]] = {
     "rows": lambda store, first: rows_at_snapshot(TableQuery(EVENTS, Selection(), ALWAYS), store, snapshot=first),
     "metric": lambda store, first: metric_rows_at_snapshot(IP_ACTIVITY_BY_DAY, store, snapshot=first),
     "SQL": lambda store, first: sql_answer("select * from events", store, snapshot=first),
+    "detection": lambda store, first: detection_with_id("d1", store, snapshot=first),
     "differing rows": lambda store, first: row_changes(EVENTS, store, before=first, after=store.snapshot()),
     "differing counts": lambda store, first: count_changes(EVENTS, store, before=first, after=store.snapshot()),
 }
@@ -101,10 +109,10 @@ READ_EXPIRED: dict[str, Callable[[Store, Snapshot], Any]] = {
 def test_an_expired_snapshot_has_one_error_however_it_is_read(
     settings: Settings, lake: SmallLake, with_commits: bool
 ) -> None:
-    first = lake.publish([a_login(0)], [])
+    first = lake.publish([a_login(0)], [a_detection("d1")])
     lake.publish([a_login(1)], [], hour(1))
     lake.retain_from(2)
-    for table in (EVENTS, PAIR_ACTIVITY, IP_ACTIVITY.table):
+    for table in (EVENTS, PAIR_ACTIVITY, IP_ACTIVITY.table, DETECTIONS):
         delete_old_files(settings, table, with_commits=with_commits)
 
     found = {}
