@@ -21,9 +21,9 @@ from gold.transforms.metrics import counted_events
 from lakehouse.lake import Lake, semi_join
 from lakehouse.session import run_concurrently
 from lakehouse.tables.gold import PAIR_ACTIVITY, RESTATEMENTS, STORED_METRICS
-from lakehouse.tables.model import Table, Window
+from lakehouse.tables.model import StoredWindow, Table
 
-LENGTHS: dict[Window, timedelta] = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+LENGTHS: dict[StoredWindow, timedelta] = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 JSON_INSTANTS = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'"}
 # Stored values of restatements.cause: a row was added, changed or removed. Published rows keep theirs, so another word
 # for one of them would split one cause into two.
@@ -42,7 +42,7 @@ class ActivityTable:
     """A table whose published figures can be restated, and the length of its windows."""
 
     table: Table
-    every: Window
+    every: StoredWindow
 
     @property
     def name(self) -> str:
@@ -170,7 +170,7 @@ def causes_of(feed: ChangeFeed, activity: ActivityTable) -> Causes:
     return ranges.groupBy(*key).agg(_common_cause(), F.to_json(F.sort_array(F.collect_list(texts))).alias("offsets"))
 
 
-def window_start(at: datetime, every: Window) -> datetime:
+def window_start(at: datetime, every: StoredWindow) -> datetime:
     """Return the start of the window that contains an instant."""
     hour = at.replace(minute=0, second=0, microsecond=0)
     return hour if every == "hour" else hour.replace(hour=0)

@@ -21,7 +21,7 @@ TABLES_INTRO = """# Tables and metrics
 Every table of the lake is declared once, in `lakehouse/tables/`; `make docs` generates this page from the declarations.
 Each one is a Delta table at `ROOT/<layer>/<name>`. Every column may be null. Instants are UTC.
 
-A **metric** aggregates logins per hour or day. A query computes it from the base,
+A **metric** aggregates logins per hour, day, week (from Monday) or month, all UTC. A query computes it from the base,
 [gold.pair_activity_hourly](#goldpair_activity_hourly). If a window is named as stored, a table of the metric's name has
 the same rows for that window.
 """

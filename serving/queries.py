@@ -29,6 +29,8 @@ from serving.selection import (
 )
 from serving.store import Store, collected
 
+# The most days that a window lies in.
+WINDOW_DAYS: dict[Window, int] = {"hour": 1, "day": 1, "week": 7, "month": 31}
 # The default order of detections; the rows of other tables are in the order of their key.
 NEWEST_DETECTIONS_FIRST = (Order("fired_at", descending=True),)
 # The order of the events of a detection.
@@ -92,18 +94,13 @@ def default_order(table: Table) -> tuple[Order, ...]:
     return NEWEST_DETECTIONS_FIRST if table is DETECTIONS else ()
 
 
-def default_window(metric: Metric) -> Window:
-    """Return the stored window, which is read fastest; else the metric's first."""
-    return metric.stored or metric.every[0]
-
-
 def every_parameter(metric: Metric) -> Parameter[str]:
     """Return the parameter `every`: the length of the windows."""
     return Parameter(
         "every",
         one_of(*metric.every),
-        f"Length of the windows; the default is {default_window(metric)}.",
-        schema={"type": "string", "enum": list(metric.every), "default": default_window(metric)},
+        f"Length of the windows; the default is {metric.default_every}.",
+        schema={"type": "string", "enum": list(metric.every), "default": metric.default_every},
     )
 
 
@@ -132,7 +129,7 @@ def parse_metric_query(metric: Metric, params: QueryParams, *, now: datetime) ->
     """
     return MetricQuery(
         metric=metric,
-        every=cast("Window", params.one(every_parameter(metric)) or default_window(metric)),
+        every=cast("Window", params.one(every_parameter(metric)) or metric.default_every),
         period=parse_period(params, now),
         selection=parse_selection(
             params, metric.dimensions, sortable=metric.columns, default=newest_windows_first(metric)
@@ -152,8 +149,8 @@ def metric_rows_at_snapshot(query: MetricQuery, store: Store, *, snapshot: Snaps
     is_stored = query.metric.stored == query.every
     table = query.metric.table if is_stored else PAIR_ACTIVITY
     with store.reading_snapshot(snapshot):
-        # Each window lies within one day, so a filter of days keeps windows whole.
-        whole_days = store.rows(table, snapshot).filter(*query.period.days("window_on"))
+        days = query.period.days("window_on", window_days=WINDOW_DAYS[query.every])
+        whole_days = store.rows(table, snapshot).filter(*days)
         rows = whole_days if is_stored else _computed(query, whole_days)
         in_period = rows.filter(*query.period.instants("window_at"))
         selected = query.selection.apply(in_period, query.metric.key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, TypeAlias
 
 import polars as pl
@@ -90,10 +90,16 @@ class Period:
     since: datetime | None = None
     until: datetime | None = None
 
-    def days(self, on: str) -> list[pl.Expr]:
-        """Return conditions on the day column `on`: a partition column, so that polars skips whole files."""
+    def days(self, on: str, *, window_days: int = 1) -> list[pl.Expr]:
+        """Return conditions on the day column `on`: a partition column, so that polars skips whole files.
+
+        Args:
+            on: The column.
+            window_days: The most days of a window; all days of a window that starts in the period are kept.
+        """
         since = [] if self.since is None else [pl.col(on) >= self.since.date()]
-        until = [] if self.until is None else [pl.col(on) <= self.until.date()]
+        after = timedelta(days=window_days - 1)
+        until = [] if self.until is None else [pl.col(on) <= min(self.until.date(), date.max - after) + after]
         return since + until
 
     def instants(self, at: str) -> list[pl.Expr]:

@@ -21,7 +21,7 @@ Pairs: TypeAlias = nw.LazyFrame[Any]
 Rows: TypeAlias = nw.LazyFrame[Any]
 Aggregation: TypeAlias = Callable[[Pairs], Rows]
 
-TRUNCATIONS: dict[Window, str] = {"hour": "1h", "day": "1d"}
+TRUNCATIONS: dict[Window, str] = {"hour": "1h", "day": "1d", "month": "1mo"}
 COUNTED_ACTIONS = ("login", "probe", "lockout")
 AGGREGATIONS: dict[str, Aggregation] = {}
 
@@ -47,7 +47,7 @@ def counted_events(events: Any, *, every: Window = "hour") -> Any:
         A lazy frame of the same engine.
     """
     counted = nw.from_native(events).lazy().filter(is_counted())
-    return counted.with_columns(window_at=nw.col("event_at").dt.truncate(TRUNCATIONS[every])).to_native()
+    return counted.with_columns(window_at=window_start(nw.col("event_at"), every)).to_native()
 
 
 def pair_activity_hourly(events: Any) -> Any:
@@ -96,8 +96,20 @@ def metric_rows(metric: Metric, base: Any, *, every: Window) -> Any:
     Returns:
         A lazy frame of the same engine with the columns that the metric declares.
     """
-    pairs = nw.from_native(base).lazy().with_columns(window_at=nw.col("window_at").dt.truncate(TRUNCATIONS[every]))
+    pairs = nw.from_native(base).lazy().with_columns(window_at=window_start(nw.col("window_at"), every))
     return _declared(AGGREGATIONS[metric.name](pairs), metric.columns)
+
+
+def window_start(at: nw.Expr, every: Window) -> nw.Expr:
+    """Return the start of the window that an instant lies in, UTC; a week starts on Monday."""
+    if every != "week":
+        return at.dt.truncate(TRUNCATIONS[every])
+    # Spark can't truncate to a week by narwhals, and numbers Sunday 0 where polars numbers it 7.
+    day, days_since_monday = at.dt.truncate("1d"), (at.dt.weekday() + 6) % 7
+    start = day
+    for days in range(1, 7):
+        start = nw.when(days_since_monday == days).then(day.dt.offset_by(f"-{days}d")).otherwise(start)
+    return start
 
 
 def computes(metric: Metric) -> Callable[[Aggregation], Aggregation]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Window = Literal["hour", "day"]
+# Windows are UTC; a week starts on Monday. A stored one lies within one day, which partitions its table.
+StoredWindow = Literal["hour", "day"]
+Window = Literal["hour", "day", "week", "month"]
+WINDOWS: tuple[Window, ...] = get_args(Window)
 # Delta's comment on a column that was added to an existing table: rows written before may be null there.
 ADDED_COLUMN = "Added to an existing table"
 
@@ -108,7 +111,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric per window, computed from the base and optionally stored.
+    """A metric per window: all its measures are computed from the base, and one window is optionally stored.
 
     Attributes:
         name: The name of the metric and of its stored table.
@@ -125,8 +128,13 @@ class Metric:
     dimensions: tuple[Column, ...]
     measures: tuple[Column, ...]
     shown: tuple[str, ...] = ()
-    every: tuple[Window, ...] = ("hour", "day")
-    stored: Window | None = None
+    every: tuple[Window, ...] = WINDOWS
+    stored: StoredWindow | None = None
+
+    @property
+    def default_every(self) -> Window:
+        """The window of a query that names none: the stored one, which is read fastest, else the day."""
+        return self.stored or "day"
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -11,6 +11,7 @@ import typer
 from lakehouse.clock import utc_now
 from lakehouse.errors import BadQuery, TableMissing, name_hint
 from lakehouse.options import SettingsCommand
+from lakehouse.tables.model import WINDOWS
 from loginlake.commands.conditions import parse_conditions
 from loginlake.commands.output import Columns, Format, Json, Limit, Vertical, requested_output
 from loginlake.commands.reading import AsOf, SnapshotId, open_store, requested_snapshot, time_option
@@ -31,7 +32,9 @@ app = typer.Typer(add_completion=False)
 Name = Annotated[
     str, typer.Argument(metavar="TABLE|METRIC", help="Name of a metric, or of a table such as silver.events.")
 ]
-Every = Annotated[str | None, typer.Option(metavar="hour|day", help="Length of a metric's windows.")]
+Every = Annotated[
+    str | None, typer.Option(metavar="|".join(WINDOWS), help="Length of a metric's windows; a week starts on Monday.")
+]
 Since = Annotated[
     str | None,
     typer.Option(
@@ -119,7 +122,7 @@ def query(  # noqa: PLR0913 - each parameter is an option of the command
 
 
 def _metric_rows(metric: Metric, choice: Choice, *, store: Store) -> pl.DataFrame:
-    from serving.queries import MetricQuery, default_window, metric_rows_at_snapshot, newest_windows_first
+    from serving.queries import MetricQuery, metric_rows_at_snapshot, newest_windows_first
 
     if choice.version is not None:
         raise BadQuery(f"{metric.name} is a metric and has no versions", hint=f"Name its table: gold.{metric.name}")
@@ -132,7 +135,7 @@ def _metric_rows(metric: Metric, choice: Choice, *, store: Store) -> pl.DataFram
     now = utc_now()
     query = MetricQuery(
         metric=metric,
-        every=choice.every or default_window(metric),
+        every=choice.every or metric.default_every,
         period=_period(choice, now),
         selection=_selection(choice, metric.columns, now=now, default=newest_windows_first(metric)),
     )

@@ -11,7 +11,6 @@ from lakehouse.tables.gold import METRICS
 from lakehouse.tables.model import Metric
 from serving.deps import READ, ContextDep, NowDep, StoreDep, accepts
 from serving.queries import (
-    default_window,
     metric_named,
     metric_parameters,
     metric_rows_at_snapshot,
@@ -57,6 +56,6 @@ def _describe(metric: Metric) -> dict[str, Any]:
         "dimensions": [describe_column(column) for column in metric.dimensions],
         "measures": [describe_column(column) for column in metric.measures],
         "every": metric.every,
-        "default_every": default_window(metric),
+        "default_every": metric.default_every,
         "live": False,
     }

@@ -6,6 +6,7 @@ import random
 from datetime import timedelta
 from typing import Any
 
+import narwhals.stable.v2 as nw
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -15,10 +16,10 @@ from pyspark.sql import DataFrame, SparkSession
 from gold.detect import detections
 from gold.rules import load_rules
 from gold.rules.evaluate import detect
-from gold.transforms.metrics import metric_rows, pair_activity_hourly
+from gold.transforms.metrics import metric_rows, pair_activity_hourly, window_start
 from lakehouse.settings import Settings
 from lakehouse.tables.gold import DETECTIONS, METRICS, PAIR_ACTIVITY
-from lakehouse.tables.model import Metric, Window
+from lakehouse.tables.model import WINDOWS, Metric
 from lakehouse.tables.silver import ACTIONS, EVENTS, FAILURE_REASONS, VERDICTS
 from tests.serving.lakes import DAY, a_login
 
@@ -79,15 +80,20 @@ def test_the_base_is_the_same_on_both_engines(on_spark: DataFrame, on_polars: pl
     assert_equal(pair_activity_hourly(on_spark), pair_activity_hourly(on_polars), key=PAIR_ACTIVITY.key)
 
 
-@pytest.mark.parametrize("every", ["hour", "day"])
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
-def test_every_metric_is_the_same_on_both_engines(
-    on_spark: DataFrame, on_polars: pl.LazyFrame, metric: Metric, every: Window
-) -> None:
-    by_spark = metric_rows(metric, pair_activity_hourly(on_spark), every=every)
-    by_polars = metric_rows(metric, pair_activity_hourly(on_polars), every=every)
+def test_every_metric_is_the_same_on_both_engines(on_spark: DataFrame, on_polars: pl.LazyFrame, metric: Metric) -> None:
+    by_spark = metric_rows(metric, pair_activity_hourly(on_spark), every="day")
+    by_polars = metric_rows(metric, pair_activity_hourly(on_polars), every="day")
 
     assert_equal(by_spark, by_polars, key=metric.key)
+
+
+def test_windows_start_at_the_same_instants_on_both_engines(on_spark: DataFrame, on_polars: pl.LazyFrame) -> None:
+    def starts(events: DataFrame | pl.LazyFrame) -> Any:
+        windows = {every: window_start(nw.col("event_at"), every) for every in WINDOWS}
+        return nw.from_native(events).select("offset", **windows).to_native()
+
+    assert_equal(starts(on_spark), starts(on_polars), key=("offset",))
 
 
 def test_the_rules_find_the_same_on_both_engines(on_spark: DataFrame, on_polars: pl.LazyFrame) -> None:

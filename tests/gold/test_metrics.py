@@ -1,15 +1,19 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import hypothesis.strategies as st
 import polars as pl
 import pyarrow as pa
+import pytest
+from hypothesis import given, settings
 
 from gold.transforms.metrics import AGGREGATIONS, metric_rows, pair_activity_hourly
 from lakehouse.tables.gold import APP_ACTIVITY, IP_ACTIVITY, METRICS, PAIR_ACTIVITY, USER_ACTIVITY
 from lakehouse.tables.model import Metric, Window
-from lakehouse.tables.silver import EVENTS
+from lakehouse.tables.silver import ACTIONS, EVENTS, FAILURE_REASONS, VERDICTS
+from tests.gold.naive_metrics import naive_rows
 from tests.serving.lakes import DAY, a_login
 
 Row = dict[str, Any]
@@ -26,6 +30,32 @@ def base_of(*events: Row) -> pl.DataFrame:
 
 def rows_of(metric: Metric, *events: Row, every: Window = "day") -> list[Row]:
     return metric_rows(metric, base_of(*events).lazy(), every=every).collect().sort(metric.key).to_dicts()
+
+
+@st.composite
+def an_event(draw: st.DrawFn) -> Row:
+    """An event of any verdict and action within ten weeks, of few users, addresses and apps, null ones among them."""
+    at = DAY + timedelta(minutes=draw(st.integers(0, 70 * 24 * 60)))
+    action = draw(st.sampled_from(("login",) * 6 + ACTIONS))
+    outcome = draw(st.sampled_from(("success", "failure"))) if action == "login" else None
+    country = {None: None, "10.0.0.1": None, "192.0.2.1": "DE", "192.0.2.2": "DE", "192.0.2.3": "FR"}
+    src_ip = draw(st.sampled_from(tuple(country)))
+    return a_login(
+        0,
+        event_at=at,
+        event_on=at.date(),
+        action=action,
+        outcome=outcome,
+        failure_reason=draw(st.sampled_from((None, *FAILURE_REASONS))) if outcome == "failure" else None,
+        times=draw(st.sampled_from((1, 1, 5))),
+        username=draw(st.sampled_from((None, "", "a", "b"))),
+        src_ip=src_ip,
+        app=draw(st.sampled_from((None, "portal", "sshd"))),
+        is_mfa=draw(st.sampled_from((None, True, False))),
+        country=country[src_ip],
+        is_private=None if src_ip is None else src_ip == "10.0.0.1",
+        verdict=draw(st.sampled_from(("accepted",) * 6 + VERDICTS)),
+    )
 
 
 def test_every_declared_metric_has_a_function() -> None:
@@ -125,3 +155,29 @@ def test_a_metric_has_one_row_per_hour_or_one_per_day() -> None:
 
     assert [row["attempts"] for row in rows_of(IP_ACTIVITY, *events, every="hour")] == [1, 1, 1]
     assert [row["attempts"] for row in rows_of(IP_ACTIVITY, *events)] == [3]
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+@given(events=st.lists(an_event(), min_size=1, max_size=60), data=st.data())
+@settings(max_examples=15)
+def test_a_metric_equals_a_naive_loop_over_the_events(metric: Metric, events: list[Row], data: st.DataObject) -> None:
+    every = data.draw(st.sampled_from(metric.every))
+
+    computed, expected = rows_of(metric, *events, every=every), naive_rows(metric.name, events, every=every)
+
+    assert sorted(computed, key=repr) == sorted(expected, key=repr)
+
+
+@pytest.mark.parametrize(
+    ("every", "start"),
+    [
+        ("hour", datetime(2024, 2, 29, 23, tzinfo=UTC)),
+        ("day", datetime(2024, 2, 29, tzinfo=UTC)),
+        ("week", datetime(2024, 2, 26, tzinfo=UTC)),
+        ("month", datetime(2024, 2, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_window_is_utc_and_a_week_starts_on_monday(every: Window, start: datetime) -> None:
+    (row,) = rows_of(IP_ACTIVITY, a_login(0, event_at=datetime(2024, 2, 29, 23, 59, 59, 999999, UTC)), every=every)
+
+    assert (row["window_at"], row["window_on"]) == (start, start.date())

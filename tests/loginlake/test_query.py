@@ -85,6 +85,33 @@ def test_events_are_filtered_by_the_time_they_happened(loginlake: Loginlake) -> 
     assert [row["offset"] for row in json.loads(later.stdout)] == [7]
 
 
+@pytest.fixture
+def on_four_days(loginlake: Loginlake, tmp_path: Path) -> Loginlake:
+    """The command line, on a lake with an attempt on Sunday 1 March, Monday 2, Sunday 8 and Monday 9 March 2026."""
+    settings = settings_of(tmp_path)
+    days = (DAY - timedelta(days=1), DAY, DAY + timedelta(days=6, hours=23), DAY + timedelta(days=7))
+    SmallLake(settings).publish([a_login(offset, event_at=at) for offset, at in enumerate(days)], [])
+    return loginlake.with_environment(LOGINLAKE_ROOT=settings.root)
+
+
+@pytest.mark.parametrize(
+    ("words", "windows"),
+    [
+        (("--every", "week"), [("2026-03-09", 1), ("2026-03-02", 2), ("2026-02-23", 1)]),
+        (("--every", "week", "--from", "2026-03-02", "--to", "2026-03-03"), [("2026-03-02", 2)]),
+        (("--every", "week", "--from", "2026-03-03", "--to", "2026-03-09"), []),
+        (("--every", "week", "--to", "9999-12-31T23:59:59Z", "--limit", "1"), [("2026-03-09", 1)]),
+        (("--every", "month", "--from", "2026-03-01", "--to", "2026-03-01T00:00:01Z"), [("2026-03-01", 4)]),
+    ],
+)
+def test_weeks_and_months_that_start_in_the_period_are_whole(
+    on_four_days: Loginlake, words: tuple[str, ...], windows: list[tuple[str, int]]
+) -> None:
+    found = json.loads(on_four_days("query", "ip_activity", *words, "--json").stdout)
+
+    assert [(row["window_on"], row["attempts"]) for row in found] == windows
+
+
 def test_parquet_output_is_readable(loginlake: Loginlake) -> None:
     written = loginlake("query", "bronze.raw_logs", "--format", "parquet").stdout_bytes
 
@@ -119,7 +146,7 @@ def test_tables_and_history_list_versions(loginlake: Loginlake) -> None:
         (["query", "ip_activty"], 1, "Did you mean ip_activity?"),
         (["history", "silver.event"], 1, "Did you mean silver.events?"),
         (["query", "events", "--every", "day"], 2, "--every applies to metrics"),
-        (["query", "ip_activity", "--every", "week"], 2, "Use one of hour, day"),
+        (["query", "ip_activity", "--every", "year"], 2, "Use one of hour, day, week, month"),
         (["query", "ip_activity", "--as-of", "yesterday", "--snapshot", "1"], 2, "Give only one"),
         (["query", "ip_activity", "--from", "tomorow"], 2, "--from: 'tomorow' is not a time. Write a date"),
         (["query", "ip_activity", "--from", "2026-03-02", "--to", "2026-03-01"], 2, "Set --from to an earlier time"),

@@ -42,6 +42,16 @@ def test_windows_that_are_not_stored_are_computed_from_the_base(api: httpx.Clien
     assert [(row["window_at"], row["attempts"], row["successes"]) for row in rows] == [("2026-03-02T05:00:00Z", 1, 1)]
 
 
+def test_a_window_may_be_a_week_or_a_month(api: httpx.Client) -> None:
+    answers = [api.get(IPS, params={"every": every, "src_ip": "192.0.2.1"}).json() for every in ("week", "month")]
+
+    assert [answer["meta"]["every"] for answer in answers] == ["week", "month"]
+    assert [[(row["window_on"], row["attempts"]) for row in answer["data"]] for answer in answers] == [
+        [("2026-03-02", 3)],
+        [("2026-03-01", 3)],
+    ]
+
+
 def test_a_snapshot_has_the_same_earlier_rows_by_id_and_by_instant(api: httpx.Client) -> None:
     now = api.get(IPS).json()["data"]
     by_id = api.get(IPS, params={"snapshot": "1"})
