@@ -137,11 +137,11 @@ def _metric_sections() -> Iterator[str]:
     for metric in METRICS_BY_NAME.values():
         facts = [
             f"- meaning: {metric.meaning}",
-            f"- grain: one row per {_names(column.name for column in metric.dimensions)} and window",
+            f"- grain: {metric.grain}",
             f"- windows: {_names(metric.every)}",
             f"- stored: {f'by {metric.stored}, as gold.{metric.name}' if metric.stored else 'no'}",
         ]
-        yield from _section(f"### {metric.name}", facts, columns=metric.measures)
+        yield from _section(f"### {metric.name}", facts, columns=(*metric.dimensions, *metric.measures))
 
 
 def _section(heading: str, facts: Sequence[str], *, columns: Iterable[Any]) -> Iterator[str]:

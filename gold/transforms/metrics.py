@@ -11,7 +11,14 @@ from typing import Any, TypeAlias
 
 import narwhals.stable.v2 as nw
 
-from lakehouse.tables.gold import APP_ACTIVITY, IP_ACTIVITY, PAIR_ACTIVITY, USER_ACTIVITY
+from lakehouse.tables.gold import (
+    APP_ACTIVITY,
+    COUNTRY_ACTIVITY,
+    FAILURES_BY_REASON,
+    IP_ACTIVITY,
+    PAIR_ACTIVITY,
+    USER_ACTIVITY,
+)
 from lakehouse.tables.model import Column, Metric, Window
 from lakehouse.tables.silver import FAILURE_REASONS
 
@@ -23,6 +30,8 @@ Aggregation: TypeAlias = Callable[[Pairs], Rows]
 
 TRUNCATIONS: dict[Window, str] = {"hour": "1h", "day": "1d", "month": "1mo"}
 COUNTED_ACTIONS = ("login", "probe", "lockout")
+# Stands for null while failures are counted by reason.
+WITHOUT_REASON = "without_reason"
 AGGREGATIONS: dict[str, Aggregation] = {}
 
 
@@ -161,6 +170,37 @@ def app_activity(pairs: Pairs) -> Rows:
         active_ips=_distinct("src_ip", where="successes"),
     )
     return per_app.with_columns(mfa_rate=_rate("mfa_successes", of="successes"))
+
+
+@computes(COUNTRY_ACTIVITY)
+def country_activity(pairs: Pairs) -> Rows:
+    """Return the attempts per country and window."""
+    return pairs.group_by("window_at", "country").agg(
+        **_sums("attempts", "successes", "failures", "probes"),
+        users=_distinct("username", where="attempts"),
+        ips=_distinct("src_ip", where="attempts"),
+    )
+
+
+@computes(FAILURES_BY_REASON)
+def failure_reasons(pairs: Pairs) -> Rows:
+    """Return the failures per app, reason and window."""
+    by_reason = {reason: nw.col(f"failures_{reason}") for reason in FAILURE_REASONS}
+    without_reason = nw.col("failures") - nw.sum_horizontal(*by_reason.values())
+    failed = pairs.filter(nw.col("failures") > 0).select(
+        "window_at", "app", "username", "src_ip", **by_reason, **{WITHOUT_REASON: without_reason}
+    )
+    per_pair_and_reason = failed.unpivot(
+        on=[*by_reason, WITHOUT_REASON],
+        index=["window_at", "app", "username", "src_ip"],
+        variable_name="reason",
+        value_name="failures",
+    ).filter(nw.col("failures") > 0)
+    return (
+        per_pair_and_reason.group_by("window_at", "app", "reason")
+        .agg(**_sums("failures"), users=nw.col("username").n_unique(), ips=nw.col("src_ip").n_unique())
+        .with_columns(reason=nw.when(nw.col("reason") != WITHOUT_REASON).then(nw.col("reason")))
+    )
 
 
 def _declared(rows: Rows, columns: tuple[Column, ...]) -> Any:

@@ -20,6 +20,8 @@ FIRST_AT = Column("first_at", "timestamp", "First attempt, probe or lockout of t
 LAST_AT = Column("last_at", "timestamp", "Last attempt, probe or lockout of the window.")
 LAST_SUCCESS_AT = Column("last_success_at", "timestamp", "Last successful attempt of the window.")
 LAST_FAILURE_AT = Column("last_failure_at", "timestamp", "Last failed attempt of the window.")
+USERS = Column("users", "long", "Distinct users with an attempt.")
+IPS = Column("ips", "long", "Distinct source addresses with an attempt.")
 APPS = Column("apps", "long", "Distinct apps with an attempt.")
 
 PAIR_ACTIVITY = Table(
@@ -61,7 +63,7 @@ IP_ACTIVITY = Metric(
         FAILURES,
         FAILURE_RATE,
         PROBES,
-        Column("users", "long", "Distinct users with an attempt."),
+        USERS,
         Column("users_failed", "long", "Distinct users with a failure."),
         APPS,
         COUNTRY,
@@ -83,7 +85,7 @@ USER_ACTIVITY = Metric(
         FAILURES,
         FAILURE_RATE,
         PROBES,
-        Column("ips", "long", "Distinct source addresses with an attempt."),
+        IPS,
         Column("countries", "long", "Distinct countries with an attempt; unknown counts as one."),
         APPS,
         LOCKOUTS,
@@ -109,6 +111,29 @@ APP_ACTIVITY = Metric(
     ),
     shown=("window_at", "app", "attempts", "successes", "failures", "active_users", "mfa_rate"),
     stored="day",
+)
+
+COUNTRY_ACTIVITY = Metric(
+    name="country_activity",
+    meaning="Login attempts per country of the source address.",
+    dimensions=(COUNTRY,),
+    measures=(ATTEMPTS, SUCCESSES, FAILURES, PROBES, USERS, IPS),
+    shown=("window_at", "country", "attempts", "successes", "failures", "users", "ips"),
+)
+
+FAILURES_BY_REASON = Metric(
+    name="failure_reasons",
+    meaning="Failed login attempts per app and reason.",
+    dimensions=(
+        APP,
+        Column("reason", "string", f"One of {', '.join(FAILURE_REASONS)}; null if the source gives none."),
+    ),
+    measures=(
+        FAILURES,
+        Column("users", "long", "Distinct users with such a failure."),
+        Column("ips", "long", "Distinct source addresses with such a failure."),
+    ),
+    shown=("window_at", "app", "reason", "failures", "users", "ips"),
 )
 
 DETECTIONS = Table(
@@ -183,5 +208,5 @@ SNAPSHOTS = Table(
     shown=("id", "at", "last_event_at", "last_append_at"),
 )
 
-METRICS: tuple[Metric, ...] = (IP_ACTIVITY, USER_ACTIVITY, APP_ACTIVITY)
+METRICS: tuple[Metric, ...] = (IP_ACTIVITY, USER_ACTIVITY, APP_ACTIVITY, COUNTRY_ACTIVITY, FAILURES_BY_REASON)
 STORED_METRICS: tuple[Metric, ...] = tuple(metric for metric in METRICS if metric.stored)

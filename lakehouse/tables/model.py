@@ -147,12 +147,17 @@ class Metric:
         return ("window_at", *(column.name for column in self.dimensions))
 
     @property
+    def grain(self) -> str:
+        """What one row represents."""
+        return f"one row per {', '.join(column.name for column in self.dimensions)} and window"
+
+    @property
     def table(self) -> Table:
         """The stored table of the metric; without a stored window, a table with the columns of its rows."""
         return Table(
             layer="gold",
             name=self.name,
-            grain=f"one row per {' and '.join(c.name for c in self.dimensions)} and {self.stored or 'window'}",
+            grain=self.grain.replace("window", self.stored or "window"),
             key=self.key,
             partition_by=("window_on",),
             columns=self.columns,

@@ -52,7 +52,7 @@ def _describe(metric: Metric) -> dict[str, Any]:
         "name": metric.name,
         "meaning": metric.meaning,
         "table": metric.table.full_name if metric.stored else None,
-        "grain": f"one row per window and {' and '.join(column.name for column in metric.dimensions)}",
+        "grain": metric.grain,
         "dimensions": [describe_column(column) for column in metric.dimensions],
         "measures": [describe_column(column) for column in metric.measures],
         "every": metric.every,

@@ -17,7 +17,9 @@ Row = dict[str, Any]
 def naive_rows(name: str, events: Iterable[Event], *, every: str) -> list[Row]:
     """Return the rows of a metric over events of any verdict and action, in no order."""
     counted = [
-        event for event in events if event["verdict"] == "accepted" and event["action"] in ("login", "probe", "lockout")
+        event | {"reason": event["failure_reason"]}
+        for event in events
+        if event["verdict"] == "accepted" and event["action"] in ("login", "probe", "lockout")
     ]
     dimensions, measures_of = METRICS[name]
     groups = defaultdict(list)
@@ -25,8 +27,9 @@ def naive_rows(name: str, events: Iterable[Event], *, every: str) -> list[Row]:
         key = (window_start(event["event_at"], every), *(event[name] for name in dimensions))
         groups[key].append(event)
     return [
-        {"window_at": at, "window_on": at.date(), **dict(zip(dimensions, key, strict=True)), **measures_of(group)}
+        {"window_at": at, "window_on": at.date(), **dict(zip(dimensions, key, strict=True)), **measures}
         for (at, *key), group in groups.items()
+        if (measures := measures_of(group))
     ]
 
 
@@ -70,10 +73,30 @@ def app_activity(events: Sequence[Event]) -> Row:
     }
 
 
+def country_activity(events: Sequence[Event]) -> Row:
+    return outcomes(events) | {
+        "users": distinct("username", attempts(events)),
+        "ips": distinct("src_ip", attempts(events)),
+    }
+
+
+def failure_reasons(events: Sequence[Event]) -> Row:
+    failed = failures(events)
+    if not failed:
+        return {}
+    return {
+        "failures": occurrences(failed),
+        "users": distinct("username", failed),
+        "ips": distinct("src_ip", failed),
+    }
+
+
 METRICS: dict[str, tuple[tuple[str, ...], Callable[[Sequence[Event]], Row]]] = {
     "ip_activity": (("src_ip",), ip_activity),
     "user_activity": (("username",), user_activity),
     "app_activity": (("app",), app_activity),
+    "country_activity": (("country",), country_activity),
+    "failure_reasons": (("app", "reason"), failure_reasons),
 }
 
 

@@ -112,6 +112,14 @@ def test_weeks_and_months_that_start_in_the_period_are_whole(
     assert [(row["window_on"], row["attempts"]) for row in found] == windows
 
 
+def test_a_metric_that_is_not_stored_is_read_by_the_day_unless_every_is_given(loginlake: Loginlake) -> None:
+    (row,) = json.loads(loginlake("query", "failure_reasons", "--json").stdout)
+    months = json.loads(loginlake("query", "country_activity", "--every", "month", "--json").stdout)
+
+    assert (row["window_at"], row["reason"], row["failures"]) == ("2026-03-02T00:00:00Z", "invalid_credentials", 7)
+    assert [(month["window_on"], month["country"], month["attempts"]) for month in months] == [("2026-03-01", None, 8)]
+
+
 def test_parquet_output_is_readable(loginlake: Loginlake) -> None:
     written = loginlake("query", "bronze.raw_logs", "--format", "parquet").stdout_bytes
 
