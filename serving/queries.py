@@ -12,9 +12,10 @@ import polars as pl
 from lakehouse.errors import BadQuery, LakeUnreadable, TableMissing
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import METRICS_BY_NAME
-from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY
+from lakehouse.tables.gold import DETECTIONS
 from lakehouse.tables.model import Metric, Table, Window
 from lakehouse.tables.silver import EVENTS
+from serving.metrics import metric_frame, source_of
 from serving.parameters import AS_OF, FROM, LIMIT, SNAPSHOT, TO, VERSION, Parameter, QueryParams, one_of, quoted
 from serving.selection import (
     ALWAYS,
@@ -29,8 +30,6 @@ from serving.selection import (
 )
 from serving.store import Store, collected
 
-# The most days that a window lies in.
-WINDOW_DAYS: dict[Window, int] = {"hour": 1, "day": 1, "week": 7, "month": 31}
 # The default order of detections; the rows of other tables are in the order of their key.
 NEWEST_DETECTIONS_FIRST = (Order("fired_at", descending=True),)
 # The order of the events of a detection.
@@ -146,21 +145,11 @@ def metric_rows_at_snapshot(query: MetricQuery, store: Store, *, snapshot: Snaps
         SchemaDiffers: The table has an undeclared column, or one of another type.
         TableMissing: The snapshot is older than the metric's table.
     """
-    is_stored = query.metric.stored == query.every
-    table = query.metric.table if is_stored else PAIR_ACTIVITY
+    source = source_of(query.metric, query.every)
     with store.reading_snapshot(snapshot):
-        days = query.period.days("window_on", window_days=WINDOW_DAYS[query.every])
-        whole_days = store.rows(table, snapshot).filter(*days)
-        rows = whole_days if is_stored else _computed(query, whole_days)
-        in_period = rows.filter(*query.period.instants("window_at"))
-        selected = query.selection.apply(in_period, query.metric.key)
-        return collected(selected, table, version=snapshot.versions.get(table.full_name))
-
-
-def _computed(query: MetricQuery, base: pl.LazyFrame) -> pl.LazyFrame:
-    from gold.transforms.metrics import metric_rows  # narwhals, which a stored metric does not need
-
-    return cast("pl.LazyFrame", metric_rows(query.metric, base, every=query.every))
+        rows = metric_frame(query.metric, store, every=query.every, snapshot=snapshot, period=query.period)
+        selected = query.selection.apply(rows, query.metric.key)
+        return collected(selected, source, version=snapshot.versions.get(source.full_name))
 
 
 def requested_snapshot(params: QueryParams, store: Store) -> Snapshot:

@@ -9,11 +9,12 @@ from lakehouse.errors import BadQuery, LakeUnreadable
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import TABLES
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import SNAPSHOTS
+from lakehouse.tables.gold import METRICS, SNAPSHOTS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from serving.delta_tables import declared_schema
 from serving.integrity import HINT
+from serving.metrics import metric_frame, source_of
 from serving.selection import Filter
 from serving.statement import check_reads_only, with_instant, words_of
 from serving.store import Store
@@ -49,10 +50,12 @@ def _executed(statement: str, frames: dict[str, pl.LazyFrame]) -> pl.DataFrame:
 
 
 def _frames(store: Store, snapshot: Snapshot, *, named: set[str]) -> dict[str, pl.LazyFrame]:
-    """Return every table of a snapshot under its name, with and without its layer, and the view `logins`.
+    """Return every table of a snapshot under its name, with and without its layer, and the views.
 
-    `logins` has the accepted rows of silver.events with action `login`. Only the tables whose name is among the words
-    of the statement are opened; the others have their columns and no rows.
+    `logins` has the accepted rows of silver.events with action `login`. Each metric has a view per window, such as
+    `ip_activity_week`; a metric without a table also has the view of its default window under its own name. Only the
+    tables and views whose name is among the words of the statement are opened; the others have their columns and no
+    rows.
 
     Raises:
         SchemaDiffers: A table has an undeclared column, or one of another type.
@@ -62,7 +65,20 @@ def _frames(store: Store, snapshot: Snapshot, *, named: set[str]) -> dict[str, p
     frames = {table.full_name: _frame(table, store, snapshot=snapshot, named=named) for table in tables}
     frames |= {table.name: frames[table.full_name] for table in tables}
     attempts = (Filter("verdict", ("accepted",)), Filter("action", ("login",)))
-    return {**frames, LOGINS: frames[EVENTS.full_name].filter(*(each.expression() for each in attempts))}
+    logins = frames[EVENTS.full_name].filter(*(each.expression() for each in attempts))
+    return {**frames, LOGINS: logins, **_metric_views(store, snapshot, named=named)}
+
+
+def _metric_views(store: Store, snapshot: Snapshot, *, named: set[str]) -> dict[str, pl.LazyFrame]:
+    views = {f"{metric.name}_{every}": (metric, every) for metric in METRICS for every in metric.every}
+    views |= {metric.name: (metric, metric.default_every) for metric in METRICS if metric.stored is None}
+    return {
+        name: metric_frame(metric, store, every=every, snapshot=snapshot)
+        if name in named
+        else pl.LazyFrame(schema=declared_schema(metric.table))
+        for name, (metric, every) in views.items()
+        if source_of(metric, every).full_name in snapshot.versions
+    }
 
 
 def _frame(table: Table, store: Store, *, snapshot: Snapshot, named: set[str]) -> pl.LazyFrame:
@@ -73,4 +89,8 @@ def _frame(table: Table, store: Store, *, snapshot: Snapshot, named: set[str]) -
 def _hint(reason: str, frames: dict[str, pl.LazyFrame]) -> str:
     if "dtype: Datetime" in reason:
         return INSTANT_HINT
-    return f"The tables are {', '.join(name for name in sorted(frames) if '.' not in name)}"
+    tables = [table.name for table in TABLES.values() if table.name in frames]
+    return (
+        f"Use the tables {', '.join(tables)}, the view {LOGINS}, or the view of a metric and a window, such as "
+        "ip_activity_week. SHOW TABLES lists them all"
+    )

@@ -12,7 +12,9 @@ from unittest.mock import patch
 import polars as pl
 import pytest
 
-from lakehouse.tables.gold import IP_ACTIVITY
+from lakehouse.tables import METRICS_BY_NAME, TABLES
+from lakehouse.tables.gold import IP_ACTIVITY, METRICS
+from lakehouse.tables.model import Metric, Window
 from tests.loginlake.command_line import Loginlake, Terminal
 from tests.loginlake.test_cli import the_only_line
 from tests.serving.lakes import DAY, SmallLake, a_detection, a_login, publish_twice, settings_of
@@ -345,6 +347,39 @@ def test_the_prompt_answers_statements_until_it_is_left(loginlake: Loginlake) ->
     assert ended.returncode == 0
     assert ended.stdout == "n\n8\n"
     assert "The SQL can't be executed" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("metric", "every"),
+    [(metric, "week") for metric in METRICS] + [(IP_ACTIVITY, every) for every in ("hour", "day", "month")],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_sql_has_a_view_per_metric_and_window_with_the_rows_of_query(
+    loginlake: Loginlake, metric: Metric, every: Window
+) -> None:
+    def rows(*words: str) -> list[dict[str, object]]:
+        return sorted(json.loads(loginlake(*words, "--snapshot", "1", "--json").stdout), key=str)
+
+    by_query = rows("query", metric.name, "--every", every)
+    assert by_query
+    assert rows("sql", f"select * from {metric.name}_{every}") == by_query
+
+
+def test_the_view_without_a_window_has_the_days(loginlake: Loginlake) -> None:
+    by_name, by_day = (
+        json.loads(loginlake("sql", f"select * from {name}", "--json").stdout)
+        for name in ("country_activity", "country_activity_day")
+    )
+
+    assert by_name == by_day != []
+
+
+def test_sql_lists_tables_and_views(loginlake: Loginlake) -> None:
+    listed = {row["name"] for row in json.loads(loginlake("sql", "show tables", "--json").stdout)}
+    text = loginlake("sql", "--help").stdout
+
+    assert {f"{metric.name}_{every}" for metric in METRICS for every in metric.every} <= listed
+    assert [name for name in (*METRICS_BY_NAME, *(table.name for table in TABLES.values())) if name not in text] == []
 
 
 def test_sql_opens_only_the_tables_that_it_names(loginlake: Loginlake, tmp_path: Path) -> None:
