@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from lakehouse.entrypoint import run
 from lakehouse.errors import LakehouseError
 
+if TYPE_CHECKING:
+    from gold.rules.model import Rule
+
 ROOT = Path(__file__).parent.parent
-README, TABLES_PAGE = Path("README.md"), Path("docs/tables.md")
+README, TABLES_PAGE, RULES_PAGE = Path("README.md"), Path("docs/tables.md"), Path("docs/rules.md")
 FORMATS_PAGE, LOGIN_SCHEMA = Path("docs/formats.md"), Path("docs/schemas/login.schema.json")
 
 TABLES_INTRO = """# Tables and metrics
@@ -25,6 +30,24 @@ A **metric** aggregates logins per hour, day, week (from Monday) or month, all U
 [gold.pair_activity_hourly](#goldpair_activity_hourly). If a window is named as stored, a table of the metric's name has
 the same rows for that window.
 """
+
+RULES_INTRO = """# Detection rules
+
+Every rule is a class in `gold/rules/`; its thresholds are a section of `conf/detections.toml`. `make docs` generates
+this page from both. To see what the rules found: `loginlake query detections`.
+
+- A **signal** is a failed login or a probe (a client that leaves before it tries a password). A public key that is
+  refused is a signal only for an unknown user: OpenSSH's clients offer all their keys.
+- A **guess** is a signal with a user name whose password may have been wrong: not a probe, not an expired password, not
+  a failed second factor.
+- A **hit** is an event at which a rule fires. Hits of one entity that are less than a window apart (or an hour, if the
+  window is shorter) are one detection.
+
+The thresholds are those of published rules, which are named as sources. To change one, edit `conf/detections.toml`,
+raise the `version` of the rule there, and run `loginlake rebuild gold` to apply it to older days
+([upgrading](upgrading.md#rules)). To add a rule: [where to change what](flow.md#where-to-change-what).
+"""
+TECHNIQUES = "https://attack.mitre.org/techniques"
 
 # Characters that would end a cell or start HTML.
 ESCAPED = str.maketrans({"|": r"\|", "<": r"\<"})
@@ -64,6 +87,7 @@ def documents(root: Path) -> dict[Path, str]:
         README: with_section(root / README, name="settings", text=settings_table()),
         FORMATS_PAGE: with_section(root / FORMATS_PAGE, name="reasons", text=reasons_table()),
         TABLES_PAGE: tables_page(),
+        RULES_PAGE: rules_page(),
         LOGIN_SCHEMA: login_schema(),
     }
 
@@ -148,6 +172,49 @@ def _section(heading: str, facts: Sequence[str], *, columns: Iterable[Any]) -> I
     yield f"{heading}\n"
     yield "\n".join(facts) + "\n"
     yield _columns_table(columns)
+
+
+def rules_page() -> str:
+    """Return the page of all detection rules with the thresholds of `conf/`."""
+    from gold.rules import rules_in
+    from lakehouse.conf import CLONED
+
+    rules = rules_in(CLONED)
+    rows = ((f"[{rule.name}](#{rule.name})", f"`{rule.entity}`", rule.severity, _finds(rule)[0]) for rule in rules)
+    overview = markdown_table(("rule", "entity", "severity", "finds"), rows)
+    return "\n".join((RULES_INTRO, overview, *map(_rule_section, rules)))
+
+
+def _rule_section(rule: Rule) -> str:
+    facts = [
+        f"- entity: `{rule.entity}`",
+        f"- ATT&CK technique: [{rule.technique}]({TECHNIQUES}/{rule.technique.replace('.', '/')}/)",
+        f"- known false alarms: {rule.false_alarms}",
+        f"- sources: {', '.join(f'<{source}>' for source in rule.sources)}",
+    ]
+    thresholds = (
+        (f"`{name}`", f"`{_threshold(getattr(rule, name))}`", str(threshold["description"]))
+        for name, threshold in _thresholds(rule).items()
+        if name != "technique"
+    )
+    table = markdown_table(("threshold", "value", "meaning"), thresholds)
+    return "\n".join((f"## {rule.name}\n", "\n\n".join(_finds(rule)), "", *facts, "", table))
+
+
+def _finds(rule: Rule) -> list[str]:
+    """Return what a rule finds: the paragraphs of its docstring, each on one line."""
+    return [" ".join(paragraph.split()) for paragraph in (inspect.getdoc(rule) or "").split("\n\n")]
+
+
+def _thresholds(rule: Rule) -> Mapping[str, Mapping[str, Any]]:
+    """Return the JSON schema of each threshold of a rule."""
+    _, declared = msgspec.json.schema_components([type(rule)])
+    thresholds: Mapping[str, Mapping[str, Any]] = declared[type(rule).__name__]["properties"]
+    return thresholds
+
+
+def _threshold(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _columns_table(columns: Iterable[Any]) -> str:

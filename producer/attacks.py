@@ -16,6 +16,7 @@ import msgspec
 from producer.events import (
     ACCOUNT_LOCKED,
     LOGIN_SUCCEEDED,
+    MFA_FAILED,
     SECOND,
     UNKNOWN_USER,
     WRONG_PASSWORD,
@@ -110,7 +111,7 @@ def enumeration(rng: Random, _population: Population, at: int) -> Attack:
     """Return an attack in which one address tries many names to learn which users exist."""
     src_ip = random_attacker_address(rng)
     steps = _spaced(rng, _unknown_users(rng, src_ip, count=rng.randint(25, 40)), seconds=(0.8, 1.8))
-    also = _each_on_ip(("brute_force_ip", "brute_force_slow", "password_spray", "credential_stuffing"), src_ip)
+    also = _each_on_ip(("brute_force_ip", "brute_force_slow", "credential_stuffing"), src_ip)
     return Attack("enumeration", _on_ip("user_enumeration", src_ip), also, _events(rng, steps, at=at))
 
 
@@ -158,6 +159,34 @@ def distributed_brute_force(rng: Random, population: Population, at: int) -> Att
     return Attack("distributed_brute_force", expected, (), _events(rng, steps, at=at))
 
 
+def lockouts(rng: Random, population: Population, at: int) -> Attack:
+    """Return an attack in which one address guesses until the account locks, and again when it is unlocked."""
+    src_ip = random_attacker_address(rng)
+    attacker = _impersonating(_random_client(rng, population), src_ip)
+    steps: list[TimedStep] = []
+    for number in range(4):
+        begin = number * 40 * MINUTE
+        guesses = [*repeat((WRONG_PASSWORD, attacker), 4), (ACCOUNT_LOCKED, attacker)]
+        steps += ((begin + seconds, step) for seconds, step in _spaced(rng, guesses, seconds=(20, 40)))
+    return Attack(
+        "lockouts",
+        _on_user("lockout_burst", attacker.username),
+        _each_on_ip(("lockout_burst_ip",), src_ip),
+        _events(rng, steps, at=at),
+    )
+
+
+def mfa_fatigue(rng: Random, population: Population, at: int) -> Attack:
+    """Return an attack by someone with the password: the user refuses the second factor repeatedly, then gives in."""
+    src_ip = random_attacker_address(rng)
+    asking = msgspec.structs.replace(
+        _impersonating(_random_client(rng, population), src_ip), auth_method="password+push", is_mfa=True
+    )
+    requests = [*repeat((MFA_FAILED, asking), rng.randint(6, 9)), (LOGIN_SUCCEEDED, asking)]
+    steps = _spaced(rng, requests, seconds=(25, 50))
+    return Attack("mfa_fatigue", _on_user("mfa_fatigue", asking.username), (), _events(rng, steps, at=at))
+
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
@@ -169,6 +198,8 @@ SCENARIOS: dict[str, Scenario] = {
         impossible_travel,
         slow_brute_force,
         distributed_brute_force,
+        lockouts,
+        mfa_fatigue,
     )
 }
 

@@ -9,24 +9,23 @@ from msgspec import Meta
 
 from gold.rules.model import Event
 from gold.rules.signals import SignalRule
+from gold.rules.sources import CROWDSEC, PANTHER
 from gold.rules.windows import overflows, sliding_counts
 
 
 class BruteForceIp(SignalRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Many signals from one address: a fast burst or a steady stream.
-
-    Sources of the default thresholds: CrowdSec's scenario ssh-bf for the bucket, Panther's rule "Brute Force By IP" for
-    the window.
-    https://github.com/crowdsecurity/hub/blob/master/scenarios/crowdsecurity/ssh-bf.yaml
-    https://github.com/panther-labs/panther-analysis/blob/main/rules/standard_rules/brute_force_by_ip.yml
-
-    Attributes:
-        signals: The rule also fires at this many signals within the window.
-    """
+    """Many failed logins and probes (signals) from one address: a fast burst or a steady stream."""
 
     name = "brute_force_ip"
+    sources = (
+        f"{CROWDSEC}/ssh-bf.yaml",
+        f"{PANTHER}/brute_force_by_ip.yml",
+    )
+    false_alarms = "A program that retries with an old password; an address that many users share."
 
-    signals: Annotated[int, Meta(ge=1)]
+    signals: Annotated[
+        int, Meta(ge=1, description="The rule also fires at this many signals within the sliding window.")
+    ]
 
     @property
     def min_occurrences(self) -> int:

@@ -7,17 +7,16 @@ from itertools import compress
 
 from gold.rules.model import Event
 from gold.rules.signals import SignalRule
+from gold.rules.sources import CROWDSEC
 from gold.rules.windows import overflows
 
 
 class BruteForceSlow(SignalRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A slow stream of signals (see `SignalRule`) from one address.
-
-    Source of the default thresholds: CrowdSec's scenario ssh-slow-bf.
-    https://github.com/crowdsecurity/hub/blob/master/scenarios/crowdsecurity/ssh-slow-bf.yaml
-    """
+    """A slow stream of failed logins and probes (signals) from one address."""
 
     name = "brute_force_slow"
+    sources = (f"{CROWDSEC}/ssh-slow-bf.yaml",)
+    false_alarms = "A program that retries with an old password; an address that many users share."
 
     def find(self, events: Sequence[Event]) -> Iterator[Event]:
         """Yield the signals at which the bucket overflows."""

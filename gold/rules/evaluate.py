@@ -7,8 +7,8 @@ The consequences:
 - The state of a rule reaches back to the start of the day before at most.
 - A detection ends at the latest with the day after the one on which it fired. An attack that goes on for longer is a
   new detection on the third day and on each following day.
-- If the first hit is less than two windows after the start of the day before, the attack may have begun earlier, out
-  of sight. Its hits on the day are then a detection of the day.
+- If the first hit is less than a window and a gap after the start of the day before, the attack may have begun
+  earlier, out of sight. Its hits on the day are then a detection of the day.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 CONTEXT_DAYS = 1
 DAY = timedelta(days=1)
 EVIDENCE_POSITIONS = 100
-EVENT_COLUMNS = ("event_at", "times", "username", "action", *POSITION)
+EVENT_COLUMNS = ("event_at", "times", "username", "action", "outcome", "src_ip", "country", *POSITION)
 
 # A row of gold.detections.
 Detection: TypeAlias = dict[str, Any]
@@ -52,7 +52,9 @@ def by_entity(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
 
 
 def candidates(events: Any, rules: Sequence[Rule]) -> Any:
-    """Return the events that one of the rules reads, of the entities with enough of them for that rule to fire.
+    """Return the events that one of the rules reads and may fire on.
+
+    A rule may fire on the events of an entity if there are enough of them, and if they differ where they must.
 
     Args:
         events: Rows of silver.events with any verdict, as a native frame of Spark or polars.
@@ -60,25 +62,23 @@ def candidates(events: Any, rules: Sequence[Rule]) -> Any:
 
     Returns:
         A lazy frame of the same engine with the entity, `EVENT_COLUMNS`, and for each rule a boolean column of its
-        name: whether the rule reads the event.
+        name: whether the rule reads the event and may fire on the events of this entity.
     """
     entity, names = rules[0].entity, [rule.name for rule in rules]
-    is_read = {
-        rule.name: nw.when(rule.reads()).then(nw.lit(value=True)).otherwise(nw.lit(value=False)) for rule in rules
-    }
     read = (
         nw.from_native(events)
         .lazy()
-        .with_columns(**is_read)
+        .with_columns(**{rule.name: _is_true(rule.reads()) for rule in rules})
         .filter(reduce(or_, map(nw.col, names)))
         .select(*dict.fromkeys((entity, *EVENT_COLUMNS, *names)))
     )
-    occurrences = {
-        rule.name: nw.when(nw.col(rule.name)).then(nw.col("times")).otherwise(nw.lit(0)).sum() for rule in rules
-    }
-    is_frequent = reduce(or_, (nw.col(rule.name) >= rule.min_occurrences for rule in rules))
-    frequent = read.group_by(entity).agg(**occurrences).filter(is_frequent).select(entity)
-    return read.join(frequent, on=entity, how="semi").to_native()
+    aggregates = {name: aggregate for rule in rules for name, aggregate in _aggregates(rule).items()}
+    entities = read.group_by(entity).agg(**aggregates)
+    may_fire = entities.select(entity, **{f"{rule.name}_may_fire": _is_true(_may_fire(rule)) for rule in rules})
+    marked = read.join(may_fire, on=entity, how="inner").with_columns(
+        **{name: nw.col(name) & nw.col(f"{name}_may_fire") for name in names}
+    )
+    return marked.filter(reduce(or_, map(nw.col, names))).select(*read.columns).to_native()
 
 
 def detect_in_arrow(rules: Sequence[Rule]) -> Callable[[pa.Table], pa.Table]:
@@ -115,7 +115,17 @@ def sorted_events(table: pa.Table) -> list[Event]:
     """Return the rows of an Arrow table with `EVENT_COLUMNS` as events, ordered by time and position."""
     columns = {name: table[name].to_pylist() for name in EVENT_COLUMNS}
     positions = zip(*(columns[name] for name in POSITION), strict=True)
-    events = map(Event, columns["event_at"], columns["times"], columns["username"], positions, columns["action"])
+    events = map(
+        Event,
+        columns["event_at"],
+        columns["times"],
+        columns["username"],
+        positions,
+        columns["action"],
+        columns["outcome"],
+        columns["src_ip"],
+        columns["country"],
+    )
     return sorted(events, key=attrgetter("at", "position"))
 
 
@@ -156,17 +166,39 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
+def _is_true(condition: nw.Expr) -> nw.Expr:
+    """Return the condition with false in place of null."""
+    return nw.when(condition).then(nw.lit(value=True)).otherwise(nw.lit(value=False))
+
+
+def _aggregates(rule: Rule) -> dict[str, nw.Expr]:
+    """Return what `_may_fire` needs to know of the events of an entity that the rule reads."""
+    is_counted = nw.col(rule.name) & rule.is_counted
+    aggregates = {f"{rule.name}_occurrences": nw.when(is_counted).then(nw.col("times")).otherwise(nw.lit(0)).sum()}
+    if rule.differs_in:
+        values = nw.when(nw.col(rule.name)).then(nw.col(rule.differs_in))
+        aggregates |= {f"{rule.name}_least": values.min(), f"{rule.name}_greatest": values.max()}
+    return aggregates
+
+
+def _may_fire(rule: Rule) -> nw.Expr:
+    is_frequent = nw.col(f"{rule.name}_occurrences") >= rule.min_occurrences
+    if not rule.differs_in:
+        return is_frequent
+    return is_frequent & (nw.col(f"{rule.name}_least") < nw.col(f"{rule.name}_greatest"))
+
+
 def _hits_of_day(context: Sequence[Event], day: date, *, rule: Rule) -> Iterator[list[Event]]:
     """Yield the hits of each detection of the day.
 
     A chain of hits that begins on the day is one detection of the day. A chain that begins the day before is a
-    detection of that day, with one exception: if it begins within two windows of the start of the context, it may
-    really have begun earlier, outside the context. Then its hits on the day are a detection of the day. Two windows,
-    because the first hit of such a chain can be missed if it depends on events before the context; the next hit is
-    found.
+    detection of that day, with one exception: if it begins within a window and a gap of the start of the context, it
+    may really have begun earlier, outside the context. Then its hits on the day are a detection of the day. A window
+    more than the gap, because the first hit of such a chain can be missed if it depends on events before the
+    context; the next hit is found.
     """
-    may_have_begun_earlier = midnight(day) - CONTEXT_DAYS * DAY + 2 * rule.window
-    for chain in chains(rule.find(context), gap=rule.window):
+    may_have_begun_earlier = midnight(day) - CONTEXT_DAYS * DAY + rule.window + rule.gap
+    for chain in chains(rule.find(context), gap=rule.gap):
         began = chain[0].at
         if began.date() == day:
             yield chain
@@ -189,7 +221,7 @@ def _detection(entity: str, context: Sequence[Event], *, hits: Sequence[Event], 
         "fired_on": fired_at.date(),
         "first_at": evidence[0].at,
         "last_at": last_at,
-        "severity": rule.severity,
+        "severity": rule.severity_of(hits),
         "status": "confirmed",
         "measures": json.dumps({**rule.measures(evidence), "hits": len(hits)}, sort_keys=True),
         "evidence": json.dumps([event.position for event in evidence[:EVIDENCE_POSITIONS]]),

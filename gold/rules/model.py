@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple, TypeAlias
 
 import msgspec
 import narwhals.stable.v2 as nw
@@ -20,6 +20,9 @@ class Event(NamedTuple):
         username: Null if the source names no user.
         position: Topic, partition and offset in bronze.
         action: login, probe, lockout or logout.
+        outcome: success or failure for a login, otherwise null.
+        src_ip: Source address.
+        country: Country in which the source address is registered.
     """
 
     at: datetime
@@ -27,6 +30,13 @@ class Event(NamedTuple):
     username: str | None
     position: tuple[str, int, int]
     action: str = "login"
+    outcome: str | None = None
+    src_ip: str | None = None
+    country: str | None = None
+
+
+Severity: TypeAlias = Literal["low", "medium", "high", "critical"]
+HOUR = timedelta(hours=1)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,21 +46,25 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         name: Name of the rule and of its section.
         entity: The column of silver.events that names who or what a detection is about.
         select: Which accepted events the rule reads; the only definition, used by every engine.
-        version: Must grow when a threshold changes.
-        severity: Severity of each detection.
-        technique: MITRE ATT&CK technique.
-        window_minutes: Length of the sliding window. Hits less than a window apart belong to one detection. At least
-            60, because a detection's id names the hour; at most 1440, because a rule reads one day back.
+        is_counted: Which of these events count towards `min_occurrences`.
+        differs_in: Column of which the events must have two values, at least, for the rule to fire.
+        sources: Addresses of the published rules that the default thresholds are from.
+        false_alarms: Harmless events for which the rule is known to fire.
     """
 
     name: ClassVar[str]
     entity: ClassVar[str]
     select: ClassVar[nw.Expr]
+    is_counted: ClassVar[nw.Expr] = nw.lit(value=True)
+    differs_in: ClassVar[str | None] = None
+    sources: ClassVar[tuple[str, ...]]
+    false_alarms: ClassVar[str]
 
-    version: Annotated[int, Meta(ge=1)]
-    severity: Literal["low", "medium", "high", "critical"]
-    technique: str
-    window_minutes: Annotated[float, Meta(ge=60, le=1440)]
+    version: Annotated[int, Meta(ge=1, description="Must grow when a threshold changes.")]
+    severity: Annotated[Severity, Meta(description="Severity of a detection.")]
+    technique: Annotated[str, Meta(description="MITRE ATT&CK technique.")]
+    # A rule reads one day back.
+    window_minutes: Annotated[float, Meta(gt=0, le=1440, description="Length of the sliding window.")]
 
     @property
     def window(self) -> timedelta:
@@ -58,8 +72,16 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return timedelta(minutes=self.window_minutes)
 
     @property
+    def gap(self) -> timedelta:
+        """Hits that are less than this apart belong to one detection: a window, and an hour at least.
+
+        An hour, because the id of a detection names the hour in which the rule first fired.
+        """
+        return max(self.window, HOUR)
+
+    @property
     def min_occurrences(self) -> int:
-        """The fewest occurrences with which the rule can fire; entities with fewer are skipped."""
+        """The fewest occurrences of counted events with which the rule can fire; entities with fewer are skipped."""
         return 1
 
     def reads(self) -> nw.Expr:
@@ -73,6 +95,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             events: Events of one entity that the rule reads, ordered by time and position.
         """
         raise NotImplementedError
+
+    def severity_of(self, hits: Sequence[Event]) -> Severity:  # noqa: ARG002 (some rules read it)
+        """Return the severity of a detection with these hits."""
+        return self.severity
 
     def measures(self, evidence: Sequence[Event]) -> Mapping[str, int]:
         """Return what a detection reports about its evidence."""

@@ -21,6 +21,9 @@ from lakehouse.settings import Settings
 from lakehouse.tables.gold import DETECTIONS, METRICS, PAIR_ACTIVITY
 from lakehouse.tables.model import WINDOWS, Metric
 from lakehouse.tables.silver import ACTIONS, EVENTS, FAILURE_REASONS, VERDICTS
+from producer.generate import batch
+from tests.gold.rules.builders import generated_events
+from tests.producer.test_generate import END, a_plan
 from tests.serving.lakes import DAY, a_login
 
 
@@ -96,10 +99,13 @@ def test_windows_start_at_the_same_instants_on_both_engines(on_spark: DataFrame,
     assert_equal(starts(on_spark), starts(on_polars), key=("offset",))
 
 
-def test_the_rules_find_the_same_on_both_engines(on_spark: DataFrame, on_polars: pl.LazyFrame) -> None:
+def test_the_rules_find_the_same_on_both_engines(spark: SparkSession, on_polars: pl.LazyFrame) -> None:
     rules = load_rules(Settings(_env_file=None))
+    attacks = generated_events(batch(a_plan(noise=0.0, attacks=0.9), events=400, end=END))
+    events = pl.concat([on_polars, attacks]).collect()
+    on_spark = spark.createDataFrame(events.to_arrow().cast(EVENTS.arrow_schema()))
 
-    by_polars = detect(on_polars, rules)
+    by_polars = detect(events.lazy(), rules)
 
     assert {row["rule"] for row in by_polars.to_pylist()} == {rule.name for rule in rules}
     assert_equal(detections(on_spark, rules), pl.from_arrow(by_polars).lazy(), key=DETECTIONS.key)

@@ -6,12 +6,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from msgspec.structs import asdict
 from typer.testing import CliRunner
 
+from gold.rules import rules_in
+from lakehouse.conf import CLONED
 from lakehouse.settings import Settings
 from lakehouse.tables import METRICS_BY_NAME, TABLES
 from loginlake import docgen
-from loginlake.docgen import DocsStale, markdown_table, settings_table, tables_page, type_name, with_section
+from loginlake.docgen import DocsStale, markdown_table, rules_page, settings_table, tables_page, type_name, with_section
 from tests.docs.pages import ROOT
 
 PORT = str(Settings.model_fields["port"].description)
@@ -92,6 +95,18 @@ def test_every_metric_is_on_the_page_with_its_windows() -> None:
         section = page.partition(f"### {metric.name}\n")[2].partition("\n### ")[0]
         assert f"- meaning: {metric.meaning}" in section
         assert f"- windows: {', '.join(f'`{window}`' for window in metric.every)}" in section
+
+
+def test_every_rule_is_on_the_page_with_its_thresholds_and_sources() -> None:
+    page = rules_page()
+
+    for rule in rules_in(CLONED):
+        section = page.partition(f"## {rule.name}\n")[2].partition("\n## ")[0]
+        named = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")}
+        assert named == set(asdict(rule)) - {"technique"}
+        assert f"[{rule.technique}](" in section
+        assert all(f"<{source}>" in section for source in rule.sources)
+        assert f"- known false alarms: {rule.false_alarms}\n" in section
 
 
 def test_a_default_is_shown_as_a_user_would_write_it() -> None:

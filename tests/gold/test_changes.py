@@ -116,13 +116,28 @@ def test_no_days_need_no_commit() -> None:
 
 EVENT_ROWS = [
     a_login(0, event_at=DAY + timedelta(days=1, hours=2)),
-    a_login(1, outcome="success", event_at=DAY + timedelta(days=2)),
+    a_login(1, outcome="success", event_at=DAY + timedelta(days=2), is_mfa=True, country="DE", failure_reason=None),
     a_login(2, src_ip=None, event_at=DAY + timedelta(days=3)),
     a_login(3, action="probe", outcome=None, event_at=DAY + timedelta(days=4)),
     a_login(4, action="logout", outcome=None, event_at=DAY + timedelta(days=5)),
     *(a_login(5, verdict=verdict, event_at=DAY + timedelta(days=9)) for verdict in ("duplicate", "ignored", "broken")),
     a_login(8, verdict="broken", action=None, outcome=None) | {"event_at": None},
+    a_login(9, action="lockout", outcome=None, event_at=DAY + timedelta(days=6)),
 ]
+# The offsets of the rows that each rule reads, and the day of each.
+READ = {
+    "brute_force_ip": [0, 3],
+    "brute_force_slow": [0, 3],
+    "user_enumeration": [0, 3],
+    "password_spray": [0],
+    "credential_stuffing": [0],
+    "distributed_brute_force_user": [0, 2],
+    "lockout_burst": [9],
+    "lockout_burst_ip": [9],
+    "mfa_fatigue": [1],
+    "several_countries": [1],
+}
+DAYS = {0: 1, 1: 2, 2: 3, 3: 4, 9: 6}
 EVENT_TABLE = pa.Table.from_pylist(EVENT_ROWS, schema=EVENTS.arrow_schema())
 
 
@@ -140,11 +155,11 @@ def test_a_summary_has_the_times_and_the_days_that_metrics_and_rules_read(spark:
     summary = summarize(events, RULES)
 
     assert summary.first_event_at == DAY + timedelta(days=1, hours=2)
-    assert summary.last_event_at == DAY + timedelta(days=5)
+    assert summary.last_event_at == DAY + timedelta(days=6)
     assert summary.last_append_at == DAY + timedelta(days=9)
-    assert set(summary.metric_days) == days_after(1, 2, 3, 4)
+    assert set(summary.metric_days) == days_after(1, 2, 3, 4, 6)
     assert {rule: set(days) for rule, days in summary.rule_days.items()} == {
-        rule.name: days_after(1, 4) for rule in RULES
+        rule: days_after(*(DAYS[offset] for offset in offsets)) for rule, offsets in READ.items()
     }
 
 
@@ -155,4 +170,4 @@ def test_masks_select_the_same_rows_on_both_engines(spark: SparkSession) -> None
     by_spark = [sorted(row["offset"] for row in on_spark.filter(mask).to_native().collect()) for mask in masks]
     by_polars = [sorted(nw.from_native(on_polars).filter(mask).to_native()["offset"].to_list()) for mask in masks]
 
-    assert by_spark == by_polars == [[0, 1, 2, 3], *([0, 3] for _ in RULES)]
+    assert by_spark == by_polars == [[0, 1, 2, 3, 9], *(READ[rule.name] for rule in RULES)]

@@ -25,6 +25,10 @@ SCENARIOS = {
     "impossible_travel",
     "enumeration",
     "success_after_attack",
+    "slow_brute_force",
+    "distributed_brute_force",
+    "lockouts",
+    "mfa_fatigue",
 }
 
 
@@ -154,6 +158,22 @@ def test_impossible_travel_is_two_successes_in_two_countries_within_half_an_hour
         assert {home["outcome"], abroad["outcome"]} == {"success"}
         assert iptocc.country_code(home["src_ip"]) != iptocc.country_code(abroad["src_ip"])
         assert seconds_of(abroad) - seconds_of(home) < 30 * 60
+
+
+def test_lockouts_are_three_or_more_within_three_hours(planted: Planted) -> None:
+    for attack in planted.attacks("lockouts"):
+        locked_at = [seconds_of(event) for event in planted.events_of(attack) if event["action"] == "lockout"]
+        assert len(locked_at) >= 3
+        assert locked_at[-1] - locked_at[0] < 180 * 60
+
+
+def test_mfa_fatigue_is_many_failures_of_the_second_factor_and_then_a_success(planted: Planted) -> None:
+    for attack in planted.attacks("mfa_fatigue"):
+        *refused, accepted = planted.events_of(attack)
+        assert {event["failure_reason"] for event in refused} == {"mfa_failed"}
+        assert len(refused) >= 5
+        assert (accepted["outcome"], accepted["is_mfa"]) == ("success", True)
+        assert seconds_of(accepted) - seconds_of(refused[0]) < 10 * 60
 
 
 def test_the_truth_of_a_stream_that_ends_early_lists_only_records_that_were_taken() -> None:

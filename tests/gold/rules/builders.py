@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import hypothesis.strategies as st
+import polars as pl
+import pyarrow as pa
 
 from gold.rules.brute_force_ip import BruteForceIp
 from gold.rules.model import Event
+from producer.events import instant_of
+from producer.generate import Stream
+from silver.decode import DecodeRules, decode
+from tests.silver.records import a_record, batch_of, headers_column
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 RULE = BruteForceIp(
@@ -24,9 +32,30 @@ def events_at(seconds: Iterable[float], *, start: datetime = NOON, times: int = 
     ]
 
 
+def an_event(second: float = 0, *, number: int = 0, **values: Any) -> Event:
+    """A failed login at a second after `NOON`, with the given values replaced."""
+    failure = Event(
+        NOON + timedelta(seconds=second), 1, "u0", ("logs", 0, number), "login", "failure", "192.0.2.1", "DE"
+    )
+    return failure._replace(**values)
+
+
+def generated_events(stream: Stream) -> pl.LazyFrame:
+    """Return the rows of silver.events that silver decodes from a generated stream, which must have no noise."""
+    records = (
+        a_record(record.value, None, offset=offset, appended_at=instant_of(record.at))
+        | {"headers": headers_column(record.headers)}
+        for offset, record in enumerate(stream)
+    )
+    return pl.from_arrow(pa.Table.from_batches([decode(batch_of(*records), DecodeRules())])).lazy()
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> list[Event]:
-    """Signals of one address, in bursts at a few instants of six days, so that attacks cross midnight."""
+    """Events of one entity, in bursts at a few instants of six days, so that attacks cross midnight.
+
+    Their other values are few, so that equal ones and different ones occur within a burst.
+    """
     minutes = st.integers(0, 6 * 24 * 60) | st.builds(
         lambda day, near: day * 1440 + near, st.integers(1, 5), st.integers(-130, 130)
     )
@@ -37,13 +66,18 @@ def histories(draw: st.DrawFn) -> list[Event]:
         for _ in range(4)
     ]
     begin = datetime(2026, 3, 1, tzinfo=UTC)
+    chance = random.Random(draw(st.integers(0, 2**16)))
+    values = draw(st.integers(1, 6))
     return [
         Event(
             begin + timedelta(seconds=second),
             count,
-            f"u{number % 3}",
+            f"u{chance.randrange(values)}",
             ("logs", 0, number),
-            draw(st.sampled_from(["login", "probe"])),
+            chance.choice(["login", "probe"]),
+            chance.choice(["success", "failure", "failure", "failure"]),
+            chance.choice([None, *(f"192.0.2.{last}" for last in range(values))]),
+            chance.choice([None, "DE", "FR", "JP"]),
         )
         for number, (second, count) in enumerate(sorted(times))
     ]

@@ -1,4 +1,4 @@
-"""The brute force rules a second time: plain loops, written from the descriptions of the rules and their thresholds.
+"""The rules a second time: plain loops, written from the descriptions of the rules and their thresholds.
 
 They share no code with the rules, so that each can be checked against the other.
 """
@@ -8,86 +8,226 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import groupby
+from functools import partial
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
-from gold.rules.signals import SignalRule
+from gold.rules.model import Event
 
 DAY = timedelta(days=1)
 EVIDENCE_POSITIONS = 100
 
 
-class Signal(NamedTuple):
-    """A failure or a probe: when (UTC), how many occurrences it stands for, the user name, and the Kafka position."""
+def detections_of(entity: str, events: Sequence[Event], rule: Any) -> Iterator[dict[str, Any]]:
+    """Yield all detections of one entity.
 
-    at: datetime
-    times: int
-    username: str | None
-    position: tuple[str, int, int]
-    action: str
-
-
-def detections_of(signals: Iterable[tuple[Any, ...]], rule: SignalRule) -> Iterator[dict[str, Any]]:
-    """Yield all detections.
+    Evaluate each day from the events of the day before, the day itself and the day after. A chain of hits belongs to
+    the day on which it began. If it began so early that its true beginning may lie before these three days, its hits
+    on the evaluated day count as a detection of that day.
 
     Args:
-        signals: Tuples of src_ip, event_at, times, username, position and action, sorted by src_ip, event_at and
-            position.
+        entity: Value of the rule's entity column.
+        events: The entity's events that the rule reads, sorted by time and position.
         rule: The thresholds.
     """
-    for src_ip, rows in groupby(signals, key=lambda row: row[0]):
-        of_address = [Signal(at.replace(tzinfo=UTC), *others) for _, at, *others in rows]
-        yield from _detections_of_address(src_ip, of_address, rule=rule)
-
-
-def _detections_of_address(src_ip: str, signals: Sequence[Signal], *, rule: SignalRule) -> Iterator[dict[str, Any]]:
-    """Evaluate each day from the signals of the day before, the day itself and the day after.
-
-    A chain of hits belongs to the day on which it began. If it began so early that its true beginning may lie before
-    these three days, its hits on the evaluated day count as a detection of that day.
-    """
-    instants, window = [signal.at for signal in signals], timedelta(minutes=rule.window_minutes)
+    instants, window = [event.at for event in events], timedelta(minutes=rule.window_minutes)
+    gap = max(window, timedelta(hours=1))
     for day in sorted({at.date() for at in instants}):
         first, end = _midnight(day) - DAY, _midnight(day) + 2 * DAY
-        near = signals[bisect_left(instants, first) : bisect_left(instants, end)]
-        for chain in _chains(_hits(near, rule), window):
+        near = events[bisect_left(instants, first) : bisect_left(instants, end)]
+        fired = [(number, near[number].at) for number in HITS[rule.name](near, rule)]
+        for chain in _chains(fired, gap):
             began = near[chain[0]].at
             if began.date() == day:
                 hits = chain
-            elif began < first + 2 * window:
+            elif began < first + window + gap:
                 hits = [number for number in chain if near[number].at.date() == day]
             else:
                 hits = []
             if hits:
-                yield _detection(src_ip, near, hits=hits, rule=rule)
+                yield _detection(entity, near, hits=hits, rule=rule)
 
 
-def _hits(signals: Sequence[Signal], rule: SignalRule) -> Iterator[tuple[int, datetime]]:
+def _brute_force(events: Sequence[Event], rule: Any) -> Iterator[int]:
     """Yield where the rule fires: the leaky bucket overflows, which empties it, or the window has enough signals."""
     window, full_window = timedelta(minutes=rule.window_minutes), getattr(rule, "signals", inf)
     level, begin, inside = 0.0, 0, 0
-    for number, signal in enumerate(signals):
-        elapsed = (signal.at - signals[number - 1].at).total_seconds() if number else 0.0
-        level = max(0.0, level - elapsed / rule.leak_seconds) + signal.times
-        inside += signal.times
-        while signals[begin].at <= signal.at - window:
-            inside -= signals[begin].times
+    for number, event in enumerate(events):
+        elapsed = (event.at - events[number - 1].at).total_seconds() if number else 0.0
+        level = max(0.0, level - elapsed / rule.leak_seconds) + event.times
+        inside += event.times
+        while events[begin].at <= event.at - window:
+            inside -= events[begin].times
             begin += 1
         if level > rule.capacity or inside >= full_window:
-            yield number, signal.at
+            yield number
         if level > rule.capacity:
             level = 0.0
 
 
-def _chains(hits: Iterable[tuple[int, datetime]], window: timedelta) -> Iterator[list[int]]:
-    """Group hits that are less than a window apart."""
+def _user_enumeration(events: Sequence[Event], rule: Any) -> list[int]:
+    """Return where one of two buckets overflows; a user in a bucket is not added again, an empty bucket has no user."""
+    hits = set()
+    for capacity, leak_seconds in (
+        (rule.capacity, rule.leak_seconds),
+        (rule.slow_capacity, rule.slow_leak_seconds),
+    ):
+        level, users = 0.0, []
+        for number, event in enumerate(events):
+            elapsed = (event.at - events[number - 1].at).total_seconds() if number else 0.0
+            level -= elapsed / leak_seconds
+            if level <= 0:
+                level, users = 0.0, []
+            if event.username not in users:
+                users.append(event.username)
+                level += 1
+            if level > capacity:
+                level, users = 0.0, []
+                hits.add(number)
+    return sorted(hits)
+
+
+def _windows(events: Sequence[Event], rule: Any) -> Iterator[tuple[int, list[Event]]]:
+    """Yield the number of each event and the events of the window that ends with it."""
+    window = timedelta(minutes=rule.window_minutes)
+    for number, last in enumerate(events):
+        yield number, [event for event in events[: number + 1] if last.at - event.at < window]
+
+
+def _guesses(events: Sequence[Event], rule: Any) -> Iterator[int]:
+    """Yield where the window has enough users and guesses, few of each user, and looks like a spray if that matters."""
+    for number, inside in _windows(events, rule):
+        guesses: Counter[str | None] = Counter()
+        for event in inside:
+            guesses[event.username] += event.times
+        if len(guesses) < rule.users or sum(guesses.values()) < rule.guesses:
+            continue
+        if any(count > rule.guesses_per_user for count in guesses.values()):
+            continue
+        if rule.name == "password_spray":
+            sprayed = [user for user, count in guesses.items() if rule.band_from <= count <= rule.band_to]
+            if len(sprayed) / len(guesses) * 100 < rule.band_percent:
+                continue
+            if (inside[-1].at - inside[0].at).total_seconds() < rule.min_minutes * 60:
+                continue
+        yield number
+
+
+def _distributed(events: Sequence[Event], rule: Any) -> Iterator[int]:
+    """Yield where the window has enough guesses and addresses, and enough countries or very many addresses."""
+    for number, inside in _windows(events, rule):
+        ips = {event.src_ip for event in inside if event.src_ip is not None}
+        countries = {event.country for event in inside if event.country is not None}
+        if sum(event.times for event in inside) < rule.guesses or len(ips) < rule.ips:
+            continue
+        if len(countries) >= rule.countries or len(ips) >= rule.many_ips:
+            yield number
+
+
+def _lockouts(events: Sequence[Event], rule: Any) -> Iterator[int]:
+    """Yield where the window has enough lockouts."""
+    for number, inside in _windows(events, rule):
+        if sum(event.times for event in inside) >= rule.lockouts:
+            yield number
+
+
+def _mfa_fatigue(events: Sequence[Event], rule: Any) -> Iterator[int]:
+    """Yield where the window has enough failures since the last success, and a success within a window of a hit."""
+    since: list[Event] = []
+    fired_at = None
+    for number, event in enumerate(events):
+        window = timedelta(minutes=rule.window_minutes)
+        if event.outcome == "success":
+            if fired_at is not None and event.at < fired_at + window:
+                yield number
+            since, fired_at = [], None
+        else:
+            since.append(event)
+            if sum(other.times for other in since if other.at > event.at - window) >= rule.failures:
+                fired_at = event.at
+                yield number
+
+
+def _several_countries(events: Sequence[Event], rule: Any) -> Iterator[int]:
+    """Yield where the window has enough countries."""
+    for number, inside in _windows(events, rule):
+        if len({event.country for event in inside}) >= rule.countries:
+            yield number
+
+
+HITS: dict[str, Callable[[Sequence[Event], Any], Iterable[int]]] = {
+    "brute_force_ip": _brute_force,
+    "brute_force_slow": _brute_force,
+    "user_enumeration": _user_enumeration,
+    "password_spray": _guesses,
+    "credential_stuffing": _guesses,
+    "distributed_brute_force_user": _distributed,
+    "lockout_burst": _lockouts,
+    "lockout_burst_ip": _lockouts,
+    "mfa_fatigue": _mfa_fatigue,
+    "several_countries": _several_countries,
+}
+
+
+def _count(events: Sequence[Event], **values: str) -> int:
+    return sum(event.times for event in events if all(getattr(event, name) == value for name, value in values.items()))
+
+
+def _distinct(events: Sequence[Event], name: str) -> int:
+    return len({getattr(event, name) for event in events if getattr(event, name) is not None})
+
+
+def _all(events: Sequence[Event]) -> int:
+    return _count(events)
+
+
+def _users(events: Sequence[Event]) -> int:
+    return _distinct(events, "username")
+
+
+def _ips(events: Sequence[Event]) -> int:
+    return _distinct(events, "src_ip")
+
+
+def _countries(events: Sequence[Event]) -> int:
+    return _distinct(events, "country")
+
+
+Measures = dict[str, Callable[[Sequence[Event]], int]]
+SIGNALS: Measures = {
+    "failures": partial(_count, action="login"),
+    "probes": partial(_count, action="probe"),
+    "users": _users,
+}
+GUESSES: Measures = {"failures": _all, "users": _users}
+LOCKOUTS: Measures = {"lockouts": _all, "users": _users, "ips": _ips}
+MEASURES: dict[str, Measures] = {
+    "brute_force_ip": SIGNALS,
+    "brute_force_slow": SIGNALS,
+    "user_enumeration": SIGNALS,
+    "password_spray": GUESSES,
+    "credential_stuffing": GUESSES,
+    "distributed_brute_force_user": {"failures": _all, "ips": _ips, "countries": _countries},
+    "lockout_burst": LOCKOUTS,
+    "lockout_burst_ip": LOCKOUTS,
+    "mfa_fatigue": {
+        "failures": partial(_count, outcome="failure"),
+        "successes": partial(_count, outcome="success"),
+        "ips": _ips,
+    },
+    "several_countries": {"successes": _all, "countries": _countries, "ips": _ips},
+}
+
+
+def _chains(hits: Iterable[tuple[int, datetime]], gap: timedelta) -> Iterator[list[int]]:
+    """Group hits that are less than a gap apart."""
     chain: list[int] = []
     last: datetime | None = None
     for number, at in hits:
-        if last is not None and at - last >= window:
+        if last is not None and at - last >= gap:
             yield chain
             chain = []
         chain.append(number)
@@ -96,33 +236,29 @@ def _chains(hits: Iterable[tuple[int, datetime]], window: timedelta) -> Iterator
         yield chain
 
 
-def _detection(src_ip: str, signals: Sequence[Signal], *, hits: list[int], rule: SignalRule) -> dict[str, Any]:
+def _detection(entity: str, events: Sequence[Event], *, hits: list[int], rule: Any) -> dict[str, Any]:
     """Return the row of a chain of hits; its evidence begins a window before the first hit and ends with the last."""
-    fired_at, last_at = signals[hits[0]].at, signals[hits[-1]].at
-    first = bisect_right(signals, fired_at - timedelta(minutes=rule.window_minutes), key=lambda signal: signal.at)
-    evidence = signals[first : bisect_right(signals, last_at, key=lambda signal: signal.at)]
+    fired_at, last_at = events[hits[0]].at, events[hits[-1]].at
+    first = bisect_right(events, fired_at - timedelta(minutes=rule.window_minutes), key=lambda event: event.at)
+    evidence = events[first : bisect_right(events, last_at, key=lambda event: event.at)]
     hour = fired_at.replace(minute=0, second=0, microsecond=0)
-    hashed = f"{rule.name}\n{src_ip}\n{hour.isoformat()}"
-    measures = {
-        "failures": sum(signal.times for signal in evidence if signal.action == "login"),
-        "hits": len(hits),
-        "probes": sum(signal.times for signal in evidence if signal.action == "probe"),
-        "users": len({signal.username for signal in evidence}),
-    }
+    hashed = f"{rule.name}\n{entity}\n{hour.isoformat()}"
+    measures = {name: measure(evidence) for name, measure in MEASURES[rule.name].items()} | {"hits": len(hits)}
+    is_success = rule.name == "mfa_fatigue" and any(events[number].outcome == "success" for number in hits)
     return {
         "detection_id": hashlib.sha256(hashed.encode()).hexdigest()[:32],
         "rule": rule.name,
         "rule_version": rule.version,
-        "entity_type": "src_ip",
-        "entity": src_ip,
+        "entity_type": rule.entity,
+        "entity": entity,
         "fired_at": fired_at,
         "fired_on": fired_at.date(),
         "first_at": evidence[0].at,
         "last_at": last_at,
-        "severity": rule.severity,
+        "severity": rule.severity_after_success if is_success else rule.severity,
         "status": "confirmed",
-        "measures": json.dumps(measures),
-        "evidence": json.dumps([signal.position for signal in evidence[:EVIDENCE_POSITIONS]]),
+        "measures": json.dumps(measures, sort_keys=True),
+        "evidence": json.dumps([event.position for event in evidence[:EVIDENCE_POSITIONS]]),
         "technique": rule.technique,
     }
 

@@ -75,6 +75,4 @@ RULES = st.builds(
 @settings(derandomize=True, deadline=None, max_examples=200)
 @given(RULES, histories())
 def test_the_rule_equals_a_naive_loop(rule: BruteForceIp, failures: list[Event]) -> None:
-    rows = [("192.0.2.1", event.at.replace(tzinfo=None), *event[1:]) for event in failures]
-
-    assert found(failures, rule) == list(naive.detections_of(rows, rule))
+    assert found(failures, rule) == list(naive.detections_of("192.0.2.1", failures, rule))

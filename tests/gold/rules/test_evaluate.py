@@ -9,8 +9,9 @@ import narwhals.stable.v2 as nw
 import polars as pl
 import pyarrow as pa
 import pytest
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
+from gold.rules import load_rules
 from gold.rules.brute_force_ip import BruteForceIp
 from gold.rules.evaluate import (
     CONTEXT_DAYS,
@@ -23,6 +24,7 @@ from gold.rules.evaluate import (
     detections_of,
 )
 from gold.rules.model import Event, Rule
+from lakehouse.settings import Settings
 from lakehouse.tables.gold import DETECTIONS
 from lakehouse.tables.silver import EVENTS
 from tests.gold.rules.builders import NOON, RULE, events_at
@@ -42,6 +44,16 @@ def test_hits_less_than_a_window_apart_are_one_detection() -> None:
     assert json.loads(together["measures"])["hits"] == 2
     assert [detection["fired_at"] for detection in apart] == [NOON, NOON + timedelta(hours=1)]
     assert len({detection["detection_id"] for detection in apart}) == 2
+
+
+def test_hits_within_an_hour_are_one_detection_however_short_the_window_is() -> None:
+    short = replace(RULE, window_minutes=5)
+    events = events_at(BURST + [3_599.0] * 6 + [7_199.0] * 6)
+
+    found = detections_of("192.0.2.1", events, rule=short)
+
+    assert [json.loads(detection["measures"])["hits"] for detection in found] == [2, 1]
+    assert len({detection["detection_id"] for detection in found}) == 2
 
 
 def test_a_detection_names_rule_entity_time_and_evidence() -> None:
@@ -145,8 +157,36 @@ def test_only_accepted_signals_of_addresses_with_enough_of_them_are_candidates()
 
     read = candidates(events, [RULE]).collect()
 
-    assert read.columns == ["src_ip", *EVENT_COLUMNS, "brute_force_ip"]
+    assert set(read.columns) == {*EVENT_COLUMNS, "brute_force_ip"}
     assert sorted(read["offset"].to_list()) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("users", "rules"),
+    [(1, {"brute_force_ip"}), (2, {"brute_force_ip", "password_spray"})],
+    ids=["one user", "two users"],
+)
+def test_a_rule_reads_nothing_of_an_address_whose_events_do_not_differ_where_they_must(
+    users: int, rules: set[str]
+) -> None:
+    rows = [a_login(offset, username=f"user{offset % users}") for offset in range(30)]
+    events = pl.from_arrow(pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema()))
+    shipped = load_rules(Settings(_env_file=None))
+
+    read = candidates(events, [shipped.brute_force_ip, shipped.password_spray]).collect()
+
+    assert {name for name in ("brute_force_ip", "password_spray") if read[name].any()} == rules
+
+
+def test_events_that_do_not_count_do_not_make_an_entity_a_candidate() -> None:
+    shipped = load_rules(Settings(_env_file=None)).mfa_fatigue
+    successes = [a_login(offset, outcome="success", failure_reason=None, is_mfa=True) for offset in range(30)]
+    refused = [a_login(offset, failure_reason="mfa_failed", username="user0002") for offset in range(30, 35)]
+    events = pl.from_arrow(pa.Table.from_pylist(successes + refused, schema=EVENTS.arrow_schema()))
+
+    read = candidates(events, [shipped]).collect()
+
+    assert set(read["username"]) == {"user0002"}
 
 
 class ManyFailures(Rule, frozen=True, kw_only=True):
@@ -179,7 +219,7 @@ def test_rules_of_several_entities_are_evaluated_together() -> None:
 
 def test_candidates_in_any_order_become_rows_of_the_table() -> None:
     rows = [a_login(offset, times=2, event_at=NOON + timedelta(seconds=offset)) for offset in (2, 0, 1)]
-    events = pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema()).select(["src_ip", *EVENT_COLUMNS])
+    events = pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema()).select(EVENT_COLUMNS)
     is_read = pa.array([True] * len(rows))
 
     detections = detect_in_arrow([RULE])(events.append_column(RULE.name, is_read))

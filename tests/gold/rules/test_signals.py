@@ -19,7 +19,8 @@ from producer.replay import sshd_records
 from tests.serving.lakes import a_login
 from tests.silver.records import Row, a_record, decoded, headers_column
 
-RULES = load_rules(Settings(_env_file=None))
+SHIPPED = load_rules(Settings(_env_file=None))
+RULES = (SHIPPED.brute_force_ip, SHIPPED.brute_force_slow)
 START = datetime(2026, 11, 27, 8, tzinfo=UTC)
 APPENDED_AT = datetime(2026, 11, 29, tzinfo=UTC)
 PROBE = {"action": "probe", "outcome": None, "failure_reason": None}

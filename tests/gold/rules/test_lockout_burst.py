@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from gold.rules import load_rules
+from gold.rules.evaluate import Detection, detections_of
+from gold.rules.lockout_burst import LockoutBurst, LockoutBurstIp
+from gold.rules.model import Event
+from lakehouse.settings import Settings
+from tests.gold.rules import naive
+from tests.gold.rules.builders import an_event, histories
+
+SHIPPED = load_rules(Settings(_env_file=None)).lockout_burst
+
+
+def found(lockouts: list[Event], rule: LockoutBurst = SHIPPED) -> list[Detection]:
+    return detections_of("alice", lockouts, rule=rule)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "is_found"), [((0, 90, 179), True), ((0, 90, 180), False), ((0, 1), False)], ids=["3", "slow", "2"]
+)
+def test_three_lockouts_within_three_hours_are_reported(minutes: tuple[float, ...], is_found: bool) -> None:
+    lockouts = [an_event(60 * minute, number=number, action="lockout") for number, minute in enumerate(minutes)]
+
+    assert len(found(lockouts)) == is_found
+
+
+def thresholds(rule: type[LockoutBurst]) -> st.SearchStrategy[LockoutBurst]:
+    return st.builds(
+        rule,
+        version=st.just(1),
+        lockouts=st.integers(1, 9),
+        window_minutes=st.sampled_from([1.0, 60.0, 180.0, 1_440.0]),
+        severity=st.just("medium"),
+        technique=st.just("T1110"),
+    )
+
+
+RULES = thresholds(LockoutBurst) | thresholds(LockoutBurstIp)
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(RULES, histories())
+def test_the_rule_equals_a_naive_loop(rule: LockoutBurst, lockouts: list[Event]) -> None:
+    assert found(lockouts, rule) == list(naive.detections_of("alice", lockouts, rule))

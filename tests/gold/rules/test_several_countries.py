@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from gold.rules import load_rules
+from gold.rules.evaluate import Detection, detections_of
+from gold.rules.model import Event
+from gold.rules.several_countries import SeveralCountries
+from lakehouse.settings import Settings
+from tests.gold.rules import naive
+from tests.gold.rules.builders import an_event, histories
+
+SHIPPED = load_rules(Settings(_env_file=None)).several_countries
+
+
+def found(successes: list[Event], rule: SeveralCountries = SHIPPED) -> list[Detection]:
+    return detections_of("alice", successes, rule=rule)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "country", "is_found"),
+    [(29, "FR", True), (30, "FR", False), (29, "DE", False)],
+    ids=["soon", "later", "the same country"],
+)
+def test_two_countries_within_half_an_hour_are_reported(minutes: float, country: str, is_found: bool) -> None:
+    here = an_event(outcome="success")
+    there = an_event(60 * minutes, number=1, outcome="success", country=country)
+
+    assert len(found([here, there])) == is_found
+
+
+RULES = st.builds(
+    SeveralCountries,
+    version=st.just(1),
+    countries=st.integers(2, 3),
+    window_minutes=st.sampled_from([1.0, 30.0, 60.0, 1_440.0]),
+    severity=st.just("medium"),
+    technique=st.just("T1078"),
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(RULES, histories())
+def test_the_rule_equals_a_naive_loop(rule: SeveralCountries, events: list[Event]) -> None:
+    successes = [event for event in events if event.country]
+
+    assert found(successes, rule) == list(naive.detections_of("alice", successes, rule))
