@@ -14,7 +14,10 @@ from gold.rules.windows import sliding_counts
 
 
 class LockoutBurst(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The account of one user is locked again and again."""
+    """The account of one user is locked again and again.
+
+    In the format sshd, a lockout is a connection that sshd ends after too many attempts; the account stays open.
+    """
 
     name = "lockout_burst"
     entity = "username"

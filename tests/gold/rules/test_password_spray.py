@@ -53,6 +53,13 @@ def test_more_than_eight_guesses_at_one_user_before_are_not_a_spray() -> None:
     assert found([at_one_user[0]._replace(times=8), *a_spray()])
 
 
+@pytest.mark.parametrize(("guesses", "is_attack"), [(1, False), (3, True), (6, True), (7, False)])
+def test_two_to_six_guesses_at_a_user_are_sprayed(guesses: int, is_attack: bool) -> None:
+    users = [an_event(30 * number, number=number, username=f"u{number}", times=guesses) for number in range(15)]
+
+    assert len(found(users)) == is_attack
+
+
 RULES = st.builds(
     PasswordSpray,
     version=st.just(1),
