@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import polars as pl
@@ -31,7 +32,8 @@ def metric_frame(
         TableMissing: The snapshot is older than the table.
     """
     source = source_of(metric, every)
-    whole_windows = store.rows(source, snapshot).filter(*period.days("window_on", window_days=WINDOW_DAYS[every]))
+    needed = replace(period, since=None) if metric.reads_history else period
+    whole_windows = store.rows(source, snapshot).filter(*needed.days("window_on", window_days=WINDOW_DAYS[every]))
     rows = whole_windows if metric.stored == every else _computed(metric, whole_windows, every=every)
     return rows.filter(*period.instants("window_at"))
 

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import narwhals.stable.v2 as nw
 
 from lakehouse.tables.gold import (
+    ACTIVE_USERS,
     APP_ACTIVITY,
     COUNTRY_ACTIVITY,
     FAILURES_BY_REASON,
@@ -22,7 +23,7 @@ from lakehouse.tables.gold import (
 from lakehouse.tables.model import Column, Metric, Window
 from lakehouse.tables.silver import FAILURE_REASONS
 
-# Rows of the base, with `window_at` truncated to the window of the metric.
+# Rows of the base, with `window_at` truncated to the window of the metric, and their hour as `hour_at`.
 Pairs: TypeAlias = nw.LazyFrame[Any]
 # Rows of a metric.
 Rows: TypeAlias = nw.LazyFrame[Any]
@@ -30,6 +31,8 @@ Aggregation: TypeAlias = Callable[[Pairs], Rows]
 
 TRUNCATIONS: dict[Window, str] = {"hour": "1h", "day": "1d", "month": "1mo"}
 COUNTED_ACTIONS = ("login", "probe", "lockout")
+# A user without a success for so long counts as reactivated by the next one.
+AWAY = "30d"
 # Stands for null while failures are counted by reason.
 WITHOUT_REASON = "without_reason"
 AGGREGATIONS: dict[str, Aggregation] = {}
@@ -99,13 +102,18 @@ def metric_rows(metric: Metric, base: Any, *, every: Window) -> Any:
 
     Args:
         metric: Its declaration.
-        base: Rows of gold.pair_activity_hourly as a native frame of Spark or polars; all rows of each window.
+        base: Rows of gold.pair_activity_hourly as a native frame of Spark or polars; all rows of each window, and all
+            earlier ones if the metric reads them.
         every: Length of the windows.
 
     Returns:
         A lazy frame of the same engine with the columns that the metric declares.
     """
-    pairs = nw.from_native(base).lazy().with_columns(window_at=window_start(nw.col("window_at"), every))
+    pairs = (
+        nw.from_native(base)
+        .lazy()
+        .with_columns(window_at=window_start(nw.col("window_at"), every), hour_at=nw.col("window_at"))
+    )
     return _declared(AGGREGATIONS[metric.name](pairs), metric.columns)
 
 
@@ -203,6 +211,25 @@ def failure_reasons(pairs: Pairs) -> Rows:
     )
 
 
+@computes(ACTIVE_USERS)
+def active_users(pairs: Pairs) -> Rows:
+    """Return the users with a success per window, by when they had one before."""
+    per_user = (
+        pairs.filter(nw.col("successes") > 0)
+        .group_by("window_at", "username")
+        .agg(first_at=nw.col("hour_at").min(), last_at=nw.col("hour_at").max())
+        .with_columns(before_at=nw.col("last_at").shift(1).over("username", order_by="window_at"))
+    )
+    is_new = nw.col("before_at").is_null()
+    was_away = ~is_new & (nw.col("before_at").dt.offset_by(AWAY) <= nw.col("first_at"))
+    return per_user.group_by("window_at").agg(
+        active=nw.len(),
+        new=_count(is_new),
+        returning=_count(~is_new & ~was_away),
+        reactivated=_count(was_away),
+    )
+
+
 def _declared(rows: Rows, columns: tuple[Column, ...]) -> Any:
     """Return exactly the declared columns in the declared types; the engines differ in the types of counts."""
     import pyarrow as pa
@@ -214,6 +241,11 @@ def _declared(rows: Rows, columns: tuple[Column, ...]) -> Any:
 
 def _sums(*measures: str) -> dict[str, nw.Expr]:
     return {measure: nw.col(measure).sum() for measure in measures}
+
+
+def _count(mask: nw.Expr) -> nw.Expr:
+    """Return for how many rows the mask is true; null counts as false."""
+    return nw.when(mask).then(nw.lit(1)).otherwise(nw.lit(0)).sum()
 
 
 def _occurrences(mask: nw.Expr) -> nw.Expr:

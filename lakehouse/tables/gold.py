@@ -136,6 +136,20 @@ FAILURES_BY_REASON = Metric(
     shown=("window_at", "app", "reason", "failures", "users", "ips"),
 )
 
+ACTIVE_USERS = Metric(
+    name="active_users",
+    meaning="Users who logged in: new ones, returning ones, and those who had been away.",
+    dimensions=(),
+    measures=(
+        Column("active", "long", "Distinct users with a success: the sum of the other three."),
+        Column("new", "long", "Users without a success before the window."),
+        Column("returning", "long", "Users with a success less than 30 days before their first one in the window."),
+        Column("reactivated", "long", "Users without a success for 30 days or longer, counted by the hour, then one."),
+    ),
+    every=("day", "week", "month"),
+    reads_history=True,
+)
+
 DETECTIONS = Table(
     layer="gold",
     name="detections",
@@ -208,5 +222,12 @@ SNAPSHOTS = Table(
     shown=("id", "at", "last_event_at", "last_append_at"),
 )
 
-METRICS: tuple[Metric, ...] = (IP_ACTIVITY, USER_ACTIVITY, APP_ACTIVITY, COUNTRY_ACTIVITY, FAILURES_BY_REASON)
+METRICS: tuple[Metric, ...] = (
+    IP_ACTIVITY,
+    USER_ACTIVITY,
+    APP_ACTIVITY,
+    COUNTRY_ACTIVITY,
+    FAILURES_BY_REASON,
+    ACTIVE_USERS,
+)
 STORED_METRICS: tuple[Metric, ...] = tuple(metric for metric in METRICS if metric.stored)

@@ -121,6 +121,7 @@ class Metric:
         shown: The columns that the command line prints as a table, so that a row fits a terminal; empty for all.
         every: The windows that it can be queried for.
         stored: The window that is stored as a Delta table, or None.
+        reads_history: True if a row depends on earlier windows too: then the base is read from its beginning.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Metric:
     shown: tuple[str, ...] = ()
     every: tuple[Window, ...] = WINDOWS
     stored: StoredWindow | None = None
+    reads_history: bool = False
 
     @property
     def default_every(self) -> Window:
@@ -149,7 +151,8 @@ class Metric:
     @property
     def grain(self) -> str:
         """What one row represents."""
-        return f"one row per {', '.join(column.name for column in self.dimensions)} and window"
+        dimensions = ", ".join(column.name for column in self.dimensions)
+        return f"one row per {dimensions} and window" if dimensions else "one row per window"
 
     @property
     def table(self) -> Table:

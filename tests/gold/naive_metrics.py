@@ -21,6 +21,8 @@ def naive_rows(name: str, events: Iterable[Event], *, every: str) -> list[Row]:
         for event in events
         if event["verdict"] == "accepted" and event["action"] in ("login", "probe", "lockout")
     ]
+    if name == "active_users":
+        return active_users(successes(counted), every=every)
     dimensions, measures_of = METRICS[name]
     groups = defaultdict(list)
     for event in counted:
@@ -89,6 +91,27 @@ def failure_reasons(events: Sequence[Event]) -> Row:
         "users": distinct("username", failed),
         "ips": distinct("src_ip", failed),
     }
+
+
+def active_users(events: Sequence[Event], *, every: str) -> list[Row]:
+    rows = {}
+    for event in events:
+        at = window_start(event["event_at"], every)
+        row = {"window_at": at, "window_on": at.date(), "active": 0, "new": 0, "returning": 0, "reactivated": 0}
+        rows.setdefault(at, row)
+    for at, row in rows.items():
+        for username in {each["username"] for each in events if window_start(each["event_at"], every) == at}:
+            hours = [window_start(each["event_at"], "hour") for each in events if each["username"] == username]
+            before = [hour for hour in hours if hour < at]
+            first = min(hour for hour in hours if hour >= at)
+            row["active"] += 1
+            if not before:
+                row["new"] += 1
+            elif first - max(before) >= timedelta(days=30):
+                row["reactivated"] += 1
+            else:
+                row["returning"] += 1
+    return list(rows.values())
 
 
 METRICS: dict[str, tuple[tuple[str, ...], Callable[[Sequence[Event]], Row]]] = {

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 from gold.transforms.metrics import AGGREGATIONS, metric_rows, pair_activity_hourly
 from lakehouse.tables import METRICS_BY_NAME
-from lakehouse.tables.gold import APP_ACTIVITY, IP_ACTIVITY, METRICS, PAIR_ACTIVITY, USER_ACTIVITY
+from lakehouse.tables.gold import ACTIVE_USERS, APP_ACTIVITY, IP_ACTIVITY, METRICS, PAIR_ACTIVITY, USER_ACTIVITY
 from lakehouse.tables.model import Metric, Window
 from lakehouse.tables.silver import ACTIONS, EVENTS, FAILURE_REASONS, VERDICTS
 from tests.gold.naive_metrics import METRICS as NAIVE_METRICS
@@ -159,7 +159,7 @@ def test_a_metric_has_one_row_per_hour_or_one_per_day() -> None:
     assert [row["attempts"] for row in rows_of(IP_ACTIVITY, *events)] == [3]
 
 
-@pytest.mark.parametrize("name", NAIVE_METRICS)
+@pytest.mark.parametrize("name", [*NAIVE_METRICS, "active_users"])
 @given(events=st.lists(an_event(), min_size=1, max_size=60), data=st.data())
 @settings(max_examples=12)
 def test_a_metric_equals_a_naive_loop_over_the_events(name: str, events: list[Row], data: st.DataObject) -> None:
@@ -169,6 +169,16 @@ def test_a_metric_equals_a_naive_loop_over_the_events(name: str, events: list[Ro
     computed, expected = rows_of(metric, *events, every=every), naive_rows(name, events, every=every)
 
     assert sorted(computed, key=repr) == sorted(expected, key=repr)
+
+
+@pytest.mark.parametrize(
+    ("hours", "measure"), [(24, "returning"), (30 * 24 - 1, "returning"), (30 * 24, "reactivated")]
+)
+def test_a_user_who_was_away_for_thirty_days_is_reactivated(hours: int, measure: str) -> None:
+    first, *_, last = rows_of(ACTIVE_USERS, a_success(0), a_success(1, event_at=DAY + timedelta(hours=hours)))
+
+    assert (first["active"], first["new"]) == (1, 1)
+    assert (last["active"], last["new"], last[measure]) == (1, 0, 1)
 
 
 @pytest.mark.parametrize(

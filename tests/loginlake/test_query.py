@@ -114,6 +114,21 @@ def test_weeks_and_months_that_start_in_the_period_are_whole(
     assert [(row["window_on"], row["attempts"]) for row in found] == windows
 
 
+def test_active_users_are_new_only_in_the_first_window_of_the_lake(loginlake: Loginlake, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    events = [
+        a_login(offset, event_at=DAY + timedelta(days=day), outcome="success", username=username)
+        for offset, (day, username) in enumerate([(0, "a"), (7, "a"), (8, "b")])
+    ]
+    SmallLake(settings).publish(events, [])
+    words = ("active_users", "--every", "week", "--from", "2026-03-09", "--json")
+
+    (week,) = json.loads(loginlake.with_environment(LOGINLAKE_ROOT=settings.root)("query", *words).stdout)
+
+    measures = ("active", "new", "returning", "reactivated")
+    assert [week[name] for name in measures] == [2, 1, 1, 0]
+
+
 def test_a_metric_that_is_not_stored_is_read_by_the_day_unless_every_is_given(loginlake: Loginlake) -> None:
     (row,) = json.loads(loginlake("query", "failure_reasons", "--json").stdout)
     months = json.loads(loginlake("query", "country_activity", "--every", "month", "--json").stdout)
@@ -157,6 +172,7 @@ def test_tables_and_history_list_versions(loginlake: Loginlake) -> None:
         (["history", "silver.event"], 1, "Did you mean silver.events?"),
         (["query", "events", "--every", "day"], 2, "--every applies to metrics"),
         (["query", "ip_activity", "--every", "year"], 2, "Use one of hour, day, week, month"),
+        (["query", "active_users", "--every", "hour"], 2, "Use one of day, week, month"),
         (["query", "ip_activity", "--as-of", "yesterday", "--snapshot", "1"], 2, "Give only one"),
         (["query", "ip_activity", "--from", "tomorow"], 2, "--from: 'tomorow' is not a time. Write a date"),
         (["query", "ip_activity", "--from", "2026-03-02", "--to", "2026-03-01"], 2, "Set --from to an earlier time"),
@@ -358,7 +374,7 @@ def test_sql_has_a_view_per_metric_and_window_with_the_rows_of_query(
     loginlake: Loginlake, metric: Metric, every: Window
 ) -> None:
     def rows(*words: str) -> list[dict[str, object]]:
-        return sorted(json.loads(loginlake(*words, "--snapshot", "1", "--json").stdout), key=str)
+        return sorted(json.loads(loginlake(*words, "--json").stdout), key=str)
 
     by_query = rows("query", metric.name, "--every", every)
     assert by_query
