@@ -39,7 +39,7 @@ check: $(READY)  ## Format, lint, types, import rules, generated docs and locks
 	@diff -r requirements build/locks || { echo "The locks are stale. Run make lock" >&2; exit 1; }
 
 bench: $(READY) $(JARS)  ## Run the benchmarks, one after another
-	@for benchmark in produce lake api verify maintenance clone; do $(BIN)/python "benchmarks/$$benchmark.py" || exit 1; done
+	@for benchmark in produce lake api metrics verify maintenance clone; do $(BIN)/python "benchmarks/$$benchmark.py" || exit 1; done
 
 soak: $(READY) $(JARS)  ## Kill processes under load and count every record (MINUTES=60; SEED=7 repeats an order of kills)
 	@$(BIN)/python -m tests.crash.soak --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
