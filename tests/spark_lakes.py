@@ -18,6 +18,9 @@ from lakehouse.schema import struct_type
 from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.model import Table
+from loginlake.verify import VerifyOptions, verify
+from serving.store import Store
+from tests.loginlake.verify.lakes import faults_of
 from tests.silver.records import a_login
 
 FIRST_BATCH = datetime(2026, 2, 2, 12, tzinfo=UTC)
@@ -66,3 +69,8 @@ def append_batch(lake: Lake, records: list[dict[str, Any]], *, number: int = 0) 
 def rows_of(lake: Lake, table: Table) -> list[dict[str, Any]]:
     """Return all rows of a table, sorted by its key with nulls first; read by delta-rs, which is faster."""
     return pl.scan_delta(DeltaTable(lake.uri(table))).sort(*table.key).collect().to_dicts()
+
+
+def faults_of_recomputation(lake: Lake) -> list[str]:
+    """Return what differs if another engine computes the same silver and gold from bronze, cell by cell."""
+    return faults_of(verify(lake.settings, Store(lake.settings), options=VerifyOptions(is_deep=True)))
