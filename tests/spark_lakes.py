@@ -24,12 +24,16 @@ from tests.loginlake.verify.lakes import faults_of
 from tests.silver.records import a_login
 
 FIRST_BATCH = datetime(2026, 2, 2, 12, tzinfo=UTC)
+# Nobody listens here. The default address may be that of somebody's live demo, whose records these lakes lack.
+NO_BROKER = "127.0.0.1:1"
 
 
 def copied(spark: SparkSession, root: Path, to: Path, **settings: Any) -> Lake:
     """Copy the lake at `root` into the folder `to`, with a state folder beside it."""
     root = shutil.copytree(root, to / "lake")
-    return Lake(spark, Settings(root=str(root), state=to / "state", _env_file=None, **settings))
+    return Lake(
+        spark, Settings(**{"root": str(root), "state": to / "state", "kafka": NO_BROKER} | settings, _env_file=None)
+    )
 
 
 def a_raw_login(offset: int, partition: int = 0, **fields: Any) -> dict[str, Any]:
