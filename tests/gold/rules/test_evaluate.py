@@ -106,6 +106,19 @@ def test_detections_cover_each_day_of_an_attack_that_goes_on_for_days(minutes: i
     assert covered == [NOON.date() + timedelta(days=day) for day in range(days + 1)]
 
 
+def test_detections_of_a_short_window_cover_each_day_of_an_attack_with_pauses() -> None:
+    short, days = replace(RULE, window_minutes=5), 6
+    bursts = events_at([3_000.0 * number for number in range(days * 86_400 // 3_000) for _ in BURST])
+
+    covered = {
+        detection["fired_on"] + timedelta(days=later)
+        for detection in detections_of("192.0.2.1", bursts, rule=short)
+        for later in range((detection["last_at"].date() - detection["fired_on"]).days + 1)
+    }
+
+    assert covered == {NOON.date() + timedelta(days=day) for day in range(days + 1)}
+
+
 def test_the_detections_of_a_day_depend_on_its_neighbours_only() -> None:
     days = [events_at([0] * 7, start=NOON + timedelta(days=day)) for day in range(5)]
     by_day = {detection["fired_on"]: detection for detection in found([event for day in days for event in day])}
