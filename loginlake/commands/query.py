@@ -144,7 +144,8 @@ def _metric_rows(metric: Metric, choice: Choice, *, store: Store) -> pl.DataFram
 
 
 def _table_rows(table: Table, choice: Choice, *, store: Store) -> pl.DataFrame:
-    from serving.queries import TableQuery, default_order, rows_at_snapshot, rows_at_version
+    from lakehouse.tables.silver import EVENTS
+    from serving.queries import OLDEST_EVENTS_FIRST, TableQuery, default_order, rows_at_snapshot, rows_at_version
 
     if choice.every is not None:
         raise BadQuery(f"--every applies to metrics, and {table.full_name} is a table", hint="Leave it out")
@@ -153,7 +154,9 @@ def _table_rows(table: Table, choice: Choice, *, store: Store) -> pl.DataFrame:
     if choice.version is not None and (choice.as_of is not None or choice.snapshot is not None):
         raise BadQuery("--version is given together with a snapshot", hint="Give one of --version, --snapshot, --as-of")
     now = utc_now()
-    selection = _selection(choice, table.columns, now=now, default=default_order(table))
+    is_evidence = choice.detection is not None and table == EVENTS
+    order = OLDEST_EVENTS_FIRST if is_evidence else default_order(table)
+    selection = _selection(choice, table.columns, now=now, default=order)
     if choice.detection is not None:
         evidence = _evidence(choice.detection, choice, table=table, store=store)
         selection = replace(selection, filters=(*selection.filters, evidence))

@@ -81,6 +81,17 @@ def test_the_evidence_of_a_detection_is_selected(loginlake: Loginlake, words: li
     assert [(row["topic"], row["partition"], row["offset"]) for row in rows] == [("logs", 0, 1)]
 
 
+def test_the_events_of_a_detection_are_in_the_order_of_time(loginlake: Loginlake, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    later = a_login(0, event_at=DAY + timedelta(hours=5))
+    detection = a_detection("d1", evidence='[["logs",0,0],["logs",0,1]]')
+    SmallLake(settings).publish([later, a_login(1), a_login(2)], [detection])
+
+    rows = json.loads(loginlake("query", "events", "--detection", "d1", "--json", "--root", settings.root).stdout)
+
+    assert [row["offset"] for row in rows] == [1, 0]
+
+
 def test_events_are_filtered_by_the_time_they_happened(loginlake: Loginlake) -> None:
     later = loginlake("query", "silver.events", "--from", "2026-03-02T05:00:00Z", "--json")
 
