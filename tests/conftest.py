@@ -23,15 +23,19 @@ if TYPE_CHECKING:
     from lakehouse.lake import Lake
 
 
-# For a few rows, generating code for a query and replanning it after each stage cost more time than they save.
 FEW_ROWS = {
+    # For a few rows, generating code for a query and replanning it after each stage cost more time than they save.
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.shuffle.partitions": "2",
+    # Recording the Python call site of each column is a third of the calls to the JVM that such a query makes.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
-# Recording the Python call site of each column is a third of the calls to the JVM that such a query makes.
-NO_CALL_SITES = "--conf spark.python.sql.dataFrameDebugging.enabled=false pyspark-shell"
+# Verifying the bytecode of Spark's classes is a tenth of a first refresh.
+UNVERIFIED = "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+# The second compiler does not pay off in a process that ends soon. The code cache gets the size that it has with both.
+FIRST_COMPILER = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 
 
 # An example may take long on a busy machine, and with coverage.
@@ -71,13 +75,12 @@ def a_free_port() -> int:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def first_compiler_only() -> Iterator[None]:
-    """Use only the JVM's first compiler in jobs that tests start as processes: they end before the second pays off.
-
-    The code cache gets the size that it has with both compilers.
-    """
+def settings_for_few_rows() -> Iterator[None]:
+    """Start every Spark session, here and in jobs that tests start as processes, with the settings for few rows."""
+    arguments = " ".join(f"--conf {name}={value}" for name, value in FEW_ROWS.items())
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m")
+        environment.setenv("PYSPARK_SUBMIT_ARGS", f"{arguments} pyspark-shell")
+        environment.setenv("SPARK_SUBMIT_OPTS", f"{UNVERIFIED} {FIRST_COMPILER}")
         yield
 
 
@@ -92,11 +95,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from lakehouse.session import spark_session
 
     with pytest.MonkeyPatch.context() as environment:
-        environment.delenv("SPARK_SUBMIT_OPTS")
-        environment.setenv("PYSPARK_SUBMIT_ARGS", NO_CALL_SITES)
+        environment.setenv("SPARK_SUBMIT_OPTS", UNVERIFIED)
         session = spark_session(Settings(state=tmp_path_factory.mktemp("spark"), _env_file=None), job="tests")
-    for name, value in FEW_ROWS.items():
-        session.conf.set(name, value)
     yield session
     session.stop()
 

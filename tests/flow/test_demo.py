@@ -53,6 +53,7 @@ def demo(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Demo:
         "LOGINLAKE_KAFKA": kafka,
         "LOGINLAKE_TOPIC": f"demo-{uuid4().hex[:8]}",
         "LOGINLAKE_PORT": str(a_free_port()),
+        "PYSPARK_SUBMIT_ARGS": "pyspark-shell",  # Spark's settings are the user's, not those of tests
     }
     process = LoginlakeProcess(tmp_path_factory.mktemp("demo"), environment)
     ended = process("demo", "--once", timeout=600)
