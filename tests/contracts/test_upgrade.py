@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import SparkSession
 
+from lakehouse.lake import Lake
+from tests.contracts.upgrade_lake import settings_of, upgrade
 from tests.lakehouse.old_lakes import LAKE_737D31B, unpack_lake
 
 pytestmark = pytest.mark.slow
@@ -70,12 +73,10 @@ NOTE, TRIES, IP_TRIES, REVIEWER = ADDED = (
 )
 
 
-def upgraded(sources: Path, tmp_path: Path, *columns: str) -> dict[str, Any]:
-    """Return what tests/contracts/upgrade_lake.py prints when it runs with these sources on a copy of the old lake."""
-    root = unpack_lake(LAKE_737D31B, tmp_path)
+def upgraded_by(sources: Path, root: Path, *columns: str) -> dict[str, Any]:
+    """Return what tests/contracts/upgrade_lake.py prints when it runs with these sources on a lake."""
     environment = {**os.environ, "PYTHONPATH": str(sources)}
-    if sources != REPOSITORY:
-        environment.pop("COVERAGE_PROCESS_START", None)  # a copy of the sources is not measured
+    environment.pop("COVERAGE_PROCESS_START", None)  # a copy of the sources is not measured
     ended = subprocess.run(
         [sys.executable, "-m", "tests.contracts.upgrade_lake", str(root), *columns],
         cwd=sources,
@@ -100,10 +101,11 @@ def next_release(tmp_path: Path) -> Path:
     return sources
 
 
-def test_the_lake_of_an_earlier_commit_opens_refreshes_and_verifies(tmp_path: Path) -> None:
+def test_the_lake_of_an_earlier_commit_opens_refreshes_and_verifies(spark: SparkSession, tmp_path: Path) -> None:
+    lake = Lake(spark, settings_of(unpack_lake(LAKE_737D31B, tmp_path)))
     # That commit did not declare the probes of an address.
     probes = "gold.ip_activity.probes"
-    steps = upgraded(REPOSITORY, tmp_path, "silver.events.username", "gold.ip_activity.attempts", probes)
+    steps = upgrade(lake, "silver.events.username", "gold.ip_activity.attempts", probes)
 
     assert {name: step["faults"] for name, step in steps.items() if "faults" in step} == {
         "as it was": [],
@@ -119,7 +121,7 @@ def test_the_lake_of_an_earlier_commit_opens_refreshes_and_verifies(tmp_path: Pa
 
 
 def test_a_release_with_more_columns_reads_null_in_old_rows_and_fills_them_by_a_rebuild(tmp_path: Path) -> None:
-    steps = upgraded(next_release(tmp_path), tmp_path, *ADDED)
+    steps = upgraded_by(next_release(tmp_path), unpack_lake(LAKE_737D31B, tmp_path), *ADDED)
 
     assert {name: step["faults"] for name, step in steps.items() if "faults" in step} == {
         "as it was": [],

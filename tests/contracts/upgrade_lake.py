@@ -1,6 +1,6 @@
-"""Run a release on a lake of an earlier one, and print as JSON what was read, for tests/contracts/test_upgrade.py.
+"""Run a release on a lake of an earlier one, for tests/contracts/test_upgrade.py.
 
-It runs as a process, so that a test can run it with other source files than those under test.
+As a process it prints as JSON what was read, so that a test can run it with other source files than those under test.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import TABLES
 from lakehouse.tables.model import Table
-from loginlake.pipeline import rebuild_gold, rebuild_silver, refresh
+from loginlake.pipeline import rebuild_silver, refresh
 from loginlake.verify import VerifyOptions, verify
 from serving.sql import sql_answer
 from serving.store import Store, collected
@@ -27,28 +27,37 @@ from tests.spark_lakes import FIRST_BATCH, a_raw_login, append_batch
 
 
 def main(root: Path, *columns: str) -> None:
-    """Upgrade the lake at `root` and print what the steps show.
+    """Upgrade the lake at `root` in a Spark session of its own and print what the steps show.
 
     Args:
         root: The lake.
         columns: Columns to look at, each as `layer.table.column`.
     """
     configure_logs(sys.stderr)
-    settings = Settings(root=str(root), state=root.parent / "state", kafka="127.0.0.1:1", _env_file=None)
+    settings = settings_of(root)
     with running_spark(settings, job="upgrade") as spark:
-        lake = Lake(spark, settings)
-        steps = {"as it was": _look(settings, columns)}
-        refresh(lake)
-        steps["refreshed"] = _look(settings, columns)
-        _append_logins(lake)
-        refresh(lake)
-        steps["refreshed with new rows"] = _look(settings, columns)
-        # Read by Spark, whose versions of the tables lack the columns.
-        steps["old versions"] = {"values": {name: _spark_values(lake, name) for name in columns}}
-        rebuild_silver(lake)
-        rebuild_gold(lake)
-        steps["rebuilt"] = _look(settings, columns)
+        steps = upgrade(Lake(spark, settings), *columns)
     print(json.dumps(steps, default=str))  # noqa: T201 (the result)
+
+
+def settings_of(root: Path) -> Settings:
+    """Return the settings of an unpacked lake, which has no broker."""
+    return Settings(root=str(root), state=root.parent / "state", kafka="127.0.0.1:1", _env_file=None)
+
+
+def upgrade(lake: Lake, *columns: str) -> dict[str, Any]:
+    """Upgrade the lake and return what is read after each step, by the name of the step."""
+    steps = {"as it was": _look(lake.settings, columns)}
+    refresh(lake)
+    steps["refreshed"] = _look(lake.settings, columns)
+    _append_logins(lake)
+    refresh(lake)
+    steps["refreshed with new rows"] = _look(lake.settings, columns)
+    # Read by Spark, whose versions of the tables lack the columns.
+    steps["old versions"] = {"values": {name: _spark_values(lake, name) for name in columns}}
+    rebuild_silver(lake)  # and all of gold
+    steps["rebuilt"] = _look(lake.settings, columns)
+    return steps
 
 
 def _append_logins(lake: Lake) -> None:
