@@ -24,7 +24,8 @@ from tests.crash.oracle import PositionCounts, acknowledged, count_positions
 from tests.crash.processes import running
 from tests.waiting import TIMEOUT_SECONDS
 
-RATE = "100"
+# Records a second: more would only make each refresh longer.
+RATE = "20"
 # Frequent checkpoints, so that no test waits long for one.
 CHECKPOINT_INTERVAL = "3"
 

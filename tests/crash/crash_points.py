@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_args
 
+from lakehouse.locks import WriterName, lock_path
 from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, SNAPSHOTS, STORED_METRICS
@@ -25,10 +29,19 @@ class LakeFiles:
 
     def __init__(self, settings: Settings) -> None:
         self._root = Path(settings.root)
+        self._locks = [lock_path(settings, name) for name in get_args(WriterName)]
         self._checkpoint = settings.state / "bronze-checkpoint"
         self._created_at = time.time_ns()
         # Jobs that were killed before leave data files that no commit names.
         self._old_files = {table.full_name: set(self._data_files(table)) for table in (RAW_LOGS, SNAPSHOTS)}
+
+    def lock_holders(self) -> list[dict[str, Any]]:
+        """Return the holders that the writers' lock files describe, without a file that is being written."""
+        holders = []
+        for lock in self._locks:
+            with suppress(FileNotFoundError, ValueError):
+                holders.append(json.loads(lock.read_text()))
+        return holders
 
     def committed_at(self, table: Table) -> int:
         """Return when the table's newest commit was written, in nanoseconds; 0 if this job has made no commit."""

@@ -23,7 +23,6 @@ from tests.crash.oracle import acknowledged, end_offsets
 from tests.crash.processes import child_pid, is_port_free, kill, start, stop_at
 from tests.waiting import TIMEOUT_SECONDS, wait_until
 
-RATE = "500"
 # Long enough that kills at a random time hit bronze commits and a refresh.
 MAX_UPTIME_SECONDS = 15.0
 PAUSE_SECONDS = 5.0
@@ -36,12 +35,14 @@ class Deployment:
     Attributes:
         settings: Settings of all processes.
         folder: Folder of ledgers and logs.
+        rate: Records a second that the producer sends.
         ledgers: One ledger for each start of the producer.
     """
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, *, rate: int) -> None:
         self.settings = settings
         self.folder = folder
+        self.rate = rate
         self.ledgers: list[Path] = []
         self._store = Store(settings)
         self._brokers = ExitStack()
@@ -142,7 +143,7 @@ class Deployment:
     def _start_producer(self) -> subprocess.Popen[bytes]:
         number = len(self.ledgers)
         self.ledgers.append(self.folder / f"ledger-{number}.ndjson")
-        arguments = ("--rate", RATE, "--seed", str(number), "--ledger", str(self.ledgers[-1]))
+        arguments = ("--rate", str(self.rate), "--seed", str(number), "--ledger", str(self.ledgers[-1]))
         return start(self.settings, "produce", "generate", *arguments, output=self.folder / "produce.log")
 
     def _start_up(self) -> tuple[subprocess.Popen[bytes], LakeFiles]:

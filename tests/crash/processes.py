@@ -57,8 +57,15 @@ def kill(process: subprocess.Popen[bytes]) -> float:
     return killed_at
 
 
+def jvm_that_writes(process: subprocess.Popen[bytes], files: LakeFiles) -> int | None:
+    """Return the id of the process's JVM once it holds a writer's lock; None before."""
+    return next((holder["jvm"] for holder in files.lock_holders() if holder["pid"] == process.pid), None)
+
+
 def stop_at(point: CrashPoint, process: subprocess.Popen[bytes], files: LakeFiles) -> None:
     """Stop the process when the files show the crash point; continue it if they no longer do once it has stopped."""
+    # Until then Spark starts, which needs the cores more than frequent checks do.
+    wait_until(lambda: jvm_that_writes(process, files) is not None, process)
     while True:
         wait_until(lambda: point.is_now(files), process, poll_seconds=POLL_SECONDS)
         stop(process)

@@ -37,6 +37,8 @@ from tests.crash.harness import PAUSE_SECONDS, POLL_SECONDS, Deployment, now
 from tests.crash.oracle import acknowledged, count_positions
 from tests.waiting import wait_until
 
+# Records a second.
+RATE = 500
 # The longest pause between a recovery of the broker or the producer and the next fault of one of them.
 MAX_PAUSE_SECONDS = 60.0
 
@@ -68,14 +70,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(mkdtemp(prefix="loginlake-soak-"))
     print(f"seed {arguments.seed}: kills for {arguments.minutes:g} minutes, in {folder}", flush=True)
-    if not soak(folder, seed=arguments.seed, seconds=arguments.minutes * 60):
+    if not soak(folder, seed=arguments.seed, seconds=arguments.minutes * 60, rate=RATE):
         sys.exit(f"The lake, the ledgers and the logs are kept in {folder}")
     shutil.rmtree(folder)
 
 
-def soak(folder: Path, *, seed: int, seconds: float) -> bool:
+def soak(folder: Path, *, seed: int, seconds: float, rate: int) -> bool:
     """Start all processes, inject faults for some seconds, and return whether no record is lost or duplicated."""
-    with running_deployment(folder) as deployment:
+    with running_deployment(folder, rate=rate) as deployment:
         deployment.wait_for_first_snapshot()
         recoveries = inject_faults(deployment, seed=seed, seconds=seconds)
         deployment.settle()
@@ -84,9 +86,9 @@ def soak(folder: Path, *, seed: int, seconds: float) -> bool:
 
 
 @contextmanager
-def running_deployment(folder: Path) -> Iterator[Deployment]:
+def running_deployment(folder: Path, *, rate: int) -> Iterator[Deployment]:
     """Run all processes for the block."""
-    deployment = Deployment(_settings(folder), folder)
+    deployment = Deployment(_settings(folder), folder, rate=rate)
     try:
         yield deployment
     finally:

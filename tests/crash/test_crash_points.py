@@ -5,12 +5,10 @@ While a job is stopped at a crash point, every other writer is refused. SIGTERM:
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +16,6 @@ from bronze.stream import ingest_once
 from gold.job import refresh_gold
 from lakehouse.errors import LockHeld
 from lakehouse.lake import Lake
-from lakehouse.locks import lock_path
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.silver import EVENTS
@@ -29,7 +26,7 @@ from silver.job import update_silver
 from tests.crash.conftest import LiveLake
 from tests.crash.crash_points import CRASH_POINTS, CrashPoint, LakeFiles
 from tests.crash.oracle import count_positions
-from tests.crash.processes import is_port_free, kill, stop, stop_at
+from tests.crash.processes import is_port_free, jvm_that_writes, kill, stop, stop_at
 from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
@@ -49,14 +46,6 @@ def assert_refused(job: Job, lake: Lake, *, pid: int) -> None:
     with pytest.raises(LockHeld) as refusal:
         job(lake)
     assert refusal.value.parts["pid"] == pid
-
-
-def lock_holder(live_lake: LiveLake) -> dict[str, Any]:
-    """Return the content of the refresh lock file, which describes its holder; empty while it is being written."""
-    try:
-        return json.loads(lock_path(live_lake.settings, "refresh").read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
 
 
 @pytest.mark.parametrize("point", CRASH_POINTS, ids=lambda point: point.name)
@@ -81,10 +70,12 @@ def test_a_job_killed_at_a_crash_point_excludes_others_until_then_and_leaves_no_
 
 def test_a_lock_is_held_until_the_jvm_of_a_killed_python_process_has_ended(live_lake: LiveLake) -> None:
     ingest_once(live_lake.lake)
+    files = LakeFiles(live_lake.settings)
     with live_lake.running("silver") as process:
-        wait_until(lambda: lock_holder(live_lake).get("pid") == process.pid, process, poll_seconds=0.001)
+        wait_until(lambda: jvm_that_writes(process, files) is not None, process, poll_seconds=0.01)
         stop(process)
-        jvm = lock_holder(live_lake)["jvm"]
+        jvm = jvm_that_writes(process, files)
+        assert jvm is not None
 
         process.kill()
         process.wait()

@@ -24,8 +24,8 @@ from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
 
-RATE = "500"
-BATCH = 50_000
+RATE = "100"
+BATCH = 20_000
 PAUSE_SECONDS = 5.0
 
 
