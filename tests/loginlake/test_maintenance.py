@@ -32,30 +32,51 @@ pytestmark = pytest.mark.slow
 
 REFRESHED_AT = datetime(2026, 2, 3, tzinfo=UTC)
 DAY = timedelta(days=1)
+# Two more than are compacted.
+BATCHES = FRAGMENTS + 2
 
 
 @pytest.fixture(scope="module")
-def prepared(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a lake with a small file for each of some batches in bronze, and three snapshots."""
-    lake = copied(spark, created, tmp_path_factory.mktemp("fragmented"))
+def ingested(spark: SparkSession, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a lake with a small file for each of some batches in bronze, and no snapshot."""
+    lake = copied(spark, created, tmp_path_factory.mktemp("ingested"))
     for number in range(FRAGMENTS):
-        append_batch(lake, [a_raw_login(number, event_at=f"2026-02-01T{number:02}:00:00Z")], number=number)
-        if number < 2:
-            refresh(lake, clock=lambda at=REFRESHED_AT + number * DAY: at)
-    refresh(lake, clock=lambda: REFRESHED_AT + 2 * DAY)
+        append_batch(lake, [a_login_of_hour(number)], number=number)
+    return Path(lake.settings.root)
+
+
+@pytest.fixture(scope="module")
+def published(spark: SparkSession, ingested: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of that lake with three snapshots, each a day after the one before."""
+    lake = copied(spark, ingested, tmp_path_factory.mktemp("published"))
+    refresh(lake, clock=lambda: REFRESHED_AT)
+    for number in range(FRAGMENTS, BATCHES):
+        append_batch(lake, [a_login_of_hour(number)], number=number)
+        refresh(lake, clock=lambda at=REFRESHED_AT + (number - FRAGMENTS + 1) * DAY: at)
     return Path(lake.settings.root)
 
 
 @pytest.fixture
-def fragmented_lake(spark: SparkSession, prepared: Path, tmp_path: Path) -> Lake:
+def fragmented_lake(spark: SparkSession, published: Path, tmp_path: Path) -> Lake:
     """A copy of that lake."""
-    return copied(spark, prepared, tmp_path)
+    return copied(spark, published, tmp_path)
 
 
 @pytest.fixture(scope="module")
-def maintained_lake(spark: SparkSession, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Another copy after a maintenance a day later that retains nothing of the past; no test writes to it."""
-    return maintained(copied(spark, prepared, tmp_path_factory.mktemp("maintained")), after=DAY)
+def compacted_lake(spark: SparkSession, published: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Another copy after a maintenance, just after its last snapshot, that retains all of them; not to be changed."""
+    lake = copied(spark, published, tmp_path_factory.mktemp("compacted"))
+    return maintained(lake, after=timedelta(0), retention_days=30)
+
+
+@pytest.fixture(scope="module")
+def expired_lake(spark: SparkSession, published: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Another copy after a maintenance, just after its last snapshot, that retains only that one; not to be changed."""
+    return maintained(copied(spark, published, tmp_path_factory.mktemp("expired")), after=timedelta(0))
+
+
+def a_login_of_hour(hour: int) -> dict[str, Any]:
+    return a_raw_login(hour, event_at=f"2026-02-01T{hour:02}:00:00Z")
 
 
 def with_retention(lake: Lake, *, retention_days: int, retention_grace_days: int) -> Lake:
@@ -82,43 +103,34 @@ def all_rows(lake: Lake) -> dict[str, list[dict[str, Any]]]:
     return {table.full_name: rows_of(lake, table) for table in (RAW_LOGS, *SNAPSHOT_TABLES)}
 
 
-def test_small_files_become_one_and_no_row_changes(fragmented_lake: Lake, maintained_lake: Lake) -> None:
-    assert len(files(fragmented_lake, RAW_LOGS)) == FRAGMENTS
-    assert len(files(maintained_lake, RAW_LOGS)) == 1
-    assert all_rows(maintained_lake) == all_rows(fragmented_lake)
-    assert verify(maintained_lake.settings, Store(maintained_lake.settings)).ok
+def test_small_files_become_one_and_no_row_changes(fragmented_lake: Lake, expired_lake: Lake) -> None:
+    assert len(files(fragmented_lake, RAW_LOGS)) == BATCHES
+    assert len(files(expired_lake, RAW_LOGS)) == 1
+    assert all_rows(expired_lake) == all_rows(fragmented_lake)
+    assert verify(expired_lake.settings, Store(expired_lake.settings)).ok
 
 
-def test_compacted_tables_are_published_and_the_next_refresh_computes_only_what_is_new(fragmented_lake: Lake) -> None:
-    lake = maintained(fragmented_lake, after=DAY, retention_days=30)
+def test_compacted_tables_are_published_and_the_next_refresh_computes_only_what_is_new(
+    compacted_lake: Lake, tmp_path: Path
+) -> None:
+    lake = copied(compacted_lake.spark, Path(compacted_lake.settings.root), tmp_path)
     versions = {table.full_name: lake.version(table) for table in SNAPSHOT_TABLES}
 
     assert published_snapshots(lake)[-1].versions == versions
     assert refresh(lake) is None
     append_batch(lake, [a_raw_login(90, event_at="2026-02-01T09:00:00Z")], number=90)
     assert refresh(lake) is not None
-    assert len(rows_of(lake, EVENTS)) == FRAGMENTS + 1
+    assert len(rows_of(lake, EVENTS)) == BATCHES + 1
 
 
-def test_files_of_a_retained_snapshot_stay(fragmented_lake: Lake) -> None:
-    answers = {
-        snapshot.id: store_rows(fragmented_lake, snapshot.id) for snapshot in published_snapshots(fragmented_lake)
-    }
+def test_files_of_a_retained_snapshot_stay_just_after_it_was_superseded(
+    fragmented_lake: Lake, compacted_lake: Lake
+) -> None:
+    snapshots = [snapshot.id for snapshot in published_snapshots(fragmented_lake)]
+    answers = [store_rows(fragmented_lake, snapshot) for snapshot in snapshots]
 
-    lake = maintained(fragmented_lake, after=timedelta(0), retention_days=2)
-
-    assert {number: store_rows(lake, number) for number in answers} == answers
-
-
-def test_files_of_a_retained_snapshot_stay_just_after_it_was_superseded(refreshed_lake: Lake) -> None:
-    lake = refreshed_lake
-    before = store_rows(lake, 1)
-    append_batch(lake, [a_raw_login(1)], number=1)
-    refresh(lake)
-
-    maintain(lake)
-
-    assert store_rows(lake, 1) == before != store_rows(lake, 2)
+    assert [store_rows(compacted_lake, snapshot) for snapshot in snapshots] == answers
+    assert answers[0] != answers[-1]
 
 
 def test_files_of_a_retained_snapshot_stay_however_old_they_are(fragmented_lake: Lake) -> None:
@@ -143,25 +155,22 @@ def test_files_are_removed_for_a_day_of_snapshots_together(fragmented_lake: Lake
     assert lake.table_property(SNAPSHOTS, FILES_KEPT_FROM) is None
 
 
-def test_a_longer_retention_does_not_make_removed_snapshots_queryable(fragmented_lake: Lake) -> None:
-    lake = maintained(fragmented_lake, after=timedelta(0))
-    kept = lake.table_property(SNAPSHOTS, FILES_KEPT_FROM)
+def test_a_longer_retention_does_not_make_removed_snapshots_queryable(expired_lake: Lake, tmp_path: Path) -> None:
+    kept = expired_lake.table_property(SNAPSHOTS, FILES_KEPT_FROM)
 
+    lake = copied(expired_lake.spark, Path(expired_lake.settings.root), tmp_path)
     lake = maintained(lake, after=timedelta(0), retention_days=30, retention_grace_days=30)
 
     assert lake.table_property(SNAPSHOTS, RETAINED_FROM) == lake.table_property(SNAPSHOTS, FILES_KEPT_FROM) == kept
 
 
-def test_an_expired_snapshot_is_refused_and_its_files_are_removed(fragmented_lake: Lake) -> None:
-    before = file_names(fragmented_lake, IP_ACTIVITY.table)
+def test_an_expired_snapshot_is_refused_and_its_files_are_removed(fragmented_lake: Lake, expired_lake: Lake) -> None:
+    lake = expired_lake
 
     # Although the files were superseded just now: the snapshots decide, not the age of files.
-    lake = maintained(fragmented_lake, after=timedelta(0))
-
     named = {Path(uri).name for uri in lake.read(IP_ACTIVITY.table).inputFiles()}
-    assert file_names(lake, IP_ACTIVITY.table) == named < before
+    assert file_names(lake, IP_ACTIVITY.table) == named < file_names(fragmented_lake, IP_ACTIVITY.table)
     assert json.loads(lake.table_property(SNAPSHOTS, RETAINED_FROM)) == published_snapshots(lake)[-1].id
-    assert verify(lake.settings, Store(lake.settings)).ok
 
 
 def test_files_of_an_expired_snapshot_stay_for_the_grace_period(fragmented_lake: Lake) -> None:
@@ -173,8 +182,8 @@ def test_files_of_an_expired_snapshot_stay_for_the_grace_period(fragmented_lake:
     assert lake.table_property(SNAPSHOTS, RETAINED_FROM) == str(published_snapshots(lake)[-1].id)
 
 
-def test_commits_that_no_retained_version_needs_are_removed(maintained_lake: Lake) -> None:
-    lake = maintained_lake
+def test_commits_that_no_retained_version_needs_are_removed(expired_lake: Lake) -> None:
+    lake = expired_lake
 
     newest = lake.version(EVENTS)
     assert files(lake, EVENTS, "_delta_log/*.json") == {f"_delta_log/{newest:020}.json"}
@@ -182,8 +191,8 @@ def test_commits_that_no_retained_version_needs_are_removed(maintained_lake: Lak
     assert len(Store(lake.settings).snapshots()) == len(published_snapshots(lake))
 
 
-def test_a_maintenance_with_nothing_to_do_writes_nothing(maintained_lake: Lake) -> None:
-    lake = maintained_lake
+def test_a_maintenance_with_nothing_to_do_writes_nothing(expired_lake: Lake) -> None:
+    lake = expired_lake
     tables = (RAW_LOGS, *SNAPSHOT_TABLES, SNAPSHOTS)
     before = {table.full_name: lake.version(table) for table in tables}
 
@@ -202,9 +211,10 @@ def test_no_file_is_removed_below_an_open_reader_without_a_grace_period(fragment
     assert files(fragmented_lake, IP_ACTIVITY.table) == before
 
 
-def test_a_lake_without_a_snapshot_is_compacted_and_keeps_its_files(lake: Lake) -> None:
-    for number in range(FRAGMENTS):
-        append_batch(lake, [a_raw_login(number)], number=number)
+def test_a_lake_without_a_snapshot_is_compacted_and_keeps_its_files(
+    spark: SparkSession, ingested: Path, tmp_path: Path
+) -> None:
+    lake = copied(spark, ingested, tmp_path)
 
     planned = plan_maintenance(lake.settings)
     done = maintain(lake)
