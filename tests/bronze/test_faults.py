@@ -6,10 +6,12 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewTopic
+from pyspark.sql import SparkSession
 
 from bronze.stream import ingest_once, running_stream
 from lakehouse import kafka
@@ -30,12 +32,25 @@ from tests.bronze.test_stream import (
 )
 from tests.damage import COMMIT_DAMAGES, Damage
 from tests.mounts import fill, mounted
+from tests.spark_lakes import copied
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
 # A stream that should stop has this long; on a busy machine Spark takes a minute.
 STOP_SECONDS = 180
+
+
+@pytest.fixture(scope="module")
+def lake_behind_kafka(spark: SparkSession, kafka: str, created: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A lake with a record in each of bronze's two last commits, whose topic has a third one; not to be changed."""
+    lake = copied(spark, created, tmp_path_factory.mktemp("behind"), kafka=kafka, topic=f"logs-{uuid4().hex[:8]}")
+    settings = a_topic(lake)
+    for value in (b"1", b"2"):
+        send(settings, value)
+        ingest_once(lake)
+    send(settings, b"3")
+    return lake
 
 
 def run_until_it_stops(lake: Lake, *, rows: int, then: Callable[[], None]) -> None:
@@ -108,14 +123,12 @@ def test_a_partition_that_is_added_while_the_stream_runs_is_read_from_its_beginn
 
 
 @pytest.mark.parametrize("damage", COMMIT_DAMAGES.values(), ids=COMMIT_DAMAGES.keys())
-def test_the_records_of_a_lost_last_commit_are_read_again(fed_lake: Lake, damage: Damage) -> None:
-    settings = a_topic(fed_lake)
-    for value in (b"1", b"2"):
-        send(settings, value)
-        ingest_once(fed_lake)
-    damaged = copied(fed_lake)
+def test_the_records_of_a_lost_last_commit_are_read_again(
+    lake_behind_kafka: Lake, tmp_path: Path, damage: Damage
+) -> None:
+    root = shutil.copytree(lake_behind_kafka.settings.root, tmp_path / "lake")
+    damaged = lake_behind_kafka.with_settings(root=str(root), state=tmp_path / "state")
     damage(Path(damaged.uri(RAW_LOGS)))
-    send(settings, b"3")
 
     if damage is COMMIT_DAMAGES["garbage"]:
         with pytest.raises(LakeUnreadable, match=r"_delta_log/0+3\.json"), translated_errors():
@@ -151,13 +164,6 @@ def test_a_full_disk_stops_the_stream_and_with_free_space_it_continues_without_l
 def test_without_a_broker_the_error_has_a_hint_to_start_one(lake: Lake) -> None:
     with pytest.raises(BrokerFailed, match="loginlake broker"):
         ingest_once(lake.with_settings(kafka="127.0.0.1:9"))
-
-
-def copied(lake: Lake) -> Lake:
-    """Return a copy of the lake in another folder, with the same broker."""
-    root = f"{lake.settings.root}-copied"
-    shutil.copytree(lake.settings.root, root)
-    return lake.with_settings(root=root)
 
 
 def delete_records(settings: Settings, *, until: int) -> None:
