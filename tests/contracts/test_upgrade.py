@@ -56,8 +56,8 @@ NEXT_RELEASE = [
     ),
     (
         "gold/transforms/metrics.py",
-        '        **_sums("attempts", "successes", "failures", "probes"),\n        users=',
-        '        **_sums("attempts", "successes", "failures", "probes", "tries"),\n        users=',
+        '    per_ip = pairs.group_by("window_at", "src_ip").agg(\n        **_sums(',
+        '    per_ip = pairs.group_by("window_at", "src_ip").agg(\n        **_sums("tries", ',
     ),
     (
         "gold/rules/evaluate.py",
