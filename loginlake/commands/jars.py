@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import typer
 
 from lakehouse.options import SettingsCommand
@@ -10,7 +12,15 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=SettingsCommand, epilog="For example: loginlake jars")
-def jars() -> None:
+def jars(
+    *,
+    printed: Annotated[
+        Literal["spark", "broker"] | None,
+        typer.Option(
+            "--print", help="Print the files of a group, separated by commas, as `pyspark --jars` takes them."
+        ),
+    ] = None,
+) -> None:
     """Fetch the jars that the user's cache lacks, and verify all against the lock file."""
     from lakehouse.jars import jar_paths
     from lakehouse.settings import load_settings
@@ -18,4 +28,6 @@ def jars() -> None:
     settings = load_settings()
     for group in ("spark", "broker"):
         paths = jar_paths(settings, group, progress=lambda jar: typer.echo(f"fetching {jar}", err=True))
-        typer.echo(f"{len(paths)} {group} jars are in the cache and match the lock file")
+        typer.echo(f"{len(paths)} {group} jars are in the cache and match the lock file", err=printed is not None)
+        if group == printed:
+            typer.echo(",".join(map(str, paths)))

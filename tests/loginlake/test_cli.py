@@ -111,6 +111,15 @@ def test_a_wrong_setting_is_one_line_that_names_it(loginlake: Loginlake) -> None
     assert "LOGINLAKE_PORT" in the_only_line(loginlake("verify", "--port", "many"), code=UsageError.exit_code)
 
 
+def test_the_jars_are_printed_as_spark_takes_them(loginlake: Loginlake) -> None:
+    ended = loginlake("jars", "--print", "spark")
+
+    files = [Path(file) for file in ended.stdout.strip().split(",")]
+    assert all(file.is_file() for file in files)
+    assert "delta-storage" in ended.stdout
+    assert "kafka_2.13" not in ended.stdout  # a jar of the broker
+
+
 def test_an_empty_lake_is_one_line(loginlake: Loginlake, tmp_path: Path) -> None:
     ended = loginlake("verify", "--root", str(tmp_path))
 
