@@ -75,12 +75,10 @@ NOTE, TRIES, IP_TRIES, REVIEWER = ADDED = (
 
 def upgraded_by(sources: Path, root: Path, *columns: str) -> dict[str, Any]:
     """Return what tests/contracts/upgrade_lake.py prints when it runs with these sources on a lake."""
-    environment = {**os.environ, "PYTHONPATH": str(sources)}
-    environment.pop("COVERAGE_PROCESS_START", None)  # a copy of the sources is not measured
     ended = subprocess.run(
         [sys.executable, "-m", "tests.contracts.upgrade_lake", str(root), *columns],
         cwd=sources,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": str(sources)},
         capture_output=True,
         text=True,
         check=False,
