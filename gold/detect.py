@@ -6,21 +6,21 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import reduce
 from operator import or_
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
-import narwhals.stable.v2 as nw
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from gold.changes import ChangeFeed, Changes, days_per_commit
-from gold.rules.evaluate import CONTEXT_DAYS, by_entity, candidates, days_around, detect_in_arrow
+from gold.rules.evaluate import CONTEXT_DAYS, SLICE_DAYS, by_entity, days_around, detect_in_arrow, rows_read
 from gold.rules.model import Rule
 from lakehouse.lake import Lake, anti_join, semi_join
 from lakehouse.schema import struct_type
-from lakehouse.tables.gold import DETECTIONS
+from lakehouse.tables.gold import DETECTIONS, RETRACTED
 
 # Rules are evaluated for an entity and a day; all detections of such a key are replaced together.
-EVALUATED = ("entity_type", "entity", "fired_on")
+ENTITY = ("entity_type", "entity")
+EVALUATED = (*ENTITY, "fired_on")
 
 # Rows with the columns EVALUATED.
 TouchedEntities: TypeAlias = DataFrame
@@ -30,7 +30,8 @@ Detections: TypeAlias = DataFrame
 def write_detections(lake: Lake, changes: Changes, *, rules: Iterable[Rule]) -> None:
     """Write the detections: all of them in a rebuild, otherwise those of the touched entities and days."""
     if changes.is_rebuild:
-        lake.overwrite(DETECTIONS, detections(changes.events, rules))
+        found = detections(changes.events, rules)
+        lake.overwrite(DETECTIONS, _with_retracted(found, published_detections(lake, changes), changes=changes))
         return
     days_of = changes.summary.rule_days
     touched_days = {day for days in days_of.values() for day in days}
@@ -41,42 +42,81 @@ def write_detections(lake: Lake, changes: Changes, *, rules: Iterable[Rule]) -> 
 
 
 def detections(events: DataFrame, rules: Iterable[Rule]) -> Detections:
-    """Return all detections of the rules in rows of silver.events with any verdict: one pass per entity column."""
-    return union(
-        candidates(events, of_entity).groupBy(entity).applyInArrow(detect_in_arrow(of_entity), struct_type(DETECTIONS))
+    """Return all detections of the rules in rows of silver.events with any verdict, in one pass."""
+    rules = tuple(rules)
+    return _find(rows_of_entities(events, rules), rules)
+
+
+def rows_of_entities(events: DataFrame, rules: Sequence[Rule]) -> DataFrame:
+    """Return the rows that the rules read, once for each entity of theirs that a row is about.
+
+    Args:
+        events: Rows of silver.events with any verdict.
+        rules: Rules of any entity columns.
+
+    Returns:
+        The columns of `rows_read`, `entity_type` and `entity`.
+    """
+    entities = (
+        F.when(
+            reduce(or_, (F.col(rule.name) for rule in of_entity)),
+            F.struct(F.lit(entity).alias("entity_type"), F.col(entity).alias("entity")),
+        )
         for entity, of_entity in by_entity(rules).items()
     )
+    rows: DataFrame = rows_read(events, rules)
+    return rows.select("*", F.inline(F.array_compact(F.array(*entities))))
 
 
-def touched_entities(feed: ChangeFeed, entity: str, *, rules: Iterable[Rule]) -> TouchedEntities:
-    """Return the entities and days for which changed events can change the detections of rules of one entity column."""
-    is_read = reduce(or_, (rule.reads() for rule in rules))
-    read: DataFrame = nw.from_native(feed).filter(is_read).to_native()
-    days = F.sequence(F.date_sub("event_on", CONTEXT_DAYS), F.date_add("event_on", CONTEXT_DAYS))
-    return read.select(
-        F.lit(entity).alias("entity_type"), F.col(entity).alias("entity"), F.explode(days).alias("fired_on")
+def touched_entities(feed: ChangeFeed, rules: Sequence[Rule]) -> TouchedEntities:
+    """Return the entities and days for which changed events can change the detections of the rules."""
+    day = F.to_date("event_at")
+    days = F.sequence(F.date_sub(day, CONTEXT_DAYS), F.date_add(day, CONTEXT_DAYS))
+    return rows_of_entities(feed, rules).select("entity_type", "entity", F.explode(days).alias("fired_on"))
+
+
+def _find(rows: DataFrame, rules: Sequence[Rule]) -> Detections:
+    """Return the detections in rows of entities, found slice by slice, in as many buckets as a shuffle has partitions.
+
+    A row is in each slice for whose days it can matter.
+    """
+    day = F.unix_date(F.to_date("event_at"))
+    slices = F.array_distinct(
+        F.array(*(F.floor((day + F.lit(days)) / SLICE_DAYS) for days in (-CONTEXT_DAYS, CONTEXT_DAYS)))
     )
+    buckets = int(cast("str", rows.sparkSession.conf.get("spark.sql.shuffle.partitions")))
+    bucket = F.pmod(F.xxhash64("entity_type", "entity"), F.lit(buckets))
+    in_slices = rows.select("*", F.explode(slices).alias("slice"))
+    return in_slices.groupBy("slice", bucket).applyInArrow(detect_in_arrow(rules), struct_type(DETECTIONS))
 
 
-def union(frames: Iterable[DataFrame]) -> DataFrame:
-    """Return the rows of all frames, of which there is at least one."""
-    return reduce(DataFrame.unionByName, frames)
+def published_detections(lake: Lake, changes: Changes) -> Detections:
+    """Return the detections of the last snapshot: no rows if there is none, or if they can't be read."""
+    name = DETECTIONS.full_name
+    if changes.last is None or name not in changes.last.versions or name in changes.unreadable:
+        return lake.spark.createDataFrame([], struct_type(DETECTIONS))
+    return lake.read(DETECTIONS, version=changes.last.versions[name])
 
 
 def _replace(lake: Lake, changes: Changes, *, rules: Sequence[Rule], days: list[date]) -> None:
     """Replace the detections of the touched entities on these days in one commit; write nothing if there are none."""
-    events = changes.events.where(F.col("event_on").isin(days_around(days)))
-    groups = by_entity(rules)
-    touched = {entity: touched_entities(changes.feed, entity, rules=of_entity) for entity, of_entity in groups.items()}
-    found = union(_detections_of(touched[entity], events, rules=of_entity) for entity, of_entity in groups.items())
-    found = found.where(F.col("fired_on").isin(days)).localCheckpoint()
-    published, keys = lake.read(DETECTIONS).where(F.col("fired_on").isin(days)), union(touched.values())
-    if not (found.isEmpty() and semi_join(published, keys, on=EVALUATED).isEmpty()):
-        lake.replace_days(DETECTIONS, anti_join(published, keys, on=EVALUATED).unionByName(found), days=days)
+    rows = rows_of_entities(changes.events.where(F.col("event_on").isin(days_around(days))), rules)
+    touched = touched_entities(changes.feed, rules)
+    found = _find(semi_join(rows, touched, on=ENTITY), rules).where(F.col("fired_on").isin(days))
+    found = semi_join(found, touched, on=EVALUATED).localCheckpoint()
+    published = published_detections(lake, changes).where(F.col("fired_on").isin(days))
+    of_touched = semi_join(published, touched, on=EVALUATED)
+    if not (found.isEmpty() and of_touched.where(F.col("status") != RETRACTED).isEmpty()):
+        others = anti_join(published, touched, on=EVALUATED)
+        lake.replace_days(
+            DETECTIONS, others.unionByName(_with_retracted(found, of_touched, changes=changes)), days=days
+        )
 
 
-def _detections_of(touched: TouchedEntities, events: DataFrame, *, rules: Sequence[Rule]) -> Detections:
-    """Return the detections of rules of one entity column for the touched entities and days."""
-    entity = rules[0].entity
-    entities = touched.select(F.col("entity").alias(entity))
-    return semi_join(detections(semi_join(events, entities, on=[entity]), rules), touched, on=EVALUATED)
+def _with_retracted(found: Detections, published: Detections, *, changes: Changes) -> Detections:
+    """Return the detections found, and those that were published and are not found any more, marked as retracted."""
+    gone = anti_join(published, found, on=DETECTIONS.key)
+    next_id = F.lit(changes.last.id + 1 if changes.last else 1).cast("long")
+    retracted_in = F.when(F.col("status") == RETRACTED, F.col("retracted_in")).otherwise(next_id)
+    marked = gone.withColumns({"retracted_in": retracted_in, "status": F.lit(RETRACTED)})
+    return found.unionByName(marked)

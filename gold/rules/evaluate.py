@@ -19,6 +19,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import reduce
+from itertools import compress, islice
 from operator import attrgetter, or_
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -27,7 +28,7 @@ import narwhals.stable.v2 as nw
 from gold.rules.model import Event, Rule
 from gold.rules.windows import chains
 from lakehouse.tables.bronze import POSITION
-from lakehouse.tables.gold import DETECTIONS
+from lakehouse.tables.gold import CONFIRMED, DETECTIONS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,8 +36,12 @@ if TYPE_CHECKING:
 
 # The detections of a day depend on the events of this many days before and after it.
 CONTEXT_DAYS = 1
+# Spark evaluates the rules for so many days at a time, which bounds the rows that a worker holds in memory.
+SLICE_DAYS = 7
 DAY = timedelta(days=1)
-EVIDENCE_POSITIONS = 100
+EPOCH = date(1970, 1, 1)
+# A detection lists so many positions, users and addresses of its evidence.
+LISTED = 100
 EVENT_COLUMNS = ("event_at", "times", "username", "action", "outcome", "src_ip", "country", *POSITION)
 
 # A row of gold.detections.
@@ -51,48 +56,20 @@ def by_entity(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
     return groups
 
 
-def candidates(events: Any, rules: Sequence[Rule]) -> Any:
-    """Return the events that one of the rules reads and may fire on.
-
-    A rule may fire on the events of an entity if there are enough of them, and if they differ where they must.
+def rows_read(events: Any, rules: Iterable[Rule]) -> Any:
+    """Return the rows that one of the rules reads.
 
     Args:
         events: Rows of silver.events with any verdict, as a native frame of Spark or polars.
-        rules: Rules of one entity column.
+        rules: Rules of any entity columns.
 
     Returns:
-        A lazy frame of the same engine with the entity, `EVENT_COLUMNS`, and for each rule a boolean column of its
-        name: whether the rule reads the event and may fire on the events of this entity.
+        A lazy frame of the same engine with `EVENT_COLUMNS` and, for each rule, a boolean column of its name: whether
+        the rule reads the event.
     """
-    entity, names = rules[0].entity, [rule.name for rule in rules]
-    read = (
-        nw.from_native(events)
-        .lazy()
-        .with_columns(**{rule.name: _is_true(rule.reads()) for rule in rules})
-        .filter(reduce(or_, map(nw.col, names)))
-        .select(*dict.fromkeys((entity, *EVENT_COLUMNS, *names)))
-    )
-    aggregates = {name: aggregate for rule in rules for name, aggregate in _aggregates(rule).items()}
-    entities = read.group_by(entity).agg(**aggregates)
-    may_fire = entities.select(entity, **{f"{rule.name}_may_fire": _is_true(_may_fire(rule)) for rule in rules})
-    marked = read.join(may_fire, on=entity, how="inner").with_columns(
-        **{name: nw.col(name) & nw.col(f"{name}_may_fire") for name in names}
-    )
-    return marked.filter(reduce(or_, map(nw.col, names))).select(*read.columns).to_native()
-
-
-def detect_in_arrow(rules: Sequence[Rule]) -> Callable[[pa.Table], pa.Table]:
-    """Return rules of one entity column as a function from the candidates of one entity to its detections."""
-    import pyarrow as pa
-
-    def detect(of_entity: pa.Table) -> pa.Table:
-        entity = of_entity[rules[0].entity][0].as_py()
-        found: list[Detection] = []
-        for rule in rules:
-            found += detections_of(entity, sorted_events(of_entity.filter(of_entity[rule.name])), rule=rule)
-        return pa.Table.from_pylist(found, schema=DETECTIONS.arrow_schema())
-
-    return detect
+    masks = {rule.name: _is_true(rule.reads()) for rule in rules}
+    marked = nw.from_native(events).lazy().with_columns(**masks).filter(reduce(or_, map(nw.col, masks)))
+    return marked.select(*EVENT_COLUMNS, *masks).to_native()
 
 
 def detect(events: pl.LazyFrame, rules: Iterable[Rule]) -> pa.Table:
@@ -102,31 +79,72 @@ def detect(events: pl.LazyFrame, rules: Iterable[Rule]) -> pa.Table:
         events: Rows of silver.events with any verdict.
         rules: Rules of any entity columns.
     """
-    import pyarrow as pa
-
-    found = [DETECTIONS.arrow_schema().empty_table()]
-    for entity, of_entity in by_entity(rules).items():
-        find = detect_in_arrow(of_entity)
-        found += (find(rows.to_arrow()) for rows in candidates(events, of_entity).collect().partition_by(entity))
-    return pa.concat_tables(found)
+    rules = tuple(rules)
+    rows = rows_read(events, rules).collect()
+    return _as_table(found for of_entity in by_entity(rules).values() for found in detections_in(rows, of_entity))
 
 
-def sorted_events(table: pa.Table) -> list[Event]:
-    """Return the rows of an Arrow table with `EVENT_COLUMNS` as events, ordered by time and position."""
-    columns = {name: table[name].to_pylist() for name in EVENT_COLUMNS}
-    positions = zip(*(columns[name] for name in POSITION), strict=True)
-    events = map(
-        Event,
-        columns["event_at"],
-        columns["times"],
-        columns["username"],
-        positions,
-        columns["action"],
-        columns["outcome"],
-        columns["src_ip"],
-        columns["country"],
+def detections_in(rows: pl.DataFrame, rules: Sequence[Rule]) -> Iterator[Detection]:
+    """Yield the detections of rules of one entity column.
+
+    Args:
+        rows: Rows as `rows_read` returns them, all of those that the rules read for each entity in them.
+        rules: Rules of one entity column.
+    """
+    entity = rules[0].entity
+    # Polars sorts all rows at once; each entity gets its own in the order in which rules expect them.
+    in_order = candidates(rows, rules).sort("event_at", *POSITION)
+    for (name,), of_entity in in_order.group_by(entity, maintain_order=True):
+        events = _events(of_entity)
+        for rule in rules:
+            yield from detections_of(str(name), list(compress(events, of_entity[rule.name])), rule=rule)
+
+
+def candidates(rows: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
+    """Return the rows on which one of the rules may fire.
+
+    A rule may fire on the events of an entity if there are enough of them, and if they differ where they must. Where it
+    may not, its column is false.
+
+    Args:
+        rows: Rows as `rows_read` returns them.
+        rules: Rules of one entity column.
+    """
+    entity, names = rules[0].entity, [rule.name for rule in rules]
+    read = nw.from_native(rows).lazy().filter(reduce(or_, map(nw.col, names)))
+    aggregates = {name: aggregate for rule in rules for name, aggregate in _aggregates(rule).items()}
+    may_fire = (
+        read.group_by(entity)
+        .agg(**aggregates)
+        .select(entity, **{f"{rule.name}_may_fire": _is_true(_may_fire(rule)) for rule in rules})
     )
-    return sorted(events, key=attrgetter("at", "position"))
+    marked = read.join(may_fire, on=entity, how="inner").with_columns(
+        **{name: nw.col(name) & nw.col(f"{name}_may_fire") for name in names}
+    )
+    found: pl.LazyFrame = marked.filter(reduce(or_, map(nw.col, names))).select(*EVENT_COLUMNS, *names).to_native()
+    return found.collect()
+
+
+def detect_in_arrow(rules: Sequence[Rule]) -> Callable[[pa.Table], pa.Table]:
+    """Return the rules as a function from an Arrow table to the detections in it, for Spark.
+
+    The table has the columns of `rows_read`, `entity_type`, and `slice` with one number in all rows. Of each entity in
+    it, it has all rows on the slice's days and on the days around them. Detections of other days are left out.
+    """
+    by_type = by_entity(rules)
+
+    def detect_in_slice(table: pa.Table) -> pa.Table:
+        import polars as pl
+
+        rows = pl.DataFrame(table)
+        return _as_table(
+            found
+            for (entity,), of_type in rows.group_by("entity_type")
+            for found in detections_in(of_type, by_type[str(entity)])
+            if slice_of(found["fired_on"]) == rows["slice"][0]
+        )
+
+    return detect_in_slice
 
 
 def detections_of(entity: str, events: Sequence[Event], *, rule: Rule) -> list[Detection]:
@@ -144,6 +162,11 @@ def detections_of(entity: str, events: Sequence[Event], *, rule: Rule) -> list[D
         context = events[bisect_left(instants, first) : bisect_left(instants, end)]
         found += (_detection(entity, context, hits=hits, rule=rule) for hits in _hits_of_day(context, day, rule=rule))
     return found
+
+
+def slice_of(day: date) -> int:
+    """Return the number of the slice of `SLICE_DAYS` days in which a day is."""
+    return (day - EPOCH).days // SLICE_DAYS
 
 
 def days_around(days: Iterable[date]) -> list[date]:
@@ -164,6 +187,29 @@ def detection_id(rule: str, entity: str, *, fired_at: datetime) -> str:
 def midnight(day: date) -> datetime:
     """Return the start of a UTC day."""
     return datetime.combine(day, time(), UTC)
+
+
+def _as_table(found: Iterable[Detection]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.Table.from_pylist(list(found), schema=DETECTIONS.arrow_schema())
+
+
+def _events(rows: pl.DataFrame) -> list[Event]:
+    columns = {name: rows[name].to_list() for name in EVENT_COLUMNS}
+    return list(
+        map(
+            Event,
+            columns["event_at"],
+            columns["times"],
+            columns["username"],
+            zip(*(columns[name] for name in POSITION), strict=True),
+            columns["action"],
+            columns["outcome"],
+            columns["src_ip"],
+            columns["country"],
+        )
+    )
 
 
 def _is_true(condition: nw.Expr) -> nw.Expr:
@@ -222,8 +268,17 @@ def _detection(entity: str, context: Sequence[Event], *, hits: Sequence[Event], 
         "first_at": evidence[0].at,
         "last_at": last_at,
         "severity": rule.severity_of(hits),
-        "status": "confirmed",
+        "status": CONFIRMED,
+        "retracted_in": None,
         "measures": json.dumps({**rule.measures(evidence), "hits": len(hits)}, sort_keys=True),
-        "evidence": json.dumps([event.position for event in evidence[:EVIDENCE_POSITIONS]]),
+        "evidence": json.dumps([event.position for event in evidence[:LISTED]]),
+        "users": _listed(event.username for event in evidence),
+        "ips": _listed(event.src_ip for event in evidence),
         "technique": rule.technique,
     }
+
+
+def _listed(values: Iterable[str | None]) -> str:
+    """Return the first different values as a JSON list; null is left out."""
+    different = dict.fromkeys(value for value in values if value is not None)
+    return json.dumps(list(islice(different, LISTED)), ensure_ascii=False)

@@ -150,6 +150,8 @@ ACTIVE_USERS = Metric(
     reads_history=True,
 )
 
+# Stored values of detections.status.
+CONFIRMED, RETRACTED = "confirmed", "retracted"
 DETECTIONS = Table(
     layer="gold",
     name="detections",
@@ -167,12 +169,19 @@ DETECTIONS = Table(
         Column("first_at", "timestamp", "Time of the first event of the evidence."),
         Column("last_at", "timestamp", "Time of the last event of the evidence."),
         Column("severity", "string", "low, medium, high or critical."),
-        Column("status", "string", "confirmed: computed from silver."),
+        Column(
+            "status",
+            "string",
+            "confirmed: computed from silver; retracted: after late or changed events the rule no longer finds it.",
+        ),
+        Column("retracted_in", "long", "Snapshot that retracted the detection; null unless it is retracted."),
         Column("measures", "string", "JSON object: what the rule counted in the evidence."),
         Column("evidence", "string", "JSON list of [topic, partition, offset]: the first 100 bronze positions."),
+        Column("users", "string", "JSON list: the first 100 different users of the evidence, in order of time."),
+        Column("ips", "string", "JSON list: the first 100 different source addresses of the evidence."),
         Column("technique", "string", "MITRE ATT&CK technique."),
     ),
-    shown=("fired_at", "severity", "rule", "entity", "technique"),
+    shown=("fired_at", "severity", "rule", "entity", "status"),
 )
 
 RESTATEMENTS = Table(

@@ -11,7 +11,7 @@ from functools import partial
 
 from gold.rules import Rules
 from gold.rules.evaluate import detect
-from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, STORED_METRICS
+from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, RETRACTED, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS, FAILURE_REASONS
 from loginlake.verify.columns import unfilled_columns, unfilled_note
@@ -108,19 +108,29 @@ def _table_check(engine: Engine, lake: PinnedLake, *, table: Table, expected: st
 def _detections_check(engine: Engine, lake: PinnedLake, *, rules: Rules) -> Check:
     """Compare the detections with those of the rules over all recomputed events, in one process.
 
-    Detections of an earlier version of their rule are not compared.
+    Detections that are retracted, or of an earlier version of their rule, are not compared.
     """
     recomputed = detect(engine.frame(ACCEPTED, EVENTS).lazy(), rules)
     engine.load("recomputed", DETECTIONS, batches=iter(recomputed.to_batches()))
     engine.load("live_detections", DETECTIONS, batches=batches_of(lake.rows(DETECTIONS), DETECTIONS))
     is_earlier = " OR ".join(f"(rule = '{rule.name}' AND rule_version < {rule.version})" for rule in rules)
-    earlier = engine.count(f"SELECT count(*) FROM live_detections WHERE {is_earlier}")  # noqa: S608 (names of ours)
+    notes = [
+        *_set_aside(engine, f"status = '{RETRACTED}'", what="retracted detections"),
+        *(earlier := _set_aside(engine, is_earlier, what="detections of earlier versions of their rules")),
+    ]
     if earlier:
         # Which version evaluated which day is not recorded, so only detections of today's version can be compared.
-        engine.run(f"DELETE FROM live_detections WHERE {is_earlier}")  # noqa: S608 (names of ours)
         engine.run("DELETE FROM recomputed WHERE detection_id NOT IN (SELECT detection_id FROM live_detections)")
-    notes = [f"{earlier:,} detections of earlier versions of their rules are not compared"] if earlier else []
     return _compare(engine, lake, table=DETECTIONS, live="live_detections", expected="recomputed", notes=notes)
+
+
+def _set_aside(engine: Engine, condition: str, *, what: str) -> list[str]:
+    """Delete live detections that can't be compared; return a note on them, or none if there are none."""
+    count = engine.count(f"SELECT count(*) FROM live_detections WHERE {condition}")  # noqa: S608 (words of ours)
+    if not count:
+        return []
+    engine.run(f"DELETE FROM live_detections WHERE {condition}")  # noqa: S608 (words of ours)
+    return [f"{count:,} {what} are not compared"]
 
 
 def _compare(  # noqa: PLR0913 (two tables and where they are)

@@ -19,10 +19,18 @@ from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import DETECTIONS, IP_ACTIVITY, PAIR_ACTIVITY, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.gold import (
+    CONFIRMED,
+    DETECTIONS,
+    IP_ACTIVITY,
+    PAIR_ACTIVITY,
+    RETRACTED,
+    SNAPSHOTS,
+    STORED_METRICS,
+)
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
-from loginlake.pipeline import refresh
+from loginlake.pipeline import rebuild_gold, refresh
 from silver.job import update_silver
 from tests.spark_lakes import a_raw, a_raw_login, append_batch, copied, faults_of_recomputation, rows_of
 
@@ -131,10 +139,11 @@ def test_refreshing_batch_by_batch_equals_computing_everything_at_once(copy: Lak
     refresh(lake)
 
     assert faults_of_recomputation(lake) == []
-    assert [row["fired_on"] for row in sorted(rows_of(lake, DETECTIONS), key=lambda row: row["fired_at"])] == [
-        date(2026, 1, 31),
-        date(2026, 2, 1),
-    ]
+    of_status = {
+        status: sorted(row["fired_on"] for row in rows_of(lake, DETECTIONS) if row["status"] == status)
+        for status in (CONFIRMED, RETRACTED)
+    }
+    assert of_status == {CONFIRMED: [date(2026, 1, 31), date(2026, 2, 1)], RETRACTED: [date(2026, 2, 1)]}
 
 
 def test_only_the_touched_days_are_written_again(refreshed_lake: Lake) -> None:
@@ -155,9 +164,31 @@ def test_keys_without_events_are_deleted(copy: Lake) -> None:
         f"UPDATE delta.`{lake.uri(EVENTS)}` SET verdict = 'broken', reason = 'bad_value' WHERE src_ip = '192.0.2.1'"
     )
 
-    assert refresh_gold(lake) is not None
+    snapshot = refresh_gold(lake)
+
+    assert snapshot is not None
     assert [row["src_ip"] for row in rows_of(lake, IP_ACTIVITY.table)] == [None]
-    assert rows_of(lake, DETECTIONS) == []
+    (detection,) = rows_of(lake, DETECTIONS)
+    assert (detection["status"], detection["retracted_in"]) == (RETRACTED, snapshot.id)
+
+
+def test_a_retracted_detection_stays_so_until_the_rule_finds_it_again(copy: Lake) -> None:
+    lake = copy
+    (confirmed,) = rows_of(lake, DETECTIONS)
+    events = f"delta.`{lake.uri(EVENTS)}`"
+    lake.spark.sql(f"UPDATE {events} SET verdict = 'broken', reason = 'bad_value' WHERE src_ip = '192.0.2.1'")
+    first = refresh_gold(lake)
+    (retracted,) = rows_of(lake, DETECTIONS)
+
+    rebuild_gold(lake)
+    (after_rebuild,) = rows_of(lake, DETECTIONS)
+    lake.spark.sql(f"UPDATE {events} SET verdict = 'accepted', reason = NULL WHERE src_ip = '192.0.2.1'")
+    refresh_gold(lake)
+
+    assert first is not None
+    assert retracted == confirmed | {"status": RETRACTED, "retracted_in": first.id}
+    assert after_rebuild == retracted
+    assert rows_of(lake, DETECTIONS) == [confirmed]
 
 
 def test_tables_that_a_stopped_refresh_wrote_are_computed_again(refreshed_lake: Lake) -> None:

@@ -65,8 +65,11 @@ def a_detection(detection_id: str, **values: Any) -> dict[str, Any]:
         "last_at": DAY + timedelta(minutes=5),
         "severity": "high",
         "status": "confirmed",
+        "retracted_in": None,
         "measures": '{"failures":7}',
         "evidence": '[["logs",0,1]]',
+        "users": '["user0001"]',
+        "ips": '["192.0.2.1"]',
         "technique": "T1110",
     } | values
 

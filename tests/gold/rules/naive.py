@@ -18,7 +18,7 @@ from typing import Any
 from gold.rules.model import Event
 
 DAY = timedelta(days=1)
-EVIDENCE_POSITIONS = 100
+LISTED = 100
 
 
 def detections_of(entity: str, events: Sequence[Event], rule: Any) -> Iterator[dict[str, Any]]:
@@ -257,10 +257,22 @@ def _detection(entity: str, events: Sequence[Event], *, hits: list[int], rule: A
         "last_at": last_at,
         "severity": rule.severity_after_success if is_success else rule.severity,
         "status": "confirmed",
+        "retracted_in": None,
         "measures": json.dumps(measures, sort_keys=True),
-        "evidence": json.dumps([event.position for event in evidence[:EVIDENCE_POSITIONS]]),
+        "evidence": json.dumps([event.position for event in evidence[:LISTED]]),
+        "users": _first_different([event.username for event in evidence]),
+        "ips": _first_different([event.src_ip for event in evidence]),
         "technique": rule.technique,
     }
+
+
+def _first_different(values: Sequence[str | None]) -> str:
+    """Return the first hundred different values as JSON, without null."""
+    different: list[str] = []
+    for value in values:
+        if value is not None and value not in different:
+            different.append(value)
+    return json.dumps(different[:LISTED], ensure_ascii=False)
 
 
 def _midnight(day: date) -> datetime:

@@ -15,13 +15,18 @@ from gold.rules import load_rules
 from gold.rules.brute_force_ip import BruteForceIp
 from gold.rules.evaluate import (
     CONTEXT_DAYS,
+    EPOCH,
     EVENT_COLUMNS,
+    SLICE_DAYS,
     Detection,
     candidates,
     days_around,
     detect,
     detect_in_arrow,
     detections_of,
+    midnight,
+    rows_read,
+    slice_of,
 )
 from gold.rules.model import Event, Rule
 from lakehouse.settings import Settings
@@ -168,7 +173,7 @@ def test_only_accepted_signals_of_addresses_with_enough_of_them_are_candidates()
     ]
     events = pl.from_arrow(pa.Table.from_pylist(attackers + others, schema=EVENTS.arrow_schema()))
 
-    read = candidates(events, [RULE]).collect()
+    read = candidates(rows_read(events, [RULE]).collect(), [RULE])
 
     assert set(read.columns) == {*EVENT_COLUMNS, "brute_force_ip"}
     assert sorted(read["offset"].to_list()) == [0, 1]
@@ -185,8 +190,9 @@ def test_a_rule_reads_nothing_of_an_address_whose_events_do_not_differ_where_the
     rows = [a_login(offset, username=f"user{offset % users}") for offset in range(30)]
     events = pl.from_arrow(pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema()))
     shipped = load_rules(Settings(_env_file=None))
+    both = [shipped.brute_force_ip, shipped.password_spray]
 
-    read = candidates(events, [shipped.brute_force_ip, shipped.password_spray]).collect()
+    read = candidates(rows_read(events, both).collect(), both)
 
     assert {name for name in ("brute_force_ip", "password_spray") if read[name].any()} == rules
 
@@ -197,7 +203,7 @@ def test_events_that_do_not_count_do_not_make_an_entity_a_candidate() -> None:
     refused = [a_login(offset, failure_reason="mfa_failed", username="user0002") for offset in range(30, 35)]
     events = pl.from_arrow(pa.Table.from_pylist(successes + refused, schema=EVENTS.arrow_schema()))
 
-    read = candidates(events, [shipped]).collect()
+    read = candidates(rows_read(events, [shipped]).collect(), [shipped])
 
     assert set(read["username"]) == {"user0002"}
 
@@ -230,12 +236,23 @@ def test_rules_of_several_entities_are_evaluated_together() -> None:
     ]
 
 
-def test_candidates_in_any_order_become_rows_of_the_table() -> None:
+def test_rows_in_any_order_become_rows_of_the_table() -> None:
     rows = [a_login(offset, times=2, event_at=NOON + timedelta(seconds=offset)) for offset in (2, 0, 1)]
-    events = pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema()).select(EVENT_COLUMNS)
-    is_read = pa.array([True] * len(rows))
+    events = pl.from_arrow(pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema()))
 
-    detections = detect_in_arrow([RULE])(events.append_column(RULE.name, is_read))
+    detections = detect(events.lazy(), [RULE])
 
     assert detections.schema == DETECTIONS.arrow_schema()
     assert json.loads(detections["evidence"][0].as_py()) == [["logs", 0, offset] for offset in range(3)]
+
+
+def test_a_slice_has_the_detections_of_its_own_days() -> None:
+    first = EPOCH + timedelta(days=SLICE_DAYS * slice_of(NOON.date()))
+    days = [first + timedelta(days=distance) for distance in (-1, 0, SLICE_DAYS - 1, SLICE_DAYS)]
+    rows = [a_login(offset, times=6, event_at=midnight(day), src_ip="192.0.2.9") for offset, day in enumerate(days)]
+    events = pl.from_arrow(pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema()))
+    of_entities = rows_read(events, [RULE]).collect().with_columns(entity_type=pl.lit("src_ip"))
+
+    found = detect_in_arrow([RULE])(of_entities.with_columns(slice=slice_of(NOON.date())).to_arrow())
+
+    assert found["fired_on"].to_pylist() == days[1:3]
