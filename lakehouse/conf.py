@@ -11,13 +11,18 @@ PACKED = Path(__file__).parent / "conf"
 CLONED = Path(__file__).parent.parent / "conf"
 
 
+def shipped_folder() -> Path:
+    """Return the folder of the files that this release ships."""
+    return PACKED if PACKED.is_dir() else CLONED
+
+
 def conf_folder(settings: Settings) -> Path:
     """Return the folder of the configuration files.
 
     Raises:
         UsageError: LOGINLAKE_CONF is not a folder, or the folder lacks a file.
     """
-    shipped = PACKED if PACKED.is_dir() else CLONED
+    shipped = shipped_folder()
     if settings.conf is None:
         return shipped
     if not settings.conf.is_dir():

@@ -45,7 +45,19 @@ this page from both. To see what the rules found: `loginlake query detections`.
 
 The thresholds are those of published rules, which are named as sources. To change one, edit `conf/detections.toml`,
 raise the `version` of the rule there, and run `loginlake rebuild gold` to apply it to older days
-([upgrading](upgrading.md#rules)). To add a rule: [where to change what](flow.md#where-to-change-what).
+([upgrading](upgrading.md#rules)). The file in the folder that `LOGINLAKE_CONF` names needs only the sections and
+thresholds that differ. To add a rule: [a recipe](howto.md#a-rule).
+
+Each section may have an allow-list. The entities on it get no detections of the rule. If the entity is an address, the
+list may have CIDR blocks too:
+
+```toml
+[brute_force_ip]
+allow = ["192.0.2.7", "10.0.0.0/8"]
+```
+
+A detection that was published before its entity was allowed stays until new events touch it or gold is rebuilt; then it
+becomes `retracted`.
 """
 TECHNIQUES = "https://attack.mitre.org/techniques"
 
@@ -195,7 +207,7 @@ def _rule_section(rule: Rule) -> str:
     thresholds = (
         (f"`{name}`", f"`{_threshold(getattr(rule, name))}`", str(threshold["description"]))
         for name, threshold in _thresholds(rule).items()
-        if name != "technique"
+        if name not in {"technique", "allow"}
     )
     table = markdown_table(("threshold", "value", "meaning"), thresholds)
     return "\n".join((f"## {rule.name}\n", "\n\n".join(_finds(rule)), "", *facts, "", table))
@@ -208,12 +220,17 @@ def _finds(rule: Rule) -> list[str]:
 
 def _thresholds(rule: Rule) -> Mapping[str, Mapping[str, Any]]:
     """Return the JSON schema of each threshold of a rule."""
-    _, declared = msgspec.json.schema_components([type(rule)])
+    # Sets of addresses have a type of their own.
+    _, declared = msgspec.json.schema_components([type(rule)], schema_hook=lambda _: {})
     thresholds: Mapping[str, Mapping[str, Any]] = declared[type(rule).__name__]["properties"]
     return thresholds
 
 
 def _threshold(value: object) -> str:
+    from gold.rules.addresses import AddressSet
+
+    if isinstance(value, AddressSet):
+        return "a list" if value else "[]"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

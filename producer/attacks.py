@@ -125,7 +125,7 @@ def success_after_attack(rng: Random, population: Population, at: int) -> Attack
     steps = _spaced(rng, guesses, seconds=(0.8, 1.8))
     return Attack(
         "success_after_attack",
-        _on_user("success_after_attack", victim.username),
+        _on_ip("success_after_attack_ip", src_ip),
         _each_on_ip(("brute_force_ip", "brute_force_slow"), src_ip),
         _events(rng, steps, at=at),
     )

@@ -1,29 +1,39 @@
 """The detection rules, with the thresholds of `conf/detections.toml`.
 
-To add a rule: write its module beside `several_countries.py`, add a field to `Rules`, and a section of the same name
-with its thresholds to `conf/detections.toml`. docs/flow.md lists what else belongs to it.
+docs/howto.md explains step by step how to add a rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from gold.rules.addresses import AddressSet, read_addresses
 from gold.rules.brute_force_ip import BruteForceIp
 from gold.rules.brute_force_slow import BruteForceSlow
+from gold.rules.concurrent_sessions import ConcurrentSessions
 from gold.rules.credential_stuffing import CredentialStuffing
 from gold.rules.distributed_brute_force_user import DistributedBruteForceUser
+from gold.rules.impossible_travel import ImpossibleTravel
+from gold.rules.listed_ip import ListedIp
 from gold.rules.lockout_burst import LockoutBurst, LockoutBurstIp
 from gold.rules.mfa_fatigue import MfaFatigue
 from gold.rules.model import Rule
 from gold.rules.password_spray import PasswordSpray
+from gold.rules.password_spray_distributed import PasswordSprayDistributed
+from gold.rules.session_replay import SessionReplay
 from gold.rules.several_countries import SeveralCountries
+from gold.rules.success_after_attack import SuccessAfterAttack, SuccessAfterAttackIp
 from gold.rules.user_enumeration import UserEnumeration
-from lakehouse.conf import conf_folder
+from lakehouse.conf import conf_folder, shipped_folder
 from lakehouse.errors import UsageError
 from lakehouse.settings import Settings
+
+FILE = "detections.toml"
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,12 +43,19 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     brute_force_slow: BruteForceSlow
     user_enumeration: UserEnumeration
     password_spray: PasswordSpray
+    password_spray_distributed: PasswordSprayDistributed
     credential_stuffing: CredentialStuffing
     distributed_brute_force_user: DistributedBruteForceUser
     lockout_burst: LockoutBurst
     lockout_burst_ip: LockoutBurstIp
     mfa_fatigue: MfaFatigue
+    success_after_attack: SuccessAfterAttack
+    success_after_attack_ip: SuccessAfterAttackIp
+    impossible_travel: ImpossibleTravel
     several_countries: SeveralCountries
+    session_replay: SessionReplay
+    concurrent_sessions: ConcurrentSessions
+    listed_ip: ListedIp
 
     def __iter__(self) -> Iterator[Rule]:
         """Iterate over the rules in the order of their declaration."""
@@ -49,7 +66,7 @@ def load_rules(settings: Settings) -> Rules:
     """Return the rules with the thresholds of the configuration folder.
 
     Raises:
-        UsageError: A threshold is missing, unknown or out of range.
+        UsageError: A section or a threshold is unknown, or a threshold is out of range.
     """
     return rules_in(conf_folder(settings))
 
@@ -57,15 +74,35 @@ def load_rules(settings: Settings) -> Rules:
 def rules_in(folder: Path) -> Rules:
     """Return the rules with the thresholds of `detections.toml` in a folder.
 
+    A section or a threshold that the file leaves out has the value of the shipped file.
+
     Raises:
-        UsageError: A threshold is missing, unknown or out of range.
+        UsageError: A section or a threshold is unknown, or a threshold is out of range.
     """
-    path = folder / "detections.toml"
+    path = folder / FILE
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Rules)
+        sections, shipped = (msgspec.toml.decode((each / FILE).read_bytes()) for each in (folder, shipped_folder()))
+        complete = shipped | {name: _complete(section, shipped.get(name)) for name, section in sections.items()}
+        return msgspec.convert(complete, Rules, dec_hook=partial(_decode, folder=folder))
     except (msgspec.DecodeError, ValueError) as error:
         raise UsageError(
             f"{path} is not valid: {error}",
-            hint="Correct the value that it names, or copy the file from conf/ of this release",
+            hint="Correct the value that it names; what the file leaves out has the value in conf/ of this release",
             path=path,
         ) from error
+
+
+def _complete(section: Any, shipped: Mapping[str, Any] | None) -> Any:
+    """Return a section with the shipped values of the thresholds that it lacks."""
+    return {**(shipped or {}), **section} if isinstance(section, Mapping) else section
+
+
+def _decode(type_: type, value: Any, *, folder: Path) -> Any:
+    """Return the value of a threshold that TOML has no type for: a set of addresses, listed or in a file.
+
+    Raises:
+        ValueError: The file can't be read, or a line is neither an address nor a block.
+    """
+    if type_ is not AddressSet:
+        raise NotImplementedError(f"Thresholds of type {type_}")
+    return read_addresses(folder / value) if isinstance(value, str) else AddressSet(value)

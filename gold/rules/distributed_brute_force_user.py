@@ -20,7 +20,7 @@ class DistributedBruteForceUser(Rule, frozen=True, kw_only=True, forbid_unknown_
     name = "distributed_brute_force_user"
     entity = "username"
     select = GUESSES
-    differs_in = "src_ip"
+    differs_in = ("src_ip",)
     sources = (f"{ELASTIC_OKTA}/credential_access_okta_brute_force_multi_source.toml",)
     false_alarms = "A user whose old password is stored on several devices, some of them abroad or behind a VPN."
 

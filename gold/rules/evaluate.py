@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import reduce
@@ -42,7 +42,11 @@ DAY = timedelta(days=1)
 EPOCH = date(1970, 1, 1)
 # A detection lists so many positions, users and addresses of its evidence.
 LISTED = 100
-EVENT_COLUMNS = ("event_at", "times", "username", "action", "outcome", "src_ip", "country", *POSITION)
+EVENT_COLUMNS = (
+    *("event_at", "times", "username", "action", "outcome", "src_ip", "country"),
+    *("app", "session_id", "agent_family", "os_family"),
+    *POSITION,
+)
 
 # A row of gold.detections.
 Detection: TypeAlias = dict[str, Any]
@@ -96,33 +100,30 @@ def detections_in(rows: pl.DataFrame, rules: Sequence[Rule]) -> Iterator[Detecti
     in_order = candidates(rows, rules).sort("event_at", *POSITION)
     for (name,), of_entity in in_order.group_by(entity, maintain_order=True):
         events = _events(of_entity)
+        read = {rule.name: list(compress(events, of_entity[rule.name])) for rule in rules}
         for rule in rules:
-            yield from detections_of(str(name), list(compress(events, of_entity[rule.name])), rule=rule)
+            followed = [(other, read[other.name]) for other in rules if other.name in rule.follows]
+            yield from detections_of(str(name), read[rule.name], rule=rule, followed=followed)
 
 
 def candidates(rows: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
     """Return the rows on which one of the rules may fire.
 
-    A rule may fire on the events of an entity if there are enough of them, and if they differ where they must. Where it
-    may not, its column is false.
+    A rule may fire on the events of an entity if it looks at the entity, if there are enough of them, and if they
+    differ where they must; a rule that follows others, if one of these may fire. Where a rule may not, its column is
+    false.
 
     Args:
         rows: Rows as `rows_read` returns them.
         rules: Rules of one entity column.
     """
+    import polars as pl
+
     entity, names = rules[0].entity, [rule.name for rule in rules]
-    read = nw.from_native(rows).lazy().filter(reduce(or_, map(nw.col, names)))
-    aggregates = {name: aggregate for rule in rules for name, aggregate in _aggregates(rule).items()}
-    may_fire = (
-        read.group_by(entity)
-        .agg(**aggregates)
-        .select(entity, **{f"{rule.name}_may_fire": _is_true(_may_fire(rule)) for rule in rules})
-    )
-    marked = read.join(may_fire, on=entity, how="inner").with_columns(
-        **{name: nw.col(name) & nw.col(f"{name}_may_fire") for name in names}
-    )
-    found: pl.LazyFrame = marked.filter(reduce(or_, map(nw.col, names))).select(*EVENT_COLUMNS, *names).to_native()
-    return found.collect()
+    read = rows.lazy().filter(pl.any_horizontal(names))
+    may_fire = [pl.col(name) & pl.col(f"{name}_may_fire") for name in names]
+    marked = read.join(_entities(read, rules), on=entity).with_columns(may_fire)
+    return marked.filter(pl.any_horizontal(names)).select(*EVENT_COLUMNS, *names).collect()
 
 
 def detect_in_arrow(rules: Sequence[Rule]) -> Callable[[pa.Table], pa.Table]:
@@ -147,20 +148,24 @@ def detect_in_arrow(rules: Sequence[Rule]) -> Callable[[pa.Table], pa.Table]:
     return detect_in_slice
 
 
-def detections_of(entity: str, events: Sequence[Event], *, rule: Rule) -> list[Detection]:
+def detections_of(
+    entity: str, events: Sequence[Event], *, rule: Rule, followed: Sequence[tuple[Rule, Sequence[Event]]] = ()
+) -> list[Detection]:
     """Return all detections of one entity, day by day.
 
     Args:
         entity: Value of the rule's entity column.
         events: The entity's events that the rule reads, ordered by time and position.
         rule: The rule.
+        followed: The rules that it follows, each with the entity's events that it reads.
     """
-    instants = [event.at for event in events]
+    events = rule.relevant(events)
     found: list[Detection] = []
-    for day in sorted({at.date() for at in instants}):
-        first, end = midnight(day) - CONTEXT_DAYS * DAY, midnight(day) + (1 + CONTEXT_DAYS) * DAY
-        context = events[bisect_left(instants, first) : bisect_left(instants, end)]
-        found += (_detection(entity, context, hits=hits, rule=rule) for hits in _hits_of_day(context, day, rule=rule))
+    for day in sorted({event.at.date() for event in events}):
+        context = _context(events, day)
+        before = (hit for other, of_other in followed for hit in other.find(_context(other.relevant(of_other), day)))
+        hits = rule.find_after(context, sorted(before, key=attrgetter("at")))
+        found += (_detection(entity, context, hits=of_day, rule=rule) for of_day in _hits_of_day(hits, day, rule=rule))
     return found
 
 
@@ -208,6 +213,9 @@ def _events(rows: pl.DataFrame) -> list[Event]:
             columns["outcome"],
             columns["src_ip"],
             columns["country"],
+            columns["session_id"],
+            columns["agent_family"],
+            columns["os_family"],
         )
     )
 
@@ -217,13 +225,38 @@ def _is_true(condition: nw.Expr) -> nw.Expr:
     return nw.when(condition).then(nw.lit(value=True)).otherwise(nw.lit(value=False))
 
 
+def _context(events: Sequence[Event], day: date) -> Sequence[Event]:
+    """Return the events of a day and of the days around it."""
+    first, end = midnight(day) - CONTEXT_DAYS * DAY, midnight(day) + (1 + CONTEXT_DAYS) * DAY
+    return events[bisect_left(events, first, key=attrgetter("at")) : bisect_left(events, end, key=attrgetter("at"))]
+
+
+def _entities(read: pl.LazyFrame, rules: Sequence[Rule]) -> pl.LazyFrame:
+    """Return for each entity, as a column per rule, whether the rule may fire for it."""
+    import polars as pl
+
+    entity = rules[0].entity
+    aggregates = {name: aggregate for rule in rules for name, aggregate in _aggregates(rule).items()}
+    groups = nw.from_native(read).group_by(entity).agg(**aggregates)
+    may_fire = {f"{rule.name}_may_fire": _is_true(_may_fire(rule)) for rule in rules}
+    entities: pl.DataFrame = groups.select(entity, **may_fire).to_native().collect()
+    for rule in sorted(rules, key=attrgetter("follows")):
+        name = f"{rule.name}_may_fire"
+        if rule.follows:
+            followed = [f"{other.name}_may_fire" for other in rules if other.name in rule.follows]
+            entities = entities.with_columns(pl.col(name) & pl.any_horizontal(pl.lit(value=False), *followed))
+        if ignored := [value for value in entities.filter(name)[entity] if not rule.looks_at(value)]:
+            entities = entities.with_columns(pl.col(name) & ~pl.col(entity).is_in(ignored))
+    return entities.lazy()
+
+
 def _aggregates(rule: Rule) -> dict[str, nw.Expr]:
     """Return what `_may_fire` needs to know of the events of an entity that the rule reads."""
     is_counted = nw.col(rule.name) & rule.is_counted
     aggregates = {f"{rule.name}_occurrences": nw.when(is_counted).then(nw.col("times")).otherwise(nw.lit(0)).sum()}
-    if rule.differs_in:
-        values = nw.when(nw.col(rule.name)).then(nw.col(rule.differs_in))
-        aggregates |= {f"{rule.name}_least": values.min(), f"{rule.name}_greatest": values.max()}
+    for column in rule.differs_in:
+        values = nw.when(nw.col(rule.name)).then(nw.col(column))
+        aggregates |= {f"{rule.name}_least_{column}": values.min(), f"{rule.name}_greatest_{column}": values.max()}
     return aggregates
 
 
@@ -231,10 +264,14 @@ def _may_fire(rule: Rule) -> nw.Expr:
     is_frequent = nw.col(f"{rule.name}_occurrences") >= rule.min_occurrences
     if not rule.differs_in:
         return is_frequent
-    return is_frequent & (nw.col(f"{rule.name}_least") < nw.col(f"{rule.name}_greatest"))
+    differs = (
+        _is_true(nw.col(f"{rule.name}_least_{column}") < nw.col(f"{rule.name}_greatest_{column}"))
+        for column in rule.differs_in
+    )
+    return is_frequent & reduce(or_, differs)
 
 
-def _hits_of_day(context: Sequence[Event], day: date, *, rule: Rule) -> Iterator[list[Event]]:
+def _hits_of_day(found: Iterable[Event], day: date, *, rule: Rule) -> Iterator[list[Event]]:
     """Yield the hits of each detection of the day.
 
     A chain of hits that begins on the day is one detection of the day. A chain that begins the day before is a
@@ -244,7 +281,7 @@ def _hits_of_day(context: Sequence[Event], day: date, *, rule: Rule) -> Iterator
     context; the next hit is found.
     """
     may_have_begun_earlier = midnight(day) - CONTEXT_DAYS * DAY + rule.window + rule.gap
-    for chain in chains(rule.find(context), gap=rule.gap):
+    for chain in chains(found, gap=rule.gap):
         began = chain[0].at
         if began.date() == day:
             yield chain
@@ -253,10 +290,9 @@ def _hits_of_day(context: Sequence[Event], day: date, *, rule: Rule) -> Iterator
 
 
 def _detection(entity: str, context: Sequence[Event], *, hits: Sequence[Event], rule: Rule) -> Detection:
-    """Return the row for a chain of hits; its evidence reaches from one window before the first hit to the last hit."""
-    fired_at, last_at = hits[0].at, hits[-1].at
-    begin = bisect_right(context, fired_at - rule.window, key=attrgetter("at"))
-    evidence = context[begin : bisect_right(context, last_at, key=attrgetter("at"))]
+    """Return the row for a chain of hits."""
+    fired_at = hits[0].at
+    evidence = rule.evidence(context, hits)
     return {
         "detection_id": detection_id(rule.name, entity, fired_at=fired_at),
         "rule": rule.name,
@@ -266,7 +302,7 @@ def _detection(entity: str, context: Sequence[Event], *, hits: Sequence[Event], 
         "fired_at": fired_at,
         "fired_on": fired_at.date(),
         "first_at": evidence[0].at,
-        "last_at": last_at,
+        "last_at": hits[-1].at,
         "severity": rule.severity_of(hits),
         "status": CONFIRMED,
         "retracted_in": None,

@@ -18,7 +18,7 @@ class GuessRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     entity = "src_ip"
     select = GUESSES
-    differs_in = "username"
+    differs_in = ("username",)
 
     users: Annotated[int, Meta(ge=2, description="Different users within the window, at least.")]
     guesses: Annotated[int, Meta(ge=2, description="Guesses within the window, at least.")]

@@ -1,4 +1,4 @@
-"""What rules count: signals, and guesses, a part of them; and what the rules over one leaky bucket share."""
+"""What rules count: successes, signals and guesses; and what the rules over one leaky bucket share."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from msgspec import Meta
 from gold.rules.model import Event, Rule
 
 DAY_SECONDS = 86_400
+
+SUCCESSES = (nw.col("action") == "login") & (nw.col("outcome") == "success")
 
 # A public key that is refused is a signal only for an unknown user: OpenSSH's clients offer all their keys, and the
 # next one may be the right one.
@@ -49,6 +51,7 @@ class SignalRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raise if the bucket remembers longer than the rule reads back."""
+        super().__post_init__()
         if self.capacity * self.leak_seconds > DAY_SECONDS:
             raise ValueError("capacity times leak_seconds is more than a day")
 

@@ -23,7 +23,7 @@ class UserEnumeration(SignalRule, frozen=True, kw_only=True, forbid_unknown_fiel
 
     name = "user_enumeration"
     select = SIGNALS & ~nw.col("username").is_null()
-    differs_in = "username"
+    differs_in = ("username",)
     sources = (
         f"{CROWDSEC}/ssh-bf.yaml",
         f"{CROWDSEC}/ssh-slow-bf.yaml",

@@ -72,6 +72,16 @@ def on_polars(events: pa.Table) -> pl.LazyFrame:
     return pl.from_arrow(events).lazy()
 
 
+# The generator has no attack for these rules; listed_ip is off without a list.
+NOT_PLANTED = {
+    "password_spray_distributed",
+    "success_after_attack",
+    "session_replay",
+    "concurrent_sessions",
+    "listed_ip",
+}
+
+
 def assert_equal(by_spark: DataFrame, by_polars: pl.LazyFrame, *, key: tuple[str, ...]) -> None:
     """Equal rows, columns and types; a mean of doubles would differ in its last bit, but there is none."""
     first, second = pl.from_arrow(by_spark.toArrow()), by_polars.collect()
@@ -107,5 +117,5 @@ def test_the_rules_find_the_same_on_both_engines(spark: SparkSession, on_polars:
 
     by_polars = detect(events.lazy(), rules)
 
-    assert {row["rule"] for row in by_polars.to_pylist()} == {rule.name for rule in rules}
+    assert {row["rule"] for row in by_polars.to_pylist()} >= {rule.name for rule in rules} - NOT_PLANTED
     assert_equal(detections(on_spark, rules), pl.from_arrow(by_polars).lazy(), key=DETECTIONS.key)

@@ -116,7 +116,8 @@ def test_no_days_need_no_commit() -> None:
 
 EVENT_ROWS = [
     a_login(0, event_at=DAY + timedelta(days=1, hours=2)),
-    a_login(1, outcome="success", event_at=DAY + timedelta(days=2), is_mfa=True, country="DE", failure_reason=None),
+    a_login(1, outcome="success", event_at=DAY + timedelta(days=2), is_mfa=True, country="DE", failure_reason=None)
+    | {"session_id": "s1"},
     a_login(2, src_ip=None, event_at=DAY + timedelta(days=3)),
     a_login(3, action="probe", outcome=None, event_at=DAY + timedelta(days=4)),
     a_login(4, action="logout", outcome=None, event_at=DAY + timedelta(days=5)),
@@ -136,6 +137,13 @@ READ = {
     "lockout_burst_ip": [9],
     "mfa_fatigue": [1],
     "several_countries": [1],
+    "password_spray_distributed": [0, 1, 2],
+    "success_after_attack": [1],
+    "success_after_attack_ip": [1],
+    "impossible_travel": [1],
+    "session_replay": [1],
+    "concurrent_sessions": [1],
+    "listed_ip": [],  # without a list, as shipped
 }
 DAYS = {0: 1, 1: 2, 2: 3, 3: 4, 9: 6}
 EVENT_TABLE = pa.Table.from_pylist(EVENT_ROWS, schema=EVENTS.arrow_schema())

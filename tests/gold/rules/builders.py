@@ -78,6 +78,9 @@ def histories(draw: st.DrawFn) -> list[Event]:
             chance.choice(["success", "failure", "failure", "failure"]),
             chance.choice([None, *(f"192.0.2.{last}" for last in range(values))]),
             chance.choice([None, "DE", "FR", "JP"]),
+            f"s{chance.randrange(values)}",
+            chance.choice([None, "Firefox", "Chrome"]),
+            chance.choice([None, "Linux", "Windows"]),
         )
         for number, (second, count) in enumerate(sorted(times))
     ]

@@ -1,6 +1,7 @@
 """The rules a second time: plain loops, written from the descriptions of the rules and their thresholds.
 
-They share no code with the rules, so that each can be checked against the other.
+They share no code with the rules, except the positions of countries and sets of addresses, so that each can be checked
+against the other.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
-from math import inf
+from math import asin, cos, dist, inf, radians, sin
 from typing import Any
 
+from gold.rules.countries import positions
 from gold.rules.model import Event
 
 DAY = timedelta(days=1)
 LISTED = 100
 
 
-def detections_of(entity: str, events: Sequence[Event], rule: Any) -> Iterator[dict[str, Any]]:
+def detections_of(
+    entity: str, events: Sequence[Event], rule: Any, followed: Sequence[tuple[Any, Sequence[Event]]] = ()
+) -> Iterator[dict[str, Any]]:
     """Yield all detections of one entity.
 
     Evaluate each day from the events of the day before, the day itself and the day after. A chain of hits belongs to
@@ -32,13 +36,16 @@ def detections_of(entity: str, events: Sequence[Event], rule: Any) -> Iterator[d
         entity: Value of the rule's entity column.
         events: The entity's events that the rule reads, sorted by time and position.
         rule: The thresholds.
+        followed: The rules whose hits it needs, each with the entity's events that it reads.
     """
+    events = [event for event in events if not _is_from_proxy(event, rule)]
     instants, window = [event.at for event in events], timedelta(minutes=rule.window_minutes)
     gap = max(window, timedelta(hours=1))
     for day in sorted({at.date() for at in instants}):
         first, end = _midnight(day) - DAY, _midnight(day) + 2 * DAY
         near = events[bisect_left(instants, first) : bisect_left(instants, end)]
-        fired = [(number, near[number].at) for number in HITS[rule.name](near, rule)]
+        numbers = _after_attack(near, rule, _hits_of(followed, first, end)) if followed else HITS[rule.name](near, rule)
+        fired = [(number, near[number].at) for number in numbers]
         for chain in _chains(fired, gap):
             began = near[chain[0]].at
             if began.date() == day:
@@ -49,6 +56,29 @@ def detections_of(entity: str, events: Sequence[Event], rule: Any) -> Iterator[d
                 hits = []
             if hits:
                 yield _detection(entity, near, hits=hits, rule=rule)
+
+
+def _is_from_proxy(event: Event, rule: Any) -> bool:
+    return event.src_ip is not None and event.src_ip in getattr(rule, "proxies", ())
+
+
+def _hits_of(followed: Sequence[tuple[Any, Sequence[Event]]], first: datetime, end: datetime) -> list[datetime]:
+    """Return the times at which the rules fire on the events from `first` up to `end`."""
+    times = []
+    for rule, events in followed:
+        near = [event for event in events if first <= event.at < end]
+        times += [near[number].at for number in HITS[rule.name](near, rule)]
+    return times
+
+
+def _after_attack(events: Sequence[Event], rule: Any, attacked_at: Sequence[datetime]) -> Iterator[int]:
+    """Yield the successes at a hit of an attack or less than a window after it; not of who was there before it."""
+    window = timedelta(minutes=rule.window_minutes)
+    for number, event in enumerate(events):
+        attack = [at for at in attacked_at if at <= event.at < at + window]
+        same = [other for other in events if (other.username, other.src_ip) == (event.username, event.src_ip)]
+        if attack and not any(other.at < min(attack) for other in same):
+            yield number
 
 
 def _brute_force(events: Sequence[Event], rule: Any) -> Iterator[int]:
@@ -158,6 +188,53 @@ def _several_countries(events: Sequence[Event], rule: Any) -> Iterator[int]:
             yield number
 
 
+def _impossible_travel(events: Sequence[Event], rule: Any) -> Iterator[int]:
+    """Yield the logins that are too far from the one before for the time between them."""
+    for number in range(1, len(events)):
+        hours = (events[number].at - events[number - 1].at).total_seconds() / 3600
+        km = _km(*(positions()[str(events[each].country)] for each in (number - 1, number)))
+        if hours < rule.window_minutes / 60 and km > rule.km and km > rule.km_per_hour * hours:
+            yield number
+
+
+def _km(*ends: tuple[float, float]) -> float:
+    """Return the length of an arc on the earth, from the straight line between its ends."""
+    points = []
+    for latitude, longitude in ends:
+        north, east = radians(latitude), radians(longitude)
+        points.append((cos(north) * cos(east), cos(north) * sin(east), sin(north)))
+    return 6371 * 2 * asin(dist(*points) / 2)
+
+
+def _session_replay(events: Sequence[Event], rule: Any) -> Iterator[int]:
+    """Yield where the window has enough clients or countries."""
+    for number, inside in _windows(events, rule):
+        clients = {(event.agent_family, event.os_family) for event in inside if event.agent_family}
+        countries = {event.country for event in inside if event.country}
+        if len(clients) >= rule.clients or len(countries) >= rule.countries:
+            yield number
+
+
+def _concurrent_sessions(events: Sequence[Event], rule: Any) -> Iterator[int]:
+    """Yield where the window has enough sessions."""
+    for number, inside in _windows(events, rule):
+        if len({event.session_id for event in inside}) >= rule.sessions:
+            yield number
+
+
+def _distributed_spray(events: Sequence[Event], rule: Any) -> Iterator[int]:
+    """Yield the guesses where the window has enough guesses, users and addresses, in the right proportions."""
+    for number, inside in _windows(events, rule):
+        guessed = [event for event in inside if event.outcome == "failure"]
+        guesses, users, ips = _all(guessed), _users(guessed), _ips(guessed)
+        if events[number].outcome != "failure" or guesses < rule.guesses or users < rule.users or ips < rule.ips:
+            continue
+        if guesses / users > rule.guesses_per_user or users / ips < rule.users_per_ip:
+            continue
+        if guesses / _all(inside) * 100 >= rule.percent:
+            yield number
+
+
 HITS: dict[str, Callable[[Sequence[Event], Any], Iterable[int]]] = {
     "brute_force_ip": _brute_force,
     "brute_force_slow": _brute_force,
@@ -169,6 +246,11 @@ HITS: dict[str, Callable[[Sequence[Event], Any], Iterable[int]]] = {
     "lockout_burst_ip": _lockouts,
     "mfa_fatigue": _mfa_fatigue,
     "several_countries": _several_countries,
+    "password_spray_distributed": _distributed_spray,
+    "impossible_travel": _impossible_travel,
+    "session_replay": _session_replay,
+    "concurrent_sessions": _concurrent_sessions,
+    "listed_ip": lambda events, _: range(len(events)),
 }
 
 
@@ -203,6 +285,8 @@ SIGNALS: Measures = {
     "users": _users,
 }
 GUESSES: Measures = {"failures": _all, "users": _users}
+COUNTRIES: Measures = {"successes": _all, "countries": _countries, "ips": _ips}
+SUCCESSES: Measures = {"successes": _all, "users": _users, "ips": _ips}
 LOCKOUTS: Measures = {"lockouts": _all, "users": _users, "ips": _ips}
 MEASURES: dict[str, Measures] = {
     "brute_force_ip": SIGNALS,
@@ -218,7 +302,27 @@ MEASURES: dict[str, Measures] = {
         "successes": partial(_count, outcome="success"),
         "ips": _ips,
     },
-    "several_countries": {"successes": _all, "countries": _countries, "ips": _ips},
+    "several_countries": COUNTRIES,
+    "impossible_travel": COUNTRIES,
+    "password_spray_distributed": {"failures": _all, "users": _users, "ips": _ips},
+    "success_after_attack": SUCCESSES,
+    "success_after_attack_ip": SUCCESSES,
+    "session_replay": {
+        "events": _all,
+        "clients": lambda events: len(
+            {(event.agent_family, event.os_family) for event in events if event.agent_family}
+        ),
+        "countries": _countries,
+        "ips": _ips,
+        "users": _users,
+    },
+    "concurrent_sessions": {"successes": _all, "sessions": lambda events: _distinct(events, "session_id"), "ips": _ips},
+    "listed_ip": {
+        "successes": partial(_count, outcome="success"),
+        "failures": partial(_count, outcome="failure"),
+        "probes": partial(_count, action="probe"),
+        "users": _users,
+    },
 }
 
 
@@ -237,10 +341,17 @@ def _chains(hits: Iterable[tuple[int, datetime]], gap: timedelta) -> Iterator[li
 
 
 def _detection(entity: str, events: Sequence[Event], *, hits: list[int], rule: Any) -> dict[str, Any]:
-    """Return the row of a chain of hits; its evidence begins a window before the first hit and ends with the last."""
+    """Return the row of a chain of hits.
+
+    Its evidence begins a window before the first hit and ends with the last; of successes after an attack, the hits.
+    """
     fired_at, last_at = events[hits[0]].at, events[hits[-1]].at
     first = bisect_right(events, fired_at - timedelta(minutes=rule.window_minutes), key=lambda event: event.at)
     evidence = events[first : bisect_right(events, last_at, key=lambda event: event.at)]
+    if rule.name == "password_spray_distributed":
+        evidence = [event for event in evidence if event.outcome == "failure"]
+    if rule.name.startswith("success_after_attack"):
+        evidence = [events[number] for number in hits]
     hour = fired_at.replace(minute=0, second=0, microsecond=0)
     hashed = f"{rule.name}\n{entity}\n{hour.isoformat()}"
     measures = {name: measure(evidence) for name, measure in MEASURES[rule.name].items()} | {"hits": len(hits)}

@@ -208,6 +208,17 @@ def test_events_that_do_not_count_do_not_make_an_entity_a_candidate() -> None:
     assert set(read["username"]) == {"user0002"}
 
 
+@pytest.mark.parametrize("allow", ["192.0.2.1", "192.0.2.0/30"])
+def test_an_entity_on_the_allow_list_of_a_rule_has_no_detection_of_it(allow: str) -> None:
+    shipped = load_rules(Settings(_env_file=None))
+    rows = [a_login(offset, src_ip=f"192.0.2.{offset % 2 * 8 + 1}") for offset in range(12)]
+    events = pl.from_arrow(pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema())).lazy()
+
+    found = detect(events, [replace(shipped.brute_force_ip, allow=(allow,)), shipped.lockout_burst]).to_pylist()
+
+    assert [row["entity"] for row in found] == ["192.0.2.9"]
+
+
 class ManyFailures(Rule, frozen=True, kw_only=True):
     """Fires at the second failure of a user."""
 

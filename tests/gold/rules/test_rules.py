@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from gold.rules import Rules, load_rules
 from lakehouse.errors import UsageError
@@ -47,3 +48,38 @@ def test_thresholds_that_are_not_allowed_are_refused(conf: Path, line: str, mess
 
     with pytest.raises(UsageError, match=message):
         load_rules(Settings(conf=conf, _env_file=None))
+
+
+def test_a_file_may_leave_out_sections_and_thresholds(conf: Path) -> None:
+    (conf / "detections.toml").write_text("[brute_force_ip]\nsignals = 30\n")
+
+    rules = load_rules(Settings(conf=conf, _env_file=None))
+
+    assert rules.brute_force_ip == replace(SHIPPED.brute_force_ip, signals=30)
+    assert rules.password_spray == SHIPPED.password_spray
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[brute_farce]\nversion = 1\n", r"unknown field `brute_farce`"),
+        ("[brute_force_ip]\nsignal = 30\n", r"unknown field `signal`.*brute_force_ip"),
+        ("brute_force_ip = 3\n", r"Expected `object`.*brute_force_ip"),
+        ('[brute_force_ip]\nallow = ["office"]\n', r"'office' does not appear to be an IPv4 or IPv6 network"),
+        ('[impossible_travel]\nproxies = ["vpn"]\n', r"'vpn' does not appear to be an IPv4 or IPv6 network"),
+        ("[impossible_travel]\nproxies = 3\n", r"proxies"),
+    ],
+)
+def test_what_a_file_must_not_have_is_named(conf: Path, text: str, message: str) -> None:
+    (conf / "detections.toml").write_text(text)
+
+    with pytest.raises(UsageError, match=message):
+        load_rules(Settings(conf=conf, _env_file=None))
+
+
+def test_a_rule_follows_rules_of_its_entity_that_follow_none() -> None:
+    by_name = {rule.name: rule for rule in SHIPPED}
+
+    assert {name for rule in SHIPPED for name in rule.follows} <= set(by_name)
+    for rule in SHIPPED:
+        assert all(by_name[name].entity == rule.entity and not by_name[name].follows for name in rule.follows)

@@ -3,8 +3,10 @@ from __future__ import annotations
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
+from msgspec.structs import replace
 
 from gold.rules import load_rules
+from gold.rules.addresses import AddressSet
 from gold.rules.evaluate import Detection, detections_of
 from gold.rules.model import Event
 from gold.rules.several_countries import SeveralCountries
@@ -31,9 +33,19 @@ def test_two_countries_within_half_an_hour_are_reported(minutes: float, country:
     assert len(found([here, there])) == is_found
 
 
+def test_logins_from_a_proxy_do_not_count() -> None:
+    here = an_event(outcome="success")
+    there = an_event(60, number=1, outcome="success", country="FR", src_ip="198.51.100.7")
+    rule = replace(SHIPPED, proxies=AddressSet(["198.51.100.0/24"]))
+
+    assert found([here, there]) != []
+    assert found([here, there], rule) == []
+
+
 RULES = st.builds(
     SeveralCountries,
     version=st.just(1),
+    proxies=st.sampled_from([AddressSet(), AddressSet(["192.0.2.0/31"])]),
     countries=st.integers(2, 3),
     window_minutes=st.sampled_from([1.0, 30.0, 60.0, 1_440.0]),
     severity=st.just("medium"),

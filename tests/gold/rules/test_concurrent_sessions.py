@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from gold.rules import load_rules
+from gold.rules.concurrent_sessions import ConcurrentSessions
+from gold.rules.evaluate import Detection, detections_of
+from gold.rules.model import Event
+from lakehouse.settings import Settings
+from tests.gold.rules import naive
+from tests.gold.rules.builders import an_event, histories
+
+SHIPPED = load_rules(Settings(_env_file=None)).concurrent_sessions
+
+
+def found(successes: list[Event], rule: ConcurrentSessions = SHIPPED) -> list[Detection]:
+    return detections_of("alice", successes, rule=rule)
+
+
+@pytest.mark.parametrize(
+    ("sessions", "minutes", "is_found"),
+    [("abc", 17, True), ("abc", 17.5, False), ("aba", 1, False)],
+    ids=["three", "too slow", "two"],
+)
+def test_three_sessions_within_35_minutes_are_reported(sessions: str, minutes: float, is_found: bool) -> None:
+    logins = [
+        an_event(60 * minutes * number, number=number, outcome="success", session_id=session)
+        for number, session in enumerate(sessions)
+    ]
+
+    assert len(found(logins)) == is_found
+
+
+RULES = st.builds(
+    ConcurrentSessions,
+    version=st.just(1),
+    sessions=st.integers(2, 4),
+    window_minutes=st.sampled_from([1.0, 35.0, 1_440.0]),
+    severity=st.just("low"),
+    technique=st.just("T1550.004"),
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(RULES, histories())
+def test_the_rule_equals_a_naive_loop(rule: ConcurrentSessions, successes: list[Event]) -> None:
+    assert found(successes, rule) == list(naive.detections_of("alice", successes, rule))
