@@ -24,6 +24,7 @@ from loginlake.commands import (
     doctor,
     history,
     jars,
+    label,
     maintain,
     query,
     rebuild,
@@ -86,5 +87,6 @@ app.add_typer(history.app)
 app.add_typer(query.app)
 app.add_typer(diff.app)
 app.add_typer(sql.app)
+app.add_typer(label.app)
 app.add_typer(doctor.app)
 app.add_typer(jars.app)

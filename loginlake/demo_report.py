@@ -1,4 +1,4 @@
-"""The demo's report: attacks planted and found, addresses with most failures, row counts, and commands to try next."""
+"""The demo's report: planted and detected attacks, addresses with most failures, row counts, commands to try next."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ TOP_ADDRESSES = """
 select src_ip, country, sum(failures) as failures, sum(successes) as successes
 from ip_activity where failures > 0
 group by src_ip, country order by failures desc, src_ip limit 5
+"""
+WORST_ATTACKS = """
+select fired_at, severity, rule, entity, case when worked then 'yes' else 'no' end as worked
+from attacks order by worked desc, severity = 'critical' desc, severity = 'high' desc, fired_at desc limit 8
 """
 VERDICTS = "select verdict, count(*) as n from events group by verdict"
 
@@ -89,7 +93,7 @@ def print_first_figures(store: Store, console: Console, *, url: str) -> None:
 
 
 def print_report(store: Store, *, report: Report, attacks: Sequence[Mapping[str, Any]], rules: Sequence[str]) -> None:
-    """Print planted attacks, addresses with most failures, and row counts of the last snapshot.
+    """Print planted and detected attacks, addresses with most failures, and row counts of the last snapshot.
 
     Args:
         store: The lake.
@@ -109,6 +113,8 @@ def print_report(store: Store, *, report: Report, attacks: Sequence[Mapping[str,
     )  # fmt: skip
     if others := len(attacks) - sum(row.planted for row in found):
         output_console().print(f"{others} more planted attacks are of kinds that no rule looks for yet.")
+    worst = sql_answer(WORST_ATTACKS, store, snapshot=snapshot)
+    print_table(*worst.columns, title="Detected attacks, first those after which somebody logged in", rows=worst.rows())
     top = sql_answer(TOP_ADDRESSES, store, snapshot=snapshot)
     print_table(*top.columns, title=f"Top 5 addresses by failures, snapshot {snapshot.id}", rows=top.rows())
     counts = {**report.layers, **{f"silver {verdict}": rows for verdict, rows in report.verdicts.items()}}
@@ -125,7 +131,7 @@ def print_next_commands(console: Console, settings: Settings, *, snapshot: Snaps
         failing,
         f"{failing} --snapshot {max(1, snapshot.id - 1)}",
         f'{command} sql "{VERDICTS}"{options}',
-        f"{command} query detections --limit 5{options}",
+        f"{command} query attacks --where worked=true --limit 5{options}",
         f"{command} verify{options}",
         *([] if is_live else [f"{command} serve{options}   # and then, in another terminal:"]),
         f"curl '{url}/v1/metrics/ip_activity?every=day&limit=5'",

@@ -24,7 +24,7 @@ FORMATS_PAGE, LOGIN_SCHEMA = Path("docs/formats.md"), Path("docs/schemas/login.s
 TABLES_INTRO = """# Tables and metrics
 
 Every table of the lake is declared once, in `lakehouse/tables/`; `make docs` generates this page from the declarations.
-Each one is a Delta table at `ROOT/<layer>/<name>`. Every column may be null. Instants are UTC.
+Each table is a Delta table at `ROOT/<layer>/<name>`. Every column may be null. Instants are UTC.
 
 A **metric** aggregates logins per hour, day, week (from Monday) or month, all UTC. A query computes it from the base,
 [gold.pair_activity_hourly](#goldpair_activity_hourly). If a window is named as stored, a table of the metric's name has
@@ -152,7 +152,7 @@ def reasons_table() -> str:
 
 def tables_page() -> str:
     """Return the page of all tables and metrics."""
-    return "\n".join((TABLES_INTRO, *_table_sections(), "## Metrics\n", *_metric_sections()))
+    return "\n".join((TABLES_INTRO, *_table_sections(), *_view_sections(), "## Metrics\n", *_metric_sections()))
 
 
 def _table_sections() -> Iterator[str]:
@@ -165,6 +165,14 @@ def _table_sections() -> Iterator[str]:
             f"- partitioned by: {_names(table.partition_by) or 'none'}",
         ]
         yield from _section(f"## {table.full_name}", facts, columns=table.columns)
+
+
+def _view_sections() -> Iterator[str]:
+    from lakehouse.tables import VIEWS
+
+    yield "## Views\n\nComputed when they are read, from the tables of a snapshot and the labels.\n"
+    for view in VIEWS.values():
+        yield from _section(f"### {view.name}", [f"- grain: {view.grain}"], columns=view.columns)
 
 
 def _metric_sections() -> Iterator[str]:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from lakehouse.clock import Clock, utc_now
@@ -16,8 +17,8 @@ from serving.docs_pages import add_docs
 from serving.fallback import FallbackStore
 from serving.freshness import BrokerLag
 from serving.middleware import HeadAsGet, RequestIds
-from serving.problems import MEDIA_TYPE, on_http_error, on_lakehouse_error
-from serving.routes import detections, freshness, metrics, probes, snapshots, tables
+from serving.problems import MEDIA_TYPE, on_http_error, on_invalid_body, on_lakehouse_error
+from serving.routes import detections, freshness, metrics, probes, snapshots, tables, views
 
 DESCRIPTION = """Login events as metrics, detections and tables, at any published snapshot.
 
@@ -49,14 +50,16 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
         redirect_slashes=False,
         responses={"default": {"description": "A problem (RFC 9457)", "content": {MEDIA_TYPE: {}}}},
     )
+    app.state.settings = settings
     app.state.store = store
     app.state.broker_lag = broker_lag
     app.state.clock = clock
     app.add_exception_handler(LakehouseError, on_lakehouse_error)
     app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_invalid_body)
     app.add_middleware(RequestIds)
     app.add_middleware(HeadAsGet)
-    for resource in (metrics, detections, tables, snapshots, freshness, probes):
+    for resource in (metrics, detections, views, tables, snapshots, freshness, probes):
         app.include_router(resource.router)
     add_docs(app)
     return app

@@ -18,7 +18,12 @@ LARGEST_EXACT = 2**53
 # A fraction only where there is one, as in JSON.
 CSV_INSTANT = "%Y-%m-%dT%H:%M:%S%.fZ"
 # Text columns that contain JSON, which a JSON answer has as values instead of text.
-JSON_COLUMNS = frozenset({"measures", "evidence", "versions", "offsets", "enrichment", "old_values", "new_values"})
+JSON_COLUMNS = frozenset(
+    {
+        *("measures", "evidence", "evidence_users", "evidence_ips", "success_users", "success_evidence", "reasons"),
+        *("versions", "offsets", "enrichment", "old_values", "new_values"),
+    }
+)
 JSON = "application/json"
 CSV = "text/csv"
 MEDIA_TYPES = {"json": JSON, "csv": CSV}

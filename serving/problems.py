@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 import msgspec
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -75,7 +76,7 @@ BAD_VALUE = Kind(
     "bad-value",
     422,
     "Bad value",
-    "A parameter has a value that is malformed or not allowed; the problem names the allowed ones.",
+    "A parameter, or a field of the body, is malformed or not allowed; the problem names the allowed values.",
 )
 IN_FUTURE = Kind("in-future", 422, "In the future", "as_of is later than now.")
 INTERNAL = Kind("internal-error", 500, "Internal error", "An error of the server; its log has the request id.")
@@ -151,6 +152,14 @@ def on_lakehouse_error(request: Request, error: Exception) -> Response:
     kind = next((kind for type_, kind in KIND_OF_ERROR if isinstance(error, type_)), INTERNAL)
     oldest = {"oldest": error.parts["oldest"]} if "oldest" in error.parts else {}
     return problem(kind, detail=error.what, hint=error.hint, **oldest)
+
+
+def on_invalid_body(_: Request, error: Exception) -> Response:
+    """Return the problem for a body that does not have the declared fields."""
+    if not isinstance(error, RequestValidationError):
+        raise TypeError("this handler is for RequestValidationError only") from error
+    faults = (f"{'.'.join(map(str, fault['loc'][1:])) or 'body'}: {fault['msg']}" for fault in error.errors())
+    return problem(BAD_VALUE, detail="; ".join(faults), hint="See /docs for the fields of the body")
 
 
 def on_http_error(_: Request, error: Exception) -> Response:

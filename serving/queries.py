@@ -12,7 +12,7 @@ import polars as pl
 from lakehouse.errors import BadQuery, LakeUnreadable, TableMissing
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import METRICS_BY_NAME
-from lakehouse.tables.gold import DETECTIONS
+from lakehouse.tables.gold import ATTACKS, DETECTIONS, ENTITY_RISK
 from lakehouse.tables.model import Metric, Table, Window
 from lakehouse.tables.silver import EVENTS
 from serving.metrics import metric_frame, source_of
@@ -32,6 +32,11 @@ from serving.store import Store, collected
 
 # The default order of detections; the rows of other tables are in the order of their key.
 NEWEST_DETECTIONS_FIRST = (Order("fired_at", descending=True),)
+DEFAULT_ORDERS = {
+    DETECTIONS.full_name: NEWEST_DETECTIONS_FIRST,
+    ATTACKS.full_name: NEWEST_DETECTIONS_FIRST,
+    ENTITY_RISK.full_name: (Order("score", descending=True),),
+}
 # The order of the events of a detection.
 OLDEST_EVENTS_FIRST = (Order("event_at"),)
 
@@ -89,8 +94,8 @@ def newest_windows_first(metric: Metric) -> tuple[Order, ...]:
 
 
 def default_order(table: Table) -> tuple[Order, ...]:
-    """Return the default order of a table's rows: the newest detections first, else the order of the key."""
-    return NEWEST_DETECTIONS_FIRST if table is DETECTIONS else ()
+    """Return the default order of a table's rows: detections newest first, risks largest first, others by key."""
+    return DEFAULT_ORDERS.get(table.full_name, ())
 
 
 def every_parameter(metric: Metric) -> Parameter[str]:

@@ -7,9 +7,9 @@ import polars as pl
 from lakehouse.clock import utc_now
 from lakehouse.errors import BadQuery, LakeUnreadable
 from lakehouse.snapshots import Snapshot
-from lakehouse.tables import TABLES
+from lakehouse.tables import READABLE, VIEWS
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import METRICS, SNAPSHOTS
+from lakehouse.tables.gold import LABELS, METRICS, SNAPSHOTS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from serving.delta_tables import declared_schema
@@ -60,8 +60,8 @@ def _frames(store: Store, snapshot: Snapshot, *, named: set[str]) -> dict[str, p
     Raises:
         SchemaDiffers: A table has an undeclared column, or one of another type.
     """
-    unversioned = (RAW_LOGS, SNAPSHOTS)
-    tables = [table for table in TABLES.values() if table in unversioned or table.full_name in snapshot.versions]
+    unversioned = (RAW_LOGS, SNAPSHOTS, LABELS, *VIEWS.values())
+    tables = [table for table in READABLE.values() if table in unversioned or table.full_name in snapshot.versions]
     frames = {table.full_name: _frame(table, store, snapshot=snapshot, named=named) for table in tables}
     frames |= {table.name: frames[table.full_name] for table in tables}
     attempts = (Filter("verdict", ("accepted",)), Filter("action", ("login",)))
@@ -89,7 +89,7 @@ def _frame(table: Table, store: Store, *, snapshot: Snapshot, named: set[str]) -
 def _hint(reason: str, frames: dict[str, pl.LazyFrame]) -> str:
     if "dtype: Datetime" in reason:
         return INSTANT_HINT
-    tables = [table.name for table in TABLES.values() if table.name in frames]
+    tables = [table.name for table in READABLE.values() if table.name in frames]
     return (
         f"Use the tables {', '.join(tables)}, the view {LOGINS}, or the view of a metric and a window, such as "
         "ip_activity_week. SHOW TABLES lists them all"

@@ -17,11 +17,12 @@ from lakehouse.progress import is_below
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot, resolve_snapshot, snapshot_expired
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import SNAPSHOTS
+from lakehouse.tables.gold import ATTACKS, ENTITY_RISK, LABELS, SNAPSHOTS
 from lakehouse.tables.model import Table
-from serving.delta_tables import DeltaTables, scan
+from serving.delta_tables import DeltaTables, declared_schema, scan
 from serving.integrity import reading
 from serving.publications import Publications, Published, retained_among
+from serving.views import attacks, entity_risk
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Store:
         return retained_among(snapshots, retained_from=self._publications.published.retained_from)
 
     def rows(self, table: Table, snapshot: Snapshot) -> pl.LazyFrame:
-        """Return the rows of a table at a snapshot, in no order, with exactly the declared columns.
+        """Return the rows of a table or view at a snapshot, in no order, with exactly the declared columns.
 
         Raises:
             TableMissing: The snapshot is older than the table.
@@ -97,6 +98,12 @@ class Store:
             return self._newest_rows(table).filter(is_below(snapshot.offsets, pl.col))
         if table == SNAPSHOTS:
             return self._newest_rows(table).filter(pl.col("id") <= snapshot.id)
+        if table == LABELS:
+            return self._labels()
+        if table == ATTACKS:
+            return attacks(lambda read: self.rows(read, snapshot))
+        if table == ENTITY_RISK:
+            return entity_risk(lambda read: self.rows(read, snapshot), now=snapshot.now)
         version = snapshot.versions.get(table.full_name)
         if version is None:
             raise TableMissing(
@@ -173,6 +180,20 @@ class Store:
             )
             for commit in commits
         ]
+
+    def labels_version(self) -> int | None:
+        """Return the newest version of gold.labels; None before the first label."""
+        try:
+            return self.newest_version(LABELS)
+        except TableMissing:
+            return None
+
+    def _labels(self) -> pl.LazyFrame:
+        """Return the newest rows of gold.labels, which exists from the first label on."""
+        try:
+            return self._newest_rows(LABELS)
+        except TableMissing:
+            return pl.LazyFrame(schema=declared_schema(LABELS))
 
     def _newest_rows(self, table: Table) -> pl.LazyFrame:
         return scan(table, self._tables.newest(table))

@@ -308,8 +308,8 @@ def _detection(entity: str, context: Sequence[Event], *, hits: Sequence[Event], 
         "retracted_in": None,
         "measures": json.dumps({**rule.measures(evidence), "hits": len(hits)}, sort_keys=True),
         "evidence": json.dumps([event.position for event in evidence[:LISTED]]),
-        "users": _listed(event.username for event in evidence),
-        "ips": _listed(event.src_ip for event in evidence),
+        "evidence_users": _listed(event.username for event in evidence),
+        "evidence_ips": _listed(event.src_ip for event in evidence),
         "technique": rule.technique,
     }
 

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lakehouse.errors import TableMissing, name_hint
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import DETECTIONS, METRICS, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.gold import (
+    ATTACKS,
+    DETECTIONS,
+    ENTITY_RISK,
+    LABELS,
+    METRICS,
+    PAIR_ACTIVITY,
+    RESTATEMENTS,
+    SNAPSHOTS,
+    STORED_METRICS,
+)
 from lakehouse.tables.model import Metric, Table
 from lakehouse.tables.silver import EVENTS
 
@@ -16,18 +28,21 @@ SNAPSHOT_TABLES: tuple[Table, ...] = (
     DETECTIONS,
     RESTATEMENTS,
 )
-TABLES: dict[str, Table] = {table.full_name: table for table in (RAW_LOGS, *SNAPSHOT_TABLES, SNAPSHOTS)}
+TABLES: dict[str, Table] = {table.full_name: table for table in (RAW_LOGS, *SNAPSHOT_TABLES, SNAPSHOTS, LABELS)}
+# Computed from the tables of a snapshot when they are read.
+VIEWS: dict[str, Table] = {view.full_name: view for view in (ATTACKS, ENTITY_RISK)}
+READABLE: dict[str, Table] = {**TABLES, **VIEWS}
 METRICS_BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
 
 
-def table_named(name: str) -> Table:
+def table_named(name: str, *, among: Mapping[str, Table] = TABLES) -> Table:
     """Return the table of a name, with or without its layer.
 
     Raises:
         TableMissing: No table has that name.
     """
-    for table in TABLES.values():
+    for table in among.values():
         if name in (table.full_name, table.name):
             return table
-    known = TABLES if "." in name else [table.name for table in TABLES.values()]
+    known = among if "." in name else [table.name for table in among.values()]
     raise TableMissing(f"There is no table {name!r}", hint=name_hint(name, known), name=name)

@@ -177,11 +177,77 @@ DETECTIONS = Table(
         Column("retracted_in", "long", "Snapshot that retracted the detection; null unless it is retracted."),
         Column("measures", "string", "JSON object: what the rule counted in the evidence."),
         Column("evidence", "string", "JSON list of [topic, partition, offset]: the first 100 bronze positions."),
-        Column("users", "string", "JSON list: the first 100 different users of the evidence, in order of time."),
-        Column("ips", "string", "JSON list: the first 100 different source addresses of the evidence."),
+        Column(
+            "evidence_users", "string", "JSON list: the first 100 different users of the evidence, in order of time."
+        ),
+        Column("evidence_ips", "string", "JSON list: the first 100 different source addresses of the evidence."),
         Column("technique", "string", "MITRE ATT&CK technique."),
     ),
     shown=("fired_at", "severity", "rule", "entity", "status"),
+)
+
+# `false` and `benign` take a detection out of the risk of its entity.
+LABELS = Table(
+    layer="gold",
+    name="labels",
+    grain="one row per label that somebody gave a detection; the last one counts. It is written when it is given, and "
+    "read at its newest version, whatever the snapshot",
+    key=("detection_id", "labeled_at"),
+    partition_by=(),
+    columns=(
+        Column("detection_id", "string", "The detection; its id stays the same when the version of its rule changes."),
+        Column("labeled_at", "timestamp", "When the label was given, UTC."),
+        Column("label", "string", "true: an attack; false: the rule is wrong; benign: it happened, and is harmless."),
+        Column("note", "string", "Why, in the author's words."),
+        Column("author", "string", "Who gave the label."),
+    ),
+    shown=("labeled_at", "detection_id", "label", "author", "note"),
+)
+
+# Views are computed when they are read, and have no versions of their own.
+ATTACKS = Table(
+    layer="gold",
+    name="attacks",
+    grain="one row per confirmed detection: whether its entity logged in during it or within a day after it",
+    key=("detection_id",),
+    partition_by=("fired_on",),
+    columns=(
+        *(
+            column
+            for column in DETECTIONS.columns
+            if column.name not in ("status", "retracted_in", "rule_version", "evidence")
+        ),
+        Column(
+            "successes",
+            "long",
+            "Successful logins from the first event of the evidence to a day after the last: of the entity, and for a "
+            "user only from the addresses of the evidence.",
+        ),
+        Column("worked", "boolean", "True if there is such a login."),
+        Column("first_success_at", "timestamp", "Time of the first of them."),
+        Column("success_users", "string", "JSON list: the first 100 different users who logged in."),
+        Column("success_evidence", "string", "JSON list of [topic, partition, offset]: the first 100 of the logins."),
+        Column("label", "string", "The last label of the detection; null without one."),
+    ),
+    shown=("fired_at", "severity", "rule", "entity", "worked", "label"),
+)
+ENTITY_RISK = Table(
+    layer="gold",
+    name="entity_risk",
+    grain="one row per user or source address with a confirmed detection that is not labeled false or benign",
+    key=("entity_type", "entity"),
+    partition_by=(),
+    columns=(
+        Column("entity_type", "string", "username or src_ip."),
+        Column("entity", "string", "The user or the address."),
+        Column("score", "long", "0 to 100: how likely one of the detections matters; see docs/concepts.md."),
+        Column("level", "string", "low below 25, medium below 50, high below 75, else critical."),
+        Column("detections", "long", "Detections that the score is made of."),
+        Column("open", "long", "Those without a label."),
+        Column("last_at", "timestamp", "Time of the last event of their evidence."),
+        Column("reasons", "string", "JSON list: the three detections with the largest share, in words."),
+    ),
+    shown=("entity_type", "entity", "score", "level", "open", "last_at"),
 )
 
 RESTATEMENTS = Table(

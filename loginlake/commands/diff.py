@@ -61,10 +61,10 @@ def diff(  # noqa: PLR0913 - each parameter is an option of the command
 
 def _counts(store: Store, *, before: Snapshot, after: Snapshot) -> list[dict[str, Any]]:
     from lakehouse.tables import TABLES
-    from lakehouse.tables.gold import SNAPSHOTS
+    from lakehouse.tables.gold import LABELS, SNAPSHOTS
     from serving.diff import count_changes
 
-    tables = [table for table in TABLES.values() if table != SNAPSHOTS]
+    tables = [table for table in TABLES.values() if table not in (SNAPSHOTS, LABELS)]
     return [{"table": table.full_name} | count_changes(table, store, before=before, after=after) for table in tables]
 
 

@@ -144,9 +144,12 @@ def _metric_rows(metric: Metric, choice: Choice, *, store: Store) -> pl.DataFram
 
 
 def _table_rows(table: Table, choice: Choice, *, store: Store) -> pl.DataFrame:
+    from lakehouse.tables import VIEWS
     from lakehouse.tables.silver import EVENTS
     from serving.queries import OLDEST_EVENTS_FIRST, TableQuery, default_order, rows_at_snapshot, rows_at_version
 
+    if choice.version is not None and table.full_name in VIEWS:
+        raise BadQuery(f"{table.name} is a view and has no versions", hint="Use --snapshot or --as-of")
     if choice.every is not None:
         raise BadQuery(f"--every applies to metrics, and {table.full_name} is a table", hint="Leave it out")
     if table.instant is None and (choice.since or choice.until):
@@ -208,16 +211,16 @@ def _period(choice: Choice, now: datetime) -> Period:
 
 
 def _table(name: str) -> Table:
-    """Return the table of a name that is not the name of a metric.
+    """Return the table or view of a name that is not the name of a metric.
 
     Raises:
         TableMissing: No table has that name; the hint lists the metrics too.
     """
-    from lakehouse.tables import METRICS_BY_NAME, TABLES, table_named
+    from lakehouse.tables import METRICS_BY_NAME, READABLE, table_named
 
     try:
-        return table_named(name)
+        return table_named(name, among=READABLE)
     except TableMissing as error:
-        tables = TABLES if "." in name else [table.name for table in TABLES.values()]
+        tables = READABLE if "." in name else [table.name for table in READABLE.values()]
         known = list(dict.fromkeys((*METRICS_BY_NAME, *tables)))
         raise TableMissing(f"There is no metric or table {name!r}", hint=name_hint(name, known), name=name) from error

@@ -8,17 +8,19 @@ from typing import Annotated
 import typer
 
 from lakehouse.options import SettingsCommand
-from lakehouse.tables import TABLES
+from lakehouse.tables import TABLES, VIEWS
 from lakehouse.tables.gold import METRICS
 from loginlake.commands.output import Columns, Format, Json, Vertical, requested_output
 from loginlake.commands.reading import AsOf, SnapshotId, open_store, requested_snapshot
 
-VIEWS = ", ".join(f"{metric.name}_{'|'.join(metric.every)}" for metric in METRICS)
+NAMES = ", ".join(table.name for table in TABLES.values())
+COMPUTED = " and ".join(view.name for view in VIEWS.values())
+METRIC_VIEWS = ", ".join(f"{metric.name}_{'|'.join(metric.every)}" for metric in METRICS)
 HELP = (
     "Answer a SELECT over all tables of one snapshot.\n\n"
-    f"Tables can be named with or without their layer: {', '.join(table.name for table in TABLES.values())}. The view "
-    "logins holds the login attempts: accepted rows of events with action login. Each metric has a view per window: "
-    f"{VIEWS}. Put reserved words into double "
+    f"Tables can be named with or without their layer: {NAMES}. The view logins holds the login attempts: accepted "
+    f"rows of events with action login. The views {COMPUTED} combine detections, labels and events. Each metric has a "
+    f"view per window: {METRIC_VIEWS}. Put reserved words into double "
     """quotes: "offset". Times are UTC: event_at > now() - interval '1 day', event_at >= '2026-01-31T08:00:00Z'.\n\n"""
     "Without a SELECT a prompt reads statements that end with a semicolon, until \\q or Ctrl-D; where standard input "
     "is not a terminal, it is read as one statement."

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.responses import Response
 
-from lakehouse.tables.gold import DETECTIONS
+from lakehouse.tables.gold import DETECTIONS, LABELS
 from lakehouse.tables.silver import EVENTS
 from serving.deps import READ, ContextDep, NowDep, StoreDep, accepts
+from serving.labels import Label, LabelValue, append_label
 from serving.parameters import FROM, LIMIT, TO
 from serving.queries import (
     NEWEST_DETECTIONS_FIRST,
@@ -17,7 +22,10 @@ from serving.queries import (
     requested_snapshot,
     rows_at_snapshot,
 )
-from serving.selection import filter_parameters, order_parameter, parse_period, parse_selection
+from serving.responses import json_response
+from serving.selection import Filter, Selection, filter_parameters, order_parameter, parse_period, parse_selection
+
+MAX_NOTE = 2_000
 
 router = APIRouter(prefix="/v1/detections", tags=["detections"])
 
@@ -67,4 +75,36 @@ def events(detection_id: str, context: ContextDep, *, store: StoreDep) -> Respon
         query.canonical,
         read=lambda: rows_at_snapshot(query, store, snapshot=snapshot),
         meta={"table": EVENTS.full_name},
+    )
+
+
+class NewLabel(BaseModel):
+    """The body of a request that labels a detection."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    label: LabelValue
+    note: Annotated[str, StringConstraints(max_length=MAX_NOTE)] = ""
+    author: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+@router.post("/{detection_id}/labels", summary="Label a detection", status_code=201)
+def add_label(detection_id: str, body: NewLabel, *, request: Request, store: StoreDep, now: NowDep) -> Response:
+    """Say that a detection is an attack (`true`), a mistake of its rule (`false`), or harmless (`benign`)."""
+    label = Label(detection_id, now, body.label, note=body.note, author=body.author)
+    append_label(label, settings=request.app.state.settings, store=store, snapshot=store.snapshot())
+    answer = json_response({"data": asdict(label), "next": None, "meta": {"table": LABELS.full_name}})
+    answer.status_code = 201
+    return answer
+
+
+@router.get("/{detection_id}/labels", summary="The labels of a detection", openapi_extra=accepts(LIMIT, *READ))
+def labels(detection_id: str, context: ContextDep, *, store: StoreDep) -> Response:
+    """The labels of a detection, the oldest first; the last one counts."""
+    params = context.params(LIMIT, *READ)
+    query = TableQuery(LABELS, Selection((Filter("detection_id", (detection_id,)),), limit=params.one(LIMIT)))
+    snapshot = requested_snapshot(params, store)
+    detection_with_id(detection_id, store, snapshot=snapshot)
+    return context.responder(params).rows(
+        rows_at_snapshot(query, store, snapshot=snapshot), {"table": LABELS.full_name}
     )

@@ -16,6 +16,7 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 # Parts of the output of each notebook.
 OUTPUTS = {
     "batch": ["2000 rows appended, then 0", "src_ip,attempts,failures"],
+    "detections": ["high brute_force_ip of 203.0.113.9", "0 risks of 203.0.113.9 after the label"],
     "streaming": ["the second stream took 200 records", "1000 rows at 1000 positions"],
     "time_travel": ["0 removed", "Nothing was published by", "snapshot 2: "],
 }

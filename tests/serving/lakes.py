@@ -68,8 +68,8 @@ def a_detection(detection_id: str, **values: Any) -> dict[str, Any]:
         "retracted_in": None,
         "measures": '{"failures":7}',
         "evidence": '[["logs",0,1]]',
-        "users": '["user0001"]',
-        "ips": '["192.0.2.1"]',
+        "evidence_users": '["user0001"]',
+        "evidence_ips": '["192.0.2.1"]',
         "technique": "T1110",
     } | values
 

@@ -371,8 +371,8 @@ def _detection(entity: str, events: Sequence[Event], *, hits: list[int], rule: A
         "retracted_in": None,
         "measures": json.dumps(measures, sort_keys=True),
         "evidence": json.dumps([event.position for event in evidence[:LISTED]]),
-        "users": _first_different([event.username for event in evidence]),
-        "ips": _first_different([event.src_ip for event in evidence]),
+        "evidence_users": _first_different([event.username for event in evidence]),
+        "evidence_ips": _first_different([event.src_ip for event in evidence]),
         "technique": rule.technique,
     }
 

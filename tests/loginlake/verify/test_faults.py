@@ -221,7 +221,9 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     ),
     "a version that decreases": (
         a_snapshot(
-            versions=json.dumps({name: 1 for name in TABLES if name not in ("bronze.raw_logs", "gold.snapshots")})
+            versions=json.dumps(
+                {name: 1 for name in TABLES if name not in ("bronze.raw_logs", "gold.snapshots", "gold.labels")}
+            )
         ),
         "snapshot 4 names version 1 of gold.app_activity, snapshot 3 names 3",
     ),

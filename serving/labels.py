@@ -1,0 +1,51 @@
+"""Append to gold.labels: what people say about detections. The one table that delta-rs writes, and Spark never does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+import pyarrow as pa
+from deltalake import CommitProperties, write_deltalake
+
+from lakehouse.settings import Settings
+from lakehouse.snapshots import Snapshot
+from lakehouse.tables.gold import LABELS
+from serving.queries import detection_with_id
+
+if TYPE_CHECKING:
+    from serving.store import Store
+
+LabelValue: TypeAlias = Literal["true", "false", "benign"]
+LABEL_VALUES: tuple[LabelValue, ...] = get_args(LabelValue)
+# Two writers append at once without conflict, except when both create the table.
+COMMIT_RETRIES = 10
+
+
+@dataclass(frozen=True)
+class Label:
+    """A row of gold.labels."""
+
+    detection_id: str
+    labeled_at: datetime
+    label: LabelValue
+    note: str
+    author: str
+
+
+def append_label(label: Label, *, settings: Settings, store: Store, snapshot: Snapshot) -> None:
+    """Append a label; the first one creates the table.
+
+    Raises:
+        TableMissing: The snapshot has no detection with that id.
+    """
+    detection_with_id(label.detection_id, store, snapshot=snapshot)
+    row = pa.Table.from_pylist([vars(label)], schema=LABELS.arrow_schema())
+    write_deltalake(
+        settings.table_uri(LABELS.layer, LABELS.name),
+        row,
+        mode="append",
+        description=LABELS.grain,
+        commit_properties=CommitProperties(max_commit_retries=COMMIT_RETRIES),
+    )
