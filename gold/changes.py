@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, date, datetime
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import narwhals.stable.v2 as nw
@@ -15,8 +16,11 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 
 from gold.rules.model import Rule
 from gold.transforms.metrics import is_accepted, is_counted
+from lakehouse.error_translation import translated_errors
+from lakehouse.errors import LakeUnreadable
 from lakehouse.lake import Lake
 from lakehouse.progress import SilverProgress, is_below, read_silver_progress
+from lakehouse.session import run_concurrently
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import RESTATEMENTS
@@ -158,6 +162,28 @@ def lost_commits(lake: Lake, last: Snapshot) -> list[str]:
     return [table.full_name for table in lost]
 
 
+def damaged_tables(lake: Lake, last: Snapshot, *, lost: Sequence[str]) -> list[str]:
+    """Return the full names of the gold tables with a file that can't be read at the version of the last snapshot.
+
+    A rebuild compares gold with what was published, but it also repairs gold: what can't be read is not compared.
+
+    Args:
+        lake: The lake.
+        last: The last snapshot.
+        lost: Full names of tables that are known to be unreadable, and are left out.
+    """
+    published = [
+        table
+        for table in SNAPSHOT_TABLES
+        if table.layer == "gold" and table.full_name in last.versions and table.full_name not in lost
+    ]
+    if not published:
+        return []
+    reads = (partial(_is_readable, lake, table, version=last.versions[table.full_name]) for table in published)
+    readable = run_concurrently(lake.spark, *reads)
+    return [table.full_name for table, is_readable in zip(published, readable, strict=True) if not is_readable]
+
+
 def added_tables(last: Snapshot) -> list[Table]:
     """Return the tables that were declared after the last snapshot and must be computed from all of silver.
 
@@ -191,11 +217,23 @@ def change_feed(lake: Lake, last: Snapshot, *, until: int) -> ChangeFeed | None:
         return None
 
 
+def _is_readable(lake: Lake, table: Table, *, version: int) -> bool:
+    try:
+        with translated_errors():
+            lake.read(table, version=version).write.format("noop").mode("overwrite").save()
+    except LakeUnreadable as error:
+        log.warning("table_damaged", table=table.full_name, what=error.what, hint="its published rows are not compared")
+        return False
+    return True
+
+
 def _changes_for_rebuild(
     lake: Lake, last: Snapshot | None, *, unreadable: Sequence[str], rules: Iterable[Rule]
 ) -> Changes:
     version = lake.version(EVENTS)
     progress, events = read_silver_progress(lake, version=version), lake.read(EVENTS, version=version)
+    if last is not None:
+        unreadable = [*unreadable, *damaged_tables(lake, last, lost=unreadable)]
     is_new = ~is_below(last.offsets if last else {}, F.col)
     return Changes(
         last,

@@ -15,10 +15,10 @@ from lakehouse.error_translation import translated_errors
 from lakehouse.errors import LakeUnreadable
 from lakehouse.lake import Lake
 from lakehouse.tables import SNAPSHOT_TABLES
-from lakehouse.tables.gold import PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS
+from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
-from loginlake.pipeline import refresh
+from loginlake.pipeline import rebuild_gold, refresh
 from tests.damage import COMMIT_DAMAGES, FILE_DAMAGES, Damage, commits, flip_username, garble_pointer, remove_checkpoint
 from tests.spark_lakes import a_raw_login, append_batch, copied
 
@@ -123,6 +123,20 @@ def test_unreadable_files_stop_the_refresh_with_the_file_and_a_hint(
         refresh(lake)
 
     assert "\n" not in str(stopped.value)
+
+
+@pytest.mark.parametrize("table", [PAIR_ACTIVITY, DETECTIONS], ids=["the base", "detections"])
+def test_a_rebuild_of_gold_replaces_files_that_are_lost(lake: Lake, table: Table) -> None:
+    before = rows(lake)
+    for file in Path(lake.uri(table)).rglob("*=*/*.parquet"):
+        file.unlink()
+
+    with capture_logs() as logs:
+        snapshot = rebuild_gold(lake)
+
+    assert snapshot is not None
+    assert rows(lake) == before
+    assert [log["table"] for log in logs if log["event"] == "table_damaged"] == [table.full_name]
 
 
 def test_the_command_prints_one_line_without_a_traceback(lake: Lake, tmp_path: Path) -> None:
