@@ -18,6 +18,7 @@ import serving.cli
 import silver.cli
 from lakehouse import entrypoint
 from loginlake.commands import (
+    backtest,
     broker,
     demo,
     diff,
@@ -30,6 +31,7 @@ from loginlake.commands import (
     rebuild,
     redrive,
     refresh,
+    score,
     sql,
     tables,
     up,
@@ -88,5 +90,7 @@ app.add_typer(query.app)
 app.add_typer(diff.app)
 app.add_typer(sql.app)
 app.add_typer(label.app)
+app.add_typer(score.app)
+app.add_typer(backtest.app)
 app.add_typer(doctor.app)
 app.add_typer(jars.app)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from subprocess import Popen
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gold.rules import load_rules
 from lakehouse.errors import UsageError, VerifyFailed
@@ -26,6 +26,7 @@ from loginlake.local_stack import (
 from loginlake.subprocesses import child, run_child
 from loginlake.terminal import output_console, timed_step
 from loginlake.verify import verify
+from producer.ground_truth import TruthFile, read_truth
 from serving.store import Store
 
 if TYPE_CHECKING:
@@ -71,18 +72,18 @@ def run_demo(settings: Settings, *, once: bool, fresh: bool) -> None:
     if fresh:
         move_aside(settings, console)
     with running_stack(settings, console) as (lake, api):
-        attacks: list[dict[str, Any]] = []
+        truths = []
         for batch in BATCHES:
-            attacks += publish_batch(lake, console, batch=batch)
+            truths.append(publish_batch(lake, console, batch=batch))
             print_first_figures(Store(settings), console, url=api_url(settings))
-        verify_and_report(settings, console, attacks=attacks)
+        verify_and_report(settings, console, truths=truths)
         print_next_commands(console, settings, snapshot=Store(settings).snapshot(), is_live=not once)
         if not once:
             run_live(lake, console, api=api)
 
 
-def publish_batch(lake: Lake, console: Console, *, batch: Batch) -> list[dict[str, Any]]:
-    """Send a batch of generated events, ingest it and publish a snapshot; return the attacks that it contains."""
+def publish_batch(lake: Lake, console: Console, *, batch: Batch) -> TruthFile:
+    """Send a batch of generated events, ingest it and publish a snapshot; return its ground truth."""
     from bronze.stream import ingest_once
     from loginlake.pipeline import refresh
 
@@ -99,11 +100,10 @@ def publish_batch(lake: Lake, console: Console, *, batch: Batch) -> list[dict[st
     refreshing = f"Silver and gold: decoding {batch.events:,} records, counting, detecting, publishing"
     with timed_step(console, refreshing, usual_seconds=30):
         refresh(lake)
-    attacks: list[dict[str, Any]] = json.loads(truth.read_bytes())["attacks"]
-    return attacks
+    return read_truth(truth)
 
 
-def verify_and_report(settings: Settings, console: Console, *, attacks: list[dict[str, Any]]) -> None:
+def verify_and_report(settings: Settings, console: Console, *, truths: Sequence[TruthFile]) -> None:
     """Verify the lake and print the report of its last snapshot.
 
     Raises:
@@ -112,7 +112,8 @@ def verify_and_report(settings: Settings, console: Console, *, attacks: list[dic
     store = Store(settings)
     with timed_step(console, "Verifying that no record is missing or stored twice", usual_seconds=5):
         report = verify(settings, store)
-    print_report(store, report=report, attacks=attacks, rules=[rule.name for rule in load_rules(settings)])
+    severities = {rule.name: rule.severity for rule in load_rules(settings)}
+    print_report(store, report=report, truths=truths, severities=severities)
     if not report.ok:
         raise VerifyFailed("The lake has faults", hint="Run `loginlake verify` to list them")
     console.print(report.summary)

@@ -6,14 +6,14 @@ import os
 import shlex
 import shutil
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakehouse.options import option_name
+from loginlake.scoring import Attacked, Score, Severities, score, summary
 from loginlake.terminal import output_console, print_table
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lakehouse.settings import Settings
     from lakehouse.snapshots import Snapshot
     from loginlake.verify import Report
+    from producer.ground_truth import TruthFile
     from serving.store import Store
 
 # Settings with which another command finds the same lake, broker and API.
@@ -45,13 +46,13 @@ select sum(attempts) as attempts, sum(failures) as failures, count(distinct src_
 
 @dataclass(frozen=True)
 class Scenario:
-    """The planted attacks of one kind that a rule is made for.
+    """The planted attacks of one kind.
 
     Attributes:
         name: Name of the kind.
-        rules: The rules that should find it.
+        rules: The rules that must find it.
         planted: Number of planted attacks.
-        found: Number of them that one of the rules found: its detection names the entity and overlaps the attack.
+        found: Number of them that one of the rules found.
     """
 
     name: str
@@ -60,25 +61,15 @@ class Scenario:
     found: int
 
 
-def scenarios(
-    attacks: Sequence[Mapping[str, Any]], detections: Sequence[Mapping[str, Any]], *, rules: Sequence[str]
-) -> list[Scenario]:
-    """Return the planted attacks that the rules are made for, and how many were found, most found first.
-
-    Args:
-        attacks: Entries of the producer's truth files.
-        detections: Rows of gold.detections.
-        rules: The rules that gold runs; attacks that none of them looks for are left out.
-    """
-    expected = [(attack["scenario"], _expected(attack, rules), attack) for attack in attacks]
-    named: dict[str, set[str]] = defaultdict(set)
-    planted, found = Counter[str](), Counter[str]()
-    for name, hits, attack in expected:
-        if hits:
-            named[name] |= {hit["rule"] for hit in hits}
-            planted[name] += 1
-            found[name] += any(_finds(row, attack, hits=hits) for row in detections)
-    rows = [Scenario(name, tuple(sorted(named[name])), planted[name], found[name]) for name in planted]
+def scenarios(score: Score) -> list[Scenario]:
+    """Return how many of the planted attacks of each kind were found, most found first."""
+    by_name: dict[str, list[Attacked]] = defaultdict(list)
+    for attack in score.attacks:
+        by_name[attack.case.scenario].append(attack)
+    rows = [
+        Scenario(name, attacks[0].rules, len(attacks), sum(bool(attack.found) for attack in attacks))
+        for name, attacks in by_name.items()
+    ]
     return sorted(rows, key=lambda row: (-row.found, -row.planted, row.name))
 
 
@@ -92,26 +83,27 @@ def print_first_figures(store: Store, console: Console, *, url: str) -> None:
     console.print(f"The API answers now: {url}/docs")
 
 
-def print_report(store: Store, *, report: Report, attacks: Sequence[Mapping[str, Any]], rules: Sequence[str]) -> None:
+def print_report(store: Store, *, report: Report, truths: Sequence[TruthFile], severities: Severities) -> None:
     """Print planted and detected attacks, addresses with most failures, and row counts of the last snapshot.
 
     Args:
         store: The lake.
         report: Result of `verify`.
-        attacks: Planted attacks, from the producer's truth files.
-        rules: The rules that gold runs.
+        truths: The producer's truth files.
+        severities: The severity of each rule that gold runs.
     """
     from lakehouse.tables.gold import DETECTIONS
     from serving.sql import sql_answer
 
     snapshot = store.snapshot()
-    found = scenarios(attacks, store.rows(DETECTIONS, snapshot).collect().to_dicts(), rules=rules)
+    result = score(truths, store.rows(DETECTIONS, snapshot).collect().to_dicts(), severities=severities)
     print_table(
         "planted attack", "planted", "found", "by the rule",
         title="Planted attacks of this run that a rule looks for",
-        rows=[(row.name, row.planted, row.found, " or ".join(row.rules)) for row in found],
+        rows=[(row.name, row.planted, row.found, " or ".join(row.rules)) for row in scenarios(result)],
     )  # fmt: skip
-    if others := len(attacks) - sum(row.planted for row in found):
+    output_console().print(summary(result))
+    if others := sum(len(truth.attacks) for truth in truths) - len(result.attacks):
         output_console().print(f"{others} more planted attacks are of kinds that no rule looks for yet.")
     worst = sql_answer(WORST_ATTACKS, store, snapshot=snapshot)
     print_table(*worst.columns, title="Detected attacks, first those after which somebody logged in", rows=worst.rows())
@@ -140,19 +132,6 @@ def print_next_commands(console: Console, settings: Settings, *, snapshot: Snaps
     for line in lines:
         console.print(f"  {line}", soft_wrap=True, markup=False)
     console.print(f"  The pages of the API: {url}/docs")
-
-
-def _expected(attack: Mapping[str, Any], rules: Sequence[str]) -> list[Mapping[str, Any]]:
-    """Return the detections by these rules that the attack is made for or triggers as well."""
-    return [hit for hit in (attack, *attack["also"]) if hit["rule"] in rules]
-
-
-def _finds(detection: Mapping[str, Any], attack: Mapping[str, Any], *, hits: Sequence[Mapping[str, Any]]) -> bool:
-    """Return True if a detection is one of the expected ones and overlaps the attack."""
-    first_at, last_at = (datetime.fromisoformat(attack[name]) for name in ("first_at", "last_at"))
-    parts = ("rule", "entity_type", "entity")
-    is_expected = any(all(detection[part] == hit[part] for part in parts) for hit in hits)
-    return is_expected and detection["first_at"] <= last_at and first_at <= detection["last_at"]
 
 
 def _location_options(settings: Settings) -> str:

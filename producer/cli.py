@@ -91,12 +91,22 @@ def generate(  # noqa: PLR0913 (each is an option)
     attacks: Annotated[
         float, typer.Option(min=0, max=0.5, help="Fraction of the records that belong to planted attacks.")
     ] = 0.05,
+    look_alikes: Annotated[
+        float,
+        typer.Option(min=0, max=0.4, help="Fraction of the records that belong to harmless look-alikes of attacks."),
+    ] = 0.03,
+    cases: Annotated[
+        int,
+        typer.Option(min=0, help="Number of times that each attack and each look-alike occurs in a batch, at least."),
+    ] = 0,
     noise: Annotated[
         float,
         typer.Option(min=0, max=1, help="Fraction of normal records that are duplicate, late, malformed or unrelated."),
     ] = 0.02,
     log_format: Annotated[LogFormat, typer.Option("--format", help="Format of the records.")] = LogFormat.login,
-    truth: Annotated[Path | None, typer.Option(help="Write the planted attacks as JSON to this file.")] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Write the planted attacks and look-alikes as JSON to this file.")
+    ] = None,
     ledger: Ledger = None,
     timeout: Timeout = 300.0,
 ) -> None:
@@ -107,7 +117,16 @@ def generate(  # noqa: PLR0913 (each is an option)
     from producer.pacing import until_set
 
     first_at, end_at = _time_range(start, days=days, rate=rate)
-    plan = Plan(seed, millis_of(first_at), users=users, attacks=attacks, noise=noise, format=log_format.value)
+    plan = Plan(
+        seed,
+        millis_of(first_at),
+        users=users,
+        attacks=attacks,
+        look_alikes=look_alikes,
+        cases=cases,
+        noise=noise,
+        format=log_format.value,
+    )
     count = events if rate else events or DEFAULT_EVENTS
     with _open_output(truth) as truth_file, _open_output(ledger) as ledger_file, stop_on_signals() as stop:
         stream, records = _generated_records(plan, stop, count=count, rate=rate, end=millis_of(end_at))

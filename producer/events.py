@@ -12,6 +12,7 @@ DAY_SECONDS = 86_400
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_PORT = 40_960
 PORTS = 1_024
+PUBLIC_KEY = "publickey"
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 # Formatting numbers is the most expensive part of an event, so repeated numbers are formatted once.
@@ -20,10 +21,15 @@ _MILLIS = tuple(b"%03dZ" % millis for millis in range(1_000))
 _PORTS = tuple(b"%d," % (FIRST_PORT + number) for number in range(PORTS))
 
 
+# Fields of a struct that are computed from the others.
+_COMPUTED = ("json", "key")
+
+
 def _json_fields(part: msgspec.Struct) -> bytes:
     """Return the fields that have a value as JSON without braces."""
-    fields = {name: value for name, value in msgspec.structs.asdict(part).items() if value not in (None, b"")}
-    return msgspec.json.encode(fields)[1:-1]
+    fields = msgspec.structs.asdict(part)
+    given = {name: value for name, value in fields.items() if value is not None and name not in _COMPUTED}
+    return msgspec.json.encode(given)[1:-1]
 
 
 class EventKind(msgspec.Struct, frozen=True, gc=False):
@@ -147,9 +153,13 @@ def _sshd_message(event: Event) -> str:
     if kind.action == "lockout":
         return f"error: maximum authentication attempts exceeded for {username} {source} ssh2 [preauth]"
     if kind.outcome == "success":
-        return f"Accepted password for {username} {source} ssh2"
+        return f"Accepted {_sshd_method(event)} for {username} {source} ssh2"
     invalid = "invalid user " if kind.failure_reason == "unknown_user" else ""
-    return f"Failed password for {invalid}{username} {source} ssh2"
+    return f"Failed {_sshd_method(event)} for {invalid}{username} {source} ssh2"
+
+
+def _sshd_method(event: Event) -> str:
+    return PUBLIC_KEY if event.client.auth_method == PUBLIC_KEY else "password"
 
 
 def _port(at: int) -> int:

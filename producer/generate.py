@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from random import Random
 
 import msgspec
 
+from lakehouse.errors import UsageError
 from producer.arrivals import batch_arrivals, live_arrivals, weekly_activity
-from producer.attacks import Attack, shuffled_scenarios
+from producer.attacks import SCENARIOS as ATTACKS
 from producer.background_traffic import BackgroundTraffic
 from producer.events import DAY_SECONDS, SECOND, Event
 from producer.ground_truth import NOISE, GroundTruth
+from producer.look_alikes import SCENARIOS as LOOK_ALIKES
+from producer.planted import Planted, Scenario, delayed
 from producer.population import Population, make_population
 from producer.records import FORMATS, Record
 
@@ -35,6 +39,8 @@ class Plan:
         start: Earliest instant of an event, milliseconds since 1970.
         users: Size of the population.
         attacks: Share of the records that belong to planted attacks, from 0 to 1.
+        look_alikes: Share of the records that belong to planted look-alikes, from 0 to 1.
+        cases: A batch has each scenario at least this often, also if that takes more than these shares.
         noise: Share of the other records that are duplicate, late, broken or foreign, from 0 to 1.
         format: `login` or `sshd`.
     """
@@ -43,6 +49,8 @@ class Plan:
     start: int
     users: int = 1000
     attacks: float = 0.05
+    look_alikes: float = 0.03
+    cases: int = 0
     noise: float = 0.02
     format: str = "login"
 
@@ -57,12 +65,12 @@ class Stream:
     Args:
         plan: Parameters of the stream.
         population: The users.
-        arrivals: Ascending instants of all records that belong to no attack.
-        attacks: Attacks in order of their first instants.
+        arrivals: Ascending instants of all records of the background traffic and the noise.
+        planted: Attacks and look-alikes in order of their first instants.
     """
 
     def __init__(
-        self, plan: Plan, population: Population, *, arrivals: Iterable[list[int]], attacks: Iterable[Attack]
+        self, plan: Plan, population: Population, *, arrivals: Iterable[list[int]], planted: Iterable[Planted]
     ) -> None:
         self.truth = GroundTruth(plan)
         self._noise = plan.noise
@@ -72,21 +80,22 @@ class Stream:
         # A generator of its own: formats have different corruptions, but the events must be the same in all formats.
         self._corruption_rng = plan.rng("corruption")
         self._arrivals = arrivals
-        self._attacks = attacks
+        self._planted = planted
         self._recent: deque[Record] = deque(maxlen=DUPLICATE_WINDOW)
 
     def __iter__(self) -> Iterator[Record]:
-        """Yield each record once; attacks are merged with the rest by their instants."""
+        """Yield each record once; planted events are merged with the rest by their instants."""
         truth, random, noise, remember = self.truth, self._rng.random, self._noise, self._recent.append
         to_record = self._format.record
-        attack_events = in_order(self._attacks)
-        upcoming = next(attack_events, None)
+        planted_events = in_order(self._planted)
+        upcoming = next(planted_events, None)
         for instants in self._arrivals:
             for event in self._background.events(instants):
                 at = event.at
                 while upcoming is not None and upcoming[0].at <= at:
-                    yield self._attack_record(*upcoming)
-                    upcoming = next(attack_events, None)
+                    yield self._planted_record(*upcoming)
+                    upcoming = next(planted_events, None)
+                truth.last_at = at
                 if random() < noise:
                     yield self._noise_record(event)
                 else:
@@ -95,12 +104,13 @@ class Stream:
                     remember(record)
                     yield record
         while upcoming is not None:
-            yield self._attack_record(*upcoming)
-            upcoming = next(attack_events, None)
+            yield self._planted_record(*upcoming)
+            upcoming = next(planted_events, None)
 
-    def _attack_record(self, event: Event, attack: Attack) -> Record:
+    def _planted_record(self, event: Event, planted: Planted) -> Record:
+        self.truth.last_at = event.at
         record = self._format.record(event, event.at)
-        self.truth.add_attack_event(attack, record)
+        self.truth.add_planted_event(planted, record)
         return self._remember(record)
 
     def _noise_record(self, event: Event) -> Record:
@@ -126,64 +136,117 @@ class Stream:
 
 
 def batch(plan: Plan, *, events: int, end: int) -> Stream:
-    """Return a stream of exactly `events` records with instants from the plan's start to `end`."""
+    """Return a stream of exactly `events` records with instants from the plan's start to `end`.
+
+    Raises:
+        UsageError: The planned number of cases has more events than the batch.
+    """
     population = make_population(plan.seed, plan.users)
-    attacks = _batch_attacks(plan, population, budget=int(events * plan.attacks), end=end)
-    rest = events - sum(len(attack.events) for attack in attacks)
+    planted = sorted(
+        (
+            each
+            for planting in _plantings(plan, population)
+            for each in planting.in_batch(events, start=plan.start, end=end, cases=plan.cases)
+        ),
+        key=_begin,
+    )
+    rest = events - sum(len(each.events) for each in planted)
+    if rest < 0:
+        raise UsageError(
+            f"{events:,} events are too few: {plan.cases} cases of each attack and look-alike have {events - rest:,}",
+            hint="Use a higher --events or a lower --cases",
+        )
     arrivals = batch_arrivals(plan.rng("arrivals"), weekly_activity(population), start=plan.start, end=end, count=rest)
-    return Stream(plan, population, arrivals=arrivals, attacks=attacks)
+    return Stream(plan, population, arrivals=arrivals, planted=planted)
 
 
 def live(plan: Plan, *, rate: float) -> Stream:
     """Return an endless stream of `rate` records a second from the plan's start."""
     population = make_population(plan.seed, plan.users)
-    arrivals = live_arrivals(plan.rng("arrivals"), start=plan.start, per_second=rate * (1.0 - plan.attacks))
-    attacks = _live_attacks(plan, population, per_second=rate * plan.attacks)
-    return Stream(plan, population, arrivals=arrivals, attacks=attacks)
+    rest = 1.0 - plan.attacks - plan.look_alikes
+    arrivals = live_arrivals(plan.rng("arrivals"), start=plan.start, per_second=rate * rest)
+    planted = (planting.live(rate, start=plan.start) for planting in _plantings(plan, population))
+    return Stream(plan, population, arrivals=arrivals, planted=heapq.merge(*planted, key=_begin))
 
 
-def in_order(attacks: Iterable[Attack]) -> Iterator[tuple[Event, Attack]]:
-    """Yield the events of overlapping attacks in order of time; take an attack only when it begins."""
-    running: list[tuple[int, int, int, Attack]] = []
-    for number, attack in enumerate(attacks):
-        while running and running[0][0] <= attack.events[0].at:
+def in_order(planted: Iterable[Planted]) -> Iterator[tuple[Event, Planted]]:
+    """Yield the events of overlapping attacks and look-alikes in order of time; take each only when it begins."""
+    running: list[tuple[int, int, int, Planted]] = []
+    for number, each in enumerate(planted):
+        while running and running[0][0] <= _begin(each):
             yield _next_event(running)
-        heapq.heappush(running, (attack.events[0].at, number, 0, attack))
+        heapq.heappush(running, (_begin(each), number, 0, each))
     while running:
         yield _next_event(running)
 
 
-def _next_event(running: list[tuple[int, int, int, Attack]]) -> tuple[Event, Attack]:
-    """Remove and return the earliest event from a heap of running attacks."""
-    _, number, index, attack = running[0]
-    if index + 1 < len(attack.events):
-        heapq.heapreplace(running, (attack.events[index + 1].at, number, index + 1, attack))
+def _next_event(running: list[tuple[int, int, int, Planted]]) -> tuple[Event, Planted]:
+    """Remove and return the earliest event from a heap of running attacks and look-alikes."""
+    _, number, index, planted = running[0]
+    if index + 1 < len(planted.events):
+        heapq.heapreplace(running, (planted.events[index + 1].at, number, index + 1, planted))
     else:
         heapq.heappop(running)
-    return attack.events[index], attack
+    return planted.events[index], planted
 
 
-def _batch_attacks(plan: Plan, population: Population, *, budget: int, end: int) -> list[Attack]:
-    """Return as many whole attacks as the budget of events allows, with all scenarios in turn."""
-    rng = plan.rng("attacks")
-    attacks: list[Attack] = []
-    for scenario in shuffled_scenarios(rng):
-        attack = scenario(rng, population, plan.start)
-        budget -= len(attack.events)
-        if budget < 0:
-            break
-        latest_delay = end - 1 - attack.events[-1].at
-        attacks.append(attack.delayed(rng.randint(0, max(latest_delay, 0))))
-    return sorted(attacks, key=lambda attack: attack.events[0].at)
+@dataclass(frozen=True)
+class Planting:
+    """Scenarios of one kind, and how much of a stream they make up.
+
+    Attributes:
+        scenarios: At least one.
+        share: Share of the records, from 0 to 1.
+        population: The users.
+        rng: Decides the order of the scenarios, when they happen, and their details.
+    """
+
+    scenarios: Sequence[Scenario]
+    share: float
+    population: Population
+    rng: Random
+
+    def in_batch(self, events: int, *, start: int, end: int, cases: int) -> Iterator[Planted]:
+        """Yield each scenario in turn: `cases` times, then for as long as they stay within their share of the events.
+
+        All happen between `start` and `end`, at random times.
+        """
+        budget = int(events * self.share)
+        for turn in count():
+            for scenario in self._shuffled():
+                planted = scenario(self.rng, self.population, start)
+                budget -= len(planted.events)
+                if budget < 0 and turn >= cases:
+                    return
+                latest_delay = end - 1 - planted.events[-1].at
+                yield delayed(planted, self.rng.randint(0, max(latest_delay, 0)))
+
+    def live(self, rate: float, *, start: int) -> Iterator[Planted]:
+        """Yield each scenario in turn without end, spaced by its size so that they keep their share in the long run.
+
+        Args:
+            rate: Records of the stream per second.
+            start: First instant of the stream.
+        """
+        if self.share == 0.0:
+            return
+        at = float(start)
+        while True:
+            for scenario in self._shuffled():
+                planted = scenario(self.rng, self.population, 0)
+                at += self.rng.expovariate(rate * self.share / len(planted.events)) * SECOND
+                yield delayed(planted, int(at))
+
+    def _shuffled(self) -> Sequence[Scenario]:
+        return self.rng.sample(self.scenarios, len(self.scenarios))
 
 
-def _live_attacks(plan: Plan, population: Population, *, per_second: float) -> Iterator[Attack]:
-    """Yield attacks without end, spaced by their sizes so that their events keep the rate in the long run."""
-    if per_second == 0.0:
-        return
-    rng = plan.rng("attacks")
-    at = float(plan.start)
-    for scenario in shuffled_scenarios(rng):
-        attack = scenario(rng, population, 0)
-        at += rng.expovariate(per_second / len(attack.events)) * SECOND
-        yield attack.delayed(int(at))
+def _plantings(plan: Plan, population: Population) -> tuple[Planting, ...]:
+    return (
+        Planting(ATTACKS, plan.attacks, population, plan.rng("attacks")),
+        Planting(LOOK_ALIKES, plan.look_alikes, population, plan.rng("look-alikes")),
+    )
+
+
+def _begin(planted: Planted) -> int:
+    return planted.events[0].at

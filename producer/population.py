@@ -108,6 +108,11 @@ def make_population(seed: int, users: int) -> Population:
     )
 
 
+def a_client(rng: Random, username: str, *, src_ip: str) -> Client:
+    """Return a client with one device, also of a user who is not one of the population."""
+    return _make_client(rng, username, device=(1, rng.choice(_AGENTS)), src_ip=src_ip, is_mfa=False)
+
+
 def _activity_by_utc_hour(country: Country, shift: Shift) -> tuple[float, ...]:
     """Return the activity for each UTC hour of the week: the local week, shifted by the time zone."""
     local_hours = ((hour + country.utc_offset_hours) % HOURS_OF_WEEK for hour in range(HOURS_OF_WEEK))

@@ -15,6 +15,10 @@ from producer.malformed import BROKEN_LINES, BROKEN_LOGINS, FOREIGN_LINES, FOREI
 
 Headers: TypeAlias = list[tuple[str, bytes]]
 
+# A line of sshd names neither the second factor nor the session, and the logins of all applications are of sshd.
+WITHOUT_FACTORS_AND_SESSIONS = frozenset(
+    {"mfa_fatigue", "password_spray_distributed", "session_replay", "concurrent_sessions"}
+)
 LOGIN_HEADERS: Headers = [("format", b"login")]
 
 
@@ -45,12 +49,16 @@ class Format:
         headers: Returns the headers of a record whose event happened at an instant.
         broken: Corruptions that make a record undecodable, by name.
         foreign: Corruptions that make a well-formed record that is not a login event, by name.
+        undetectable: Names of rules that read what a record of the format does not contain.
+        app: The application of all records; None if each record names its own.
     """
 
     record: Callable[[Event, int], Record]
     headers: Callable[[int], Headers]
     broken: Mapping[str, Corruption]
     foreign: Mapping[str, Corruption]
+    undetectable: frozenset[str] = frozenset()
+    app: str | None = None
 
 
 def login_record(event: Event, at: int) -> Record:
@@ -88,5 +96,5 @@ def _year_headers(at: int) -> Headers:
 
 FORMATS = {
     "login": Format(login_record, lambda _: LOGIN_HEADERS, BROKEN_LOGINS, FOREIGN_LOGINS),
-    "sshd": Format(sshd_record, _year_headers, BROKEN_LINES, FOREIGN_LINES),
+    "sshd": Format(sshd_record, _year_headers, BROKEN_LINES, FOREIGN_LINES, WITHOUT_FACTORS_AND_SESSIONS, "sshd"),
 }

@@ -92,6 +92,21 @@ def rules_in(folder: Path) -> Rules:
         ) from error
 
 
+def with_thresholds(rule: Rule, changes: Mapping[str, Any], *, folder: Path) -> Rule:
+    """Return the rule with other values of some thresholds.
+
+    Args:
+        rule: The rule.
+        changes: Values by the names of the thresholds, as TOML has them.
+        folder: Folder of the files that a value names.
+
+    Raises:
+        ValueError: A value has another type or is out of range.
+    """
+    values = {**msgspec.structs.asdict(rule), **changes}
+    return msgspec.convert(values, type(rule), dec_hook=partial(_decode, folder=folder))
+
+
 def _complete(section: Any, shipped: Mapping[str, Any] | None) -> Any:
     """Return a section with the shipped values of the thresholds that it lacks."""
     return {**(shipped or {}), **section} if isinstance(section, Mapping) else section

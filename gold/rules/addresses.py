@@ -22,6 +22,10 @@ class AddressSet:
             unused_bits = block.max_prefixlen - block.prefixlen
             self._blocks.setdefault((block.version, unused_bits), set()).add(int(block.network_address) >> unused_bits)
 
+    def __str__(self) -> str:
+        """Return how many different blocks the set has; an address is a block."""
+        return f"{sum(map(len, self._blocks.values()))} blocks"
+
     def __bool__(self) -> bool:
         """Return whether the set has an address."""
         return bool(self._blocks)

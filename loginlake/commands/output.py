@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Annotated, Any
@@ -81,6 +81,19 @@ class Output:
             if name not in names:
                 raise BadQuery(f"--columns: there is no column {name!r}", hint=name_hint(name, names))
         return self.columns or (shown if self.is_table and not self.is_vertical and shown else names)
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -> None:
+    """Print rows with equal keys as a table under a title, or nothing if there are none."""
+    import polars as pl
+
+    if not rows:
+        return
+    if title:
+        typer.echo(f"\n{title}")
+    Output().write(pl.DataFrame(rows[:ROWS_SHOWN], infer_schema_length=None))
+    if len(rows) > ROWS_SHOWN:
+        typer.echo(f"The first {ROWS_SHOWN} of {len(rows):,} rows; --json prints all", err=True)
 
 
 def requested_output(form: str, *, json: bool, columns: str | None = None, vertical: bool = False) -> Output:

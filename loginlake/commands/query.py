@@ -14,13 +14,21 @@ from lakehouse.options import SettingsCommand
 from lakehouse.tables.model import WINDOWS
 from loginlake.commands.conditions import parse_conditions
 from loginlake.commands.output import Columns, Format, Json, Limit, Vertical, requested_output
-from loginlake.commands.reading import AsOf, SnapshotId, open_store, requested_snapshot, time_option
+from loginlake.commands.reading import (
+    AsOf,
+    Since,
+    SnapshotId,
+    Until,
+    open_store,
+    requested_period,
+    requested_snapshot,
+)
 
 if TYPE_CHECKING:
     import polars as pl
 
     from lakehouse.tables.model import Column, Metric, Table
-    from serving.selection import Order, Period, Positions, Selection
+    from serving.selection import Order, Positions, Selection
     from serving.store import Store
 
 DETECTION_HINT = "Use it with silver.events, or with bronze.raw_logs for the records themselves"
@@ -35,15 +43,6 @@ Name = Annotated[
 Every = Annotated[
     str | None, typer.Option(metavar="|".join(WINDOWS), help="Length of a metric's windows; a week starts on Monday.")
 ]
-Since = Annotated[
-    str | None,
-    typer.Option(
-        "--from",
-        metavar="T",
-        help="Start of the time range (inclusive), UTC: 2026-01-31, today, yesterday, -7d, 2026-01-31T08:00:00Z.",
-    ),
-]
-Until = Annotated[str | None, typer.Option("--to", metavar="T", help="End of the time range (exclusive).")]
 Where = Annotated[
     list[str] | None,
     typer.Option(
@@ -136,7 +135,7 @@ def _metric_rows(metric: Metric, choice: Choice, *, store: Store) -> pl.DataFram
     query = MetricQuery(
         metric=metric,
         every=choice.every or metric.default_every,
-        period=_period(choice, now),
+        period=requested_period(choice.since, choice.until, now=now),
         selection=_selection(choice, metric.columns, now=now, default=newest_windows_first(metric)),
     )
     snapshot = requested_snapshot(store, as_of=choice.as_of, snapshot=choice.snapshot)
@@ -163,7 +162,7 @@ def _table_rows(table: Table, choice: Choice, *, store: Store) -> pl.DataFrame:
     if choice.detection is not None:
         evidence = _evidence(choice.detection, choice, table=table, store=store)
         selection = replace(selection, filters=(*selection.filters, evidence))
-    query = TableQuery(table, selection, _period(choice, now))
+    query = TableQuery(table, selection, requested_period(choice.since, choice.until, now=now))
     if choice.version is not None:
         return rows_at_version(query, store, version=choice.version)
     snapshot = requested_snapshot(store, as_of=choice.as_of, snapshot=choice.snapshot)
@@ -195,19 +194,6 @@ def _selection(choice: Choice, columns: tuple[Column, ...], *, now: datetime, de
     except BadQuery as error:
         raise BadQuery(f"--order-by: {error.what}", hint=error.hint) from error
     return Selection(filters, order_by, choice.limit)
-
-
-def _period(choice: Choice, now: datetime) -> Period:
-    from serving.selection import Period
-
-    since = time_option("--from", choice.since, now=now)
-    until = time_option("--to", choice.until, now=now)
-    if since is not None and until is not None and since >= until:
-        raise BadQuery(
-            f"The time range is empty: --from ({since.isoformat()}) is not before --to ({until.isoformat()})",
-            hint="Set --from to an earlier time than --to",
-        )
-    return Period(since, until)
 
 
 def _table(name: str) -> Table:

@@ -15,6 +15,7 @@ from loginlake.commands.times import time_parser
 if TYPE_CHECKING:
     from lakehouse.settings import Settings
     from lakehouse.snapshots import Snapshot
+    from serving.selection import Period
     from serving.store import Store
 
 LAYERS = ("bronze", "silver", "gold")
@@ -29,6 +30,16 @@ AsOf = Annotated[
 SnapshotId = Annotated[
     int | None, typer.Option("--snapshot", metavar="N", min=1, help="Read the snapshot with this id.")
 ]
+
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="T",
+        help="Start of the time range (inclusive), UTC: 2026-01-31, today, yesterday, -7d, 2026-01-31T08:00:00Z.",
+    ),
+]
+Until = Annotated[str | None, typer.Option("--to", metavar="T", help="End of the time range (exclusive).")]
 
 
 def open_store() -> Store:
@@ -72,6 +83,23 @@ def requested_snapshot(store: Store, *, as_of: str | None, snapshot: int | None)
     if as_of is not None and snapshot is not None:
         raise BadQuery("--as-of and --snapshot are both given", hint="Give only one of them")
     return store.snapshot(snapshot_id=snapshot, as_of=time_option("--as-of", as_of, now=utc_now()))
+
+
+def requested_period(since: str | None, until: str | None, *, now: datetime) -> Period:
+    """Return the period that --from and --to name.
+
+    Raises:
+        BadQuery: A value is not a time, or the period is empty.
+    """
+    from serving.selection import Period
+
+    first, end = time_option("--from", since, now=now), time_option("--to", until, now=now)
+    if first is not None and end is not None and first >= end:
+        raise BadQuery(
+            f"The time range is empty: --from ({first.isoformat()}) is not before --to ({end.isoformat()})",
+            hint="Set --from to an earlier time than --to",
+        )
+    return Period(first, end)
 
 
 def time_option(option: str, text: str | None, *, now: datetime) -> datetime | None:

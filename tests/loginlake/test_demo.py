@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,12 @@ from lakehouse.settings import Settings
 from loginlake.broker import broker_folder
 from loginlake.demo import move_aside
 from loginlake.demo_report import Scenario, print_first_figures, print_next_commands, print_report, scenarios
+from loginlake.scoring import score
 from loginlake.terminal import output_console
 from loginlake.verify import Report
 from serving.store import Store
 from tests.loginlake.locked_files import locked_by_another_process
+from tests.loginlake.test_scoring import a_truth, an_attack, detected
 from tests.serving.lakes import SmallLake, a_login, settings_of
 
 
@@ -81,58 +82,16 @@ def test_the_suggested_commands_name_the_settings_that_differ_from_the_defaults(
         assert {"--port", "--allow-unauthenticated"} <= set(command)
 
 
-RULES = ("brute_force_ip", "brute_force_slow")
+def test_attacks_are_counted_by_scenario_and_the_one_found_most_often_is_first() -> None:
+    missed = [an_attack(scenario="another", entity=f"192.0.2.{last}") for last in range(3)]
+    truth = a_truth(attacks=[an_attack(rule="impossible_travel"), *missed, an_attack()])
 
+    result = score([truth], [detected(10, 11)], severities={"brute_force_ip": "high"})
 
-def an_attack(**fields: Any) -> dict[str, Any]:
-    """An entry of the producer's truth file: an attack from 10:00 to 11:00."""
-    return {
-        "scenario": "brute_force", "rule": "brute_force_ip", "entity_type": "src_ip", "entity": "198.51.100.1",
-        "also": [], "first_at": "2026-02-01T10:00:00+00:00", "last_at": "2026-02-01T11:00:00+00:00",
-    } | fields  # fmt: skip
-
-
-def a_detection_at(first_hour: int, last_hour: int, **fields: Any) -> dict[str, Any]:
-    first_at, last_at = (datetime(2026, 2, 1, hour, tzinfo=UTC) for hour in (first_hour, last_hour))
-    named = {"rule": "brute_force_ip", "entity_type": "src_ip", "entity": "198.51.100.1"}
-    return {**named, "first_at": first_at, "last_at": last_at} | fields
-
-
-@pytest.mark.parametrize(
-    ("detection", "found"),
-    [
-        (a_detection_at(9, 10), 1),
-        (a_detection_at(11, 12), 1),
-        (a_detection_at(12, 13), 0),
-        (a_detection_at(8, 9), 0),
-        (a_detection_at(10, 11, entity="198.51.100.2"), 0),
-        (a_detection_at(10, 11, rule="brute_force_slow"), 0),
-    ],
-)
-def test_an_attack_is_found_by_a_detection_of_its_rule_and_entity_at_the_same_time(
-    detection: dict[str, Any], found: int
-) -> None:
-    assert scenarios([an_attack()], [detection], rules=RULES) == [
-        Scenario("brute_force", ("brute_force_ip",), planted=1, found=found)
+    assert scenarios(result) == [
+        Scenario("brute_force", ("brute_force_ip",), planted=1, found=1),
+        Scenario("another", ("brute_force_ip",), planted=3, found=0),
     ]
-
-
-def test_an_attack_is_found_by_another_rule_that_it_triggers_as_well() -> None:
-    other = {"rule": "brute_force_slow", "entity_type": "src_ip", "entity": "198.51.100.2"}
-    attack = an_attack(rule="password_spray", also=[other])
-
-    (found,) = scenarios([attack, attack], [a_detection_at(10, 11, **other)], rules=RULES)
-
-    assert found == Scenario("brute_force", ("brute_force_slow",), planted=2, found=2)
-
-
-def test_attacks_without_a_rule_are_left_out_and_the_kind_found_most_often_is_first() -> None:
-    missed = [an_attack(entity="192.0.2.1", scenario="another") for _ in range(3)]
-    attacks = [an_attack(rule="impossible_travel"), *missed, an_attack()]
-
-    listed = scenarios(attacks, [a_detection_at(10, 11)], rules=RULES)
-
-    assert [(row.name, row.found) for row in listed] == [("brute_force", 1), ("another", 0)]
 
 
 def test_the_report_has_first_figures_and_only_attacks_that_a_rule_looks_for(
@@ -142,14 +101,15 @@ def test_the_report_has_first_figures_and_only_attacks_that_a_rule_looks_for(
     settings = settings_of(tmp_path)
     SmallLake(settings).publish([a_login(0), a_login(1, outcome="success", failure_reason=None)], [])
     report = Report(1, [], {"Kafka": None, "bronze": 2}, {"accepted": 2, "broken": 0}, {})
-    attacks = [an_attack(), an_attack(rule="impossible_travel", scenario="impossible_travel")]
+    truth = a_truth(attacks=[an_attack(), an_attack(rule="impossible_travel", scenario="impossible_travel")])
 
     print_first_figures(Store(settings), output_console(), url="http://127.0.0.1:8000")
-    print_report(Store(settings), report=report, attacks=attacks, rules=RULES)
+    print_report(Store(settings), report=report, truths=[truth], severities={"brute_force_ip": "high"})
 
     printed = capsys.readouterr().out
     assert "Snapshot 1: 2 logins, 1 of them failed, 1 addresses" in printed
     assert "The API answers now: http://127.0.0.1:8000/docs" in printed
+    assert "0 of 1 planted attacks found" in printed
     assert "1 more planted attacks are of kinds that no rule looks for yet." in printed
     assert not any(word in printed for word in ("impossible_travel", "silver broken", "Kafka"))
     assert max(len(line) for line in printed.splitlines()) <= 80

@@ -13,23 +13,13 @@ import msgspec
 import pytest
 
 from lakehouse.conf import CLONED
+from lakehouse.errors import UsageError
+from producer.attacks import SCENARIOS
 from producer.generate import batch
 from producer.ground_truth import NOISE
-from producer.ip_blocks import ATTACKER_BLOCKS, COUNTRIES, Country, random_address
+from producer.ip_blocks import ATTACKER_BLOCKS, COUNTRIES, Country, distance_km, random_address
+from producer.look_alikes import SCENARIOS as LOOK_ALIKES
 from tests.producer.test_generate import END, a_batch, a_plan
-
-SCENARIOS = {
-    "brute_force",
-    "password_spray",
-    "credential_stuffing",
-    "impossible_travel",
-    "enumeration",
-    "success_after_attack",
-    "slow_brute_force",
-    "distributed_brute_force",
-    "lockouts",
-    "mfa_fatigue",
-}
 
 
 class Planted:
@@ -42,8 +32,14 @@ class Planted:
             made.event_id.decode(): msgspec.json.decode(made.value) for made in records if made.event_id and made.value
         }
 
+    def cases(self) -> list[dict[str, Any]]:
+        return [*self.truth["attacks"], *self.truth["look_alikes"]]
+
     def attacks(self, scenario: str) -> list[dict[str, Any]]:
         return [attack for attack in self.truth["attacks"] if attack["scenario"] == scenario]
+
+    def look_alikes(self, scenario: str) -> list[dict[str, Any]]:
+        return [case for case in self.truth["look_alikes"] if case["scenario"] == scenario]
 
     def events_of(self, attack: dict[str, Any]) -> list[dict[str, Any]]:
         return [self.events[event_id] for event_id in attack["event_ids"]]
@@ -67,9 +63,22 @@ def fullest_bucket(events: list[dict[str, Any]], *, leak_seconds: float) -> floa
     return fullest
 
 
+def test_every_scenario_occurs_as_often_as_the_cases_require() -> None:
+    stream, _ = a_batch(20_000, cases=3, attacks=0.0, look_alikes=0.0)
+    truth = msgspec.json.decode(stream.truth.to_json())
+    for kind, scenarios in (("attacks", SCENARIOS), ("look_alikes", LOOK_ALIKES)):
+        planted = Counter(case["scenario"] for case in truth[kind])
+        assert planted == {scenario.__name__: 3 for scenario in scenarios}
+
+
+def test_more_cases_than_a_batch_has_room_for_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"1,000 events are too few: 3 cases .*higher --events"):
+        batch(a_plan(cases=3), events=1_000, end=END)
+
+
 def test_a_demo_plants_every_scenario(planted: Planted) -> None:
     scenarios = Counter(attack["scenario"] for attack in planted.truth["attacks"])
-    assert set(scenarios) >= SCENARIOS
+    assert set(scenarios) == {scenario.__name__ for scenario in SCENARIOS}
     assert scenarios["brute_force"] >= 2
 
 
@@ -82,13 +91,22 @@ def test_the_truth_file_names_the_entity_the_time_and_every_event_of_an_attack(p
     for attack in planted.truth["attacks"]:
         events = planted.events_of(attack)
         assert attack["is_complete"]
-        assert {event[attack["entity_type"]] for event in events} == {attack["entity"]}
-        assert [events[0]["event_at"], events[-1]["event_at"]] == [attack["first_at"], attack["last_at"]]
+        made_for = attack["expected"][0]
+        assert {event[made_for["entity_type"]] for event in events} == {made_for["entity"]}
+        assert {event["src_ip"] for event in events} == set(attack["sources"])
+        assert {event["username"] for event in events} == set(attack["users"])
+        times = [datetime.fromisoformat(attack[name]).timestamp() for name in ("first_at", "last_at")]
+        assert [seconds_of(events[0]), seconds_of(events[-1])] == times
 
 
 def test_no_background_event_has_the_address_of_an_attack(planted: Planted) -> None:
     of_attacks = {event_id for attack in planted.truth["attacks"] for event_id in attack["event_ids"]}
-    attackers = {attack["entity"] for attack in planted.truth["attacks"] if attack["entity_type"] == "src_ip"}
+    attackers = {
+        each["entity"]
+        for attack in planted.truth["attacks"]
+        for each in attack["expected"]
+        if each["entity_type"] == "src_ip"
+    }
     assert attackers.isdisjoint(
         event["src_ip"] for event_id, event in planted.events.items() if event_id not in of_attacks
     )
@@ -108,7 +126,7 @@ def test_a_brute_force_is_far_above_both_thresholds(planted: Planted) -> None:
 
 
 def test_mistakes_of_users_stay_below_the_thresholds(planted: Planted) -> None:
-    of_attacks = {event_id for attack in planted.truth["attacks"] for event_id in attack["event_ids"]}
+    of_attacks = {event_id for attack in planted.cases() for event_id in attack["event_ids"]}
     failures = Counter(
         (event["src_ip"], event["event_at"][:13])
         for event_id, event in planted.events.items()
@@ -176,21 +194,125 @@ def test_mfa_fatigue_is_many_failures_of_the_second_factor_and_then_a_success(pl
         assert seconds_of(accepted) - seconds_of(refused[0]) < 10 * 60
 
 
+def test_a_success_after_a_distributed_attack_is_from_one_of_its_addresses(planted: Planted) -> None:
+    for attack in planted.attacks("success_after_distributed"):
+        *failures, success = planted.events_of(attack)
+        assert {event["outcome"] for event in failures} == {"failure"}
+        assert len({event["src_ip"] for event in failures}) >= 8
+        assert (success["outcome"], success["src_ip"] in {event["src_ip"] for event in failures}) == ("success", True)
+
+
+def test_a_distributed_spray_tries_each_user_of_an_app_a_few_times_from_several_addresses(planted: Planted) -> None:
+    for attack in planted.attacks("distributed_spray"):
+        events = planted.events_of(attack)
+        assert len(events) >= 25
+        assert len({event["src_ip"] for event in events}) >= 5
+        assert len({event["username"] for event in events}) >= 8
+        assert max(Counter(event["username"] for event in events).values()) <= 5
+        assert seconds_of(events[-1]) - seconds_of(events[0]) < 15 * 60
+
+
+def test_a_replayed_session_has_two_addresses_and_two_agents(planted: Planted) -> None:
+    for attack in planted.attacks("session_replay"):
+        opened, replayed = planted.events_of(attack)
+        assert opened["session_id"] == replayed["session_id"]
+        assert opened["src_ip"] != replayed["src_ip"]
+        assert opened["user_agent"] != replayed["user_agent"]
+
+
+def failure_share(events: list[dict[str, Any]]) -> float:
+    return sum(event.get("outcome") == "failure" for event in events) / len(events)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "users", "mistakes"), [("busy_nat", 50, (0.08, 0.1)), ("office_after_holiday", 50, (0.12, 0.15))]
+)
+def test_many_users_share_an_address_and_some_mistype_their_password(
+    planted: Planted, scenario: str, users: int, mistakes: tuple[float, float]
+) -> None:
+    for case in planted.look_alikes(scenario):
+        events = planted.events_of(case)
+        assert len(case["sources"]) == 1
+        assert len(case["users"]) >= users
+        assert mistakes[0] <= failure_share(events) <= mistakes[1]
+
+
+def test_a_user_with_a_forgotten_password_waits_until_the_account_is_unlocked(planted: Planted) -> None:
+    for case in planted.look_alikes("forgotten_password"):
+        *guesses, locked, guess, _, success = planted.events_of(case)
+        assert len(guesses) == 5
+        assert (locked["action"], success["outcome"]) == ("lockout", "success")
+        assert seconds_of(guess) - seconds_of(locked) > 15 * 60
+
+
+def test_a_traveller_flies_no_faster_than_an_airliner(planted: Planted) -> None:
+    by_code = {country.code: country for country in COUNTRIES}
+    for case in planted.look_alikes("traveller"):
+        events = planted.events_of(case)
+        places = [by_code[str(iptocc.country_code(event["src_ip"]))] for event in events]
+        (leaves,) = [number for number, (here, there) in enumerate(pairwise(places)) if here != there]
+        hours = (seconds_of(events[leaves + 1]) - seconds_of(events[leaves])) / 3_600
+        assert distance_km(places[leaves], places[leaves + 1]) / hours < 900
+
+
+def test_an_expired_job_tries_every_five_minutes(planted: Planted) -> None:
+    for case in planted.look_alikes("expired_batch_job"):
+        events = planted.events_of(case)
+        assert {event["failure_reason"] for event in events} == {"password_expired"}
+        gaps = [seconds_of(after) - seconds_of(before) for before, after in pairwise(events)]
+        assert min(gaps) > 290
+        assert max(gaps) < 310
+
+
+def test_users_of_a_vpn_log_in_at_home_and_then_through_its_address(planted: Planted) -> None:
+    for case in planted.look_alikes("vpn_egress"):
+        (egress, _) = Counter(event["src_ip"] for event in planted.events_of(case)).most_common(1)[0]
+        through = [event for event in planted.events_of(case) if event["src_ip"] == egress]
+        at_home = [event for event in planted.events_of(case) if event["src_ip"] != egress]
+        assert {event["username"] for event in through} == {event["username"] for event in at_home}
+        assert {event["app"] for event in at_home} == {"vpn"}
+
+
+def test_a_client_offers_three_keys_before_it_is_accepted(planted: Planted) -> None:
+    for case in planted.look_alikes("three_keys"):
+        events = planted.events_of(case)
+        assert {event["auth_method"] for event in events} == {"publickey"}
+        assert [event["outcome"] for event in events] == ["failure", "failure", "failure", "success"] * 8
+
+
+def test_a_demo_plants_every_look_alike(planted: Planted) -> None:
+    assert {case["scenario"] for case in planted.truth["look_alikes"]} == {
+        scenario.__name__ for scenario in LOOK_ALIKES
+    }
+
+
 def test_the_truth_of_a_stream_that_ends_early_lists_only_records_that_were_taken() -> None:
     stream = batch(a_plan(), events=20_000, end=END)
     taken = {made.event_id.decode() for made in islice(stream, 4_000) if made.event_id}
     truth = msgspec.json.decode(stream.truth.to_json())
-    planted_ids = [event_id for attack in truth["attacks"] for event_id in attack["event_ids"]]
+    cases = [*truth["attacks"], *truth["look_alikes"]]
+    planted_ids = [event_id for case in cases for event_id in case["event_ids"]]
     assert truth["counts"]["records"] == 4_000
-    assert len(planted_ids) == truth["counts"]["attack"] > 0
+    assert len(planted_ids) == truth["counts"]["attack"] + truth["counts"]["look_alike"] > 0
     assert taken.issuperset(planted_ids)
 
 
-def test_the_summary_counts_attacks_and_noise() -> None:
+def test_an_attack_that_the_stream_did_not_finish_is_marked() -> None:
+    stream = batch(a_plan(), events=20_000, end=END)
+    record = next(record for record in stream if stream.truth.attacks)
+    (case,) = stream.truth.content().attacks
+
+    assert (case.is_complete, case.event_ids) == (False, ((record.event_id or b"").decode(),))
+    assert case.first_at == case.last_at == stream.truth.content().end
+
+
+def test_the_summary_counts_attacks_look_alikes_and_noise() -> None:
     stream, _ = a_batch(20_000, users=1000)
-    attacks, noise = len(stream.truth.attacks), sum(stream.truth.counts[kind] for kind in NOISE)
+    attacks, look_alikes = len(stream.truth.attacks), len(stream.truth.look_alikes)
+    noise = sum(stream.truth.counts[kind] for kind in NOISE)
     summary = str(stream.truth)
     assert summary.startswith(f"{attacks} planted attacks (")
+    assert f"{look_alikes} look-alikes (" in summary
     assert f"{noise} noise records ({stream.truth.counts['broken']} broken, " in summary
 
 

@@ -1,0 +1,153 @@
+"""`loginlake backtest`: what a rule would find with other thresholds, without Spark and without writing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lakehouse.clock import utc_now
+from lakehouse.errors import BadQuery, name_hint
+from lakehouse.options import SettingsCommand
+from loginlake.commands.output import Json, print_json, print_rows
+from loginlake.commands.reading import (
+    AsOf,
+    Since,
+    SnapshotId,
+    Until,
+    open_store,
+    requested_period,
+    requested_snapshot,
+)
+
+if TYPE_CHECKING:
+    from gold.rules.model import Rule
+    from loginlake.backtest import Detection, Pair
+    from producer.ground_truth import TruthFile
+
+app = typer.Typer(add_completion=False)
+
+RuleName = Annotated[str, typer.Argument(metavar="RULE", help="Name of a rule, see docs/rules.md.")]
+Change = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="A threshold to change. Repeat it for several.")
+]
+Truth = Annotated[
+    list[Path] | None,
+    typer.Option("--truth", metavar="FILE", help="Ground truth file, for recall and precision. Repeat it for several."),
+]
+
+
+@app.command(cls=SettingsCommand, epilog="For example: loginlake backtest brute_force_ip --set capacity=8 --from -7d")
+def backtest(  # noqa: PLR0913 - each parameter is an option of the command
+    rule: RuleName,
+    *,
+    change: Change,
+    since: Since = None,
+    until: Until = None,
+    as_of: AsOf = None,
+    snapshot: SnapshotId = None,
+    truth: Truth = None,
+    json: Json = False,
+) -> None:
+    """Show what a rule finds with its present thresholds (now) and with other ones (then), side by side.
+
+    Both are evaluated on the events of a snapshot; nothing is written. --from and --to select by the time at which a
+    detection fired.
+    """
+    store = open_store()
+    from gold.rules import load_rules
+    from lakehouse.conf import conf_folder
+    from lakehouse.settings import load_settings
+    from lakehouse.tables.silver import EVENTS
+    from loginlake.backtest import changed_rule, detections, pairs
+    from loginlake.scoring import within
+    from producer.ground_truth import read_truth
+
+    settings = load_settings()
+    rules = load_rules(settings)
+    present = _rule(rule, rules)
+    changed = changed_rule(present, change, folder=conf_folder(settings))
+    period = requested_period(since, until, now=utc_now())
+    truths = [within(read_truth(path), period) for path in truth or ()]
+    named = requested_snapshot(store, as_of=as_of, snapshot=snapshot)
+    events = store.rows(EVENTS, named)
+    now, then = (detections(events, each, others=rules, period=period) for each in (present, changed))
+    sides = {"now": _side(present, now, truths=truths), "then": _side(changed, then, truths=truths)}
+    if json:
+        listed = [_pair_json(pair) for pair in pairs(now, then)]
+        print_json({"snapshot": named.id, "rule": rule, **sides, "detections": listed})
+    else:
+        typer.echo(f"Rule {rule}, snapshot {named.id}\n")
+        print_rows(_summary_rows(sides))
+        print_rows([_pair_row(pair) for pair in pairs(now, then)], title="When each detection fired")
+
+
+def _rule(name: str, rules: Iterable[Rule]) -> Rule:
+    """Return the rule of a name.
+
+    Raises:
+        BadQuery: No rule has that name.
+    """
+    by_name = {rule.name: rule for rule in rules}
+    if name not in by_name:
+        raise BadQuery(f"There is no rule {name!a}", hint=name_hint(name, by_name))
+    return by_name[name]
+
+
+def _side(rule: Rule, found: Sequence[Detection], *, truths: Sequence[TruthFile]) -> dict[str, Any]:
+    """Return the thresholds of a rule and what it found; recall and precision are None without ground truth."""
+    import msgspec
+
+    return {
+        "thresholds": msgspec.to_builtins(rule, enc_hook=str),
+        "detections": len(found),
+        "entities": len({row["entity"] for row in found}),
+        "recall": None,
+        "precision": None,
+        **_scored(rule, found, truths=truths),
+    }
+
+
+def _scored(rule: Rule, found: Sequence[Detection], *, truths: Sequence[TruthFile]) -> dict[str, Any]:
+    from loginlake.scoring import score
+
+    if not truths:
+        return {}
+    tally = score(truths, found, severities={rule.name: rule.severity}).tally(rule.name)
+    return {"recall": tally.recall, "precision": tally.precision, "cases": tally.cases}
+
+
+def _summary_rows(sides: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the changed thresholds and the figures, with a column for each side."""
+    thresholds = {name: side["thresholds"] for name, side in sides.items()}
+    changed = [key for key in thresholds["now"] if thresholds["now"][key] != thresholds["then"][key]]
+    figures = [key for key in sides["now"] if key != "thresholds" and sides["now"][key] is not None]
+    return [
+        *({"": key} | {name: str(values[key]) for name, values in thresholds.items()} for key in changed),
+        *({"": key} | {name: _figure(side[key]) for name, side in sides.items()} for key in figures),
+    ]
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _pair_row(pair: Pair) -> dict[str, Any]:
+    return {"entity": pair.either["entity"], "now": _fired_at(pair.now), "then": _fired_at(pair.then)}
+
+
+def _fired_at(row: Detection | None) -> str | None:
+    return None if row is None else f"{row['fired_at']:%Y-%m-%d %H:%M:%S}"
+
+
+def _pair_json(pair: Pair) -> dict[str, Any]:
+    return {"entity": pair.either["entity"], "now": _detection_json(pair.now), "then": _detection_json(pair.then)}
+
+
+def _detection_json(row: Detection | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    times = {name: row[name].isoformat() for name in ("first_at", "fired_at", "last_at")}
+    return {"detection_id": row["detection_id"], **times, "severity": row["severity"]}

@@ -1,0 +1,140 @@
+"""`loginlake score`: compare detections with the ground truth of generated events, without Spark."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lakehouse.options import SettingsCommand
+from loginlake import scoring
+from loginlake.commands.output import Json, print_json, print_rows
+from loginlake.commands.reading import AsOf, SnapshotId, open_store, requested_snapshot
+
+if TYPE_CHECKING:
+    from loginlake.scoring import Alert, Score, Tally
+    from producer.ground_truth import PlantedCase
+
+app = typer.Typer(add_completion=False)
+
+Truth = Annotated[
+    list[Path],
+    typer.Option(
+        "--truth",
+        metavar="FILE",
+        help="Ground truth file of `produce generate --truth`. Repeat it for a lake with several batches.",
+    ),
+]
+
+
+@app.command(cls=SettingsCommand, epilog="For example: loginlake score --truth truth.json")
+def score(*, truth: Truth, as_of: AsOf = None, snapshot: SnapshotId = None, json: Json = False) -> None:
+    """Compare detections with the planted attacks and look-alikes of generated events: recall, precision, alerts.
+
+    Rules of severity medium and higher count towards recall and precision. For the others, the alerts per 1,000 users
+    and day are reported. docs/scoring.md describes when a detection matches an attack.
+    """
+    store = open_store()
+    from gold.rules import load_rules
+    from lakehouse.settings import load_settings
+    from lakehouse.tables.gold import DETECTIONS
+    from producer.ground_truth import read_truth
+
+    truths = [read_truth(path) for path in truth]
+    named = requested_snapshot(store, as_of=as_of, snapshot=snapshot)
+    severities = {rule.name: rule.severity for rule in load_rules(load_settings())}
+    result = scoring.score(truths, store.rows(DETECTIONS, named).collect().to_dicts(), severities=severities)
+    if json:
+        print_json({"snapshot": named.id, **score_json(result)})
+    else:
+        print_score(result, title=f"Snapshot {named.id}")
+
+
+def print_score(score: Score, *, title: str) -> None:
+    """Print a summary, a table of the rules, and the misses and false alarms."""
+    others = [rule for rule in score.severities if rule not in score.counted_rules]
+    typer.echo(f"{title}: {scoring.summary(score)}")
+    print_rows([_counted_row(score, rule) for rule in score.counted_rules], title="Rules of severity medium and higher")
+    print_rows([_uncounted_row(score, rule) for rule in others], title="Rules of lower severity")
+    print_rows([{"rule": rule, **_case_row(case)} for rule, case in score.misses], title="Attacks that a rule missed")
+    print_rows([_alert_row(alert) for alert in score.false_alarms], title="False alarms")
+    if score.others:
+        typer.echo(f"Not scored: {score.others:,} detections outside the time of the ground truth or of unknown rules")
+
+
+def score_json(score: Score) -> dict[str, Any]:
+    """Return the score as values for JSON."""
+    total = _tally_json(score, score.total)
+    total |= {"attacks": len(score.attacks), "attacks_found": len(score.found_attacks)}
+    total |= {"look_alikes": len(score.look_alikes), "look_alikes_detected": len(score.detected_look_alikes)}
+    return {
+        "days": score.days,
+        "users": score.users,
+        "total": total,
+        "rules": [
+            {"rule": rule, "severity": severity, **_tally_json(score, score.tally(rule))}
+            for rule, severity in score.severities.items()
+        ],
+        "misses": [{"rule": rule, **_case_json(case)} for rule, case in score.misses],
+        "false_alarms": [_alert_json(alert) for alert in score.false_alarms],
+        "not_scored": score.others,
+    }
+
+
+def _tally_json(score: Score, tally: Tally) -> dict[str, Any]:
+    return asdict(tally) | {
+        "recall": tally.recall,
+        "precision": tally.precision,
+        "alerts_per_day": score.alerts_per_day(tally),
+        "alerts_per_1000_users_and_day": score.alerts_per_1000_users_and_day(tally),
+    }
+
+
+def _case_json(case: PlantedCase) -> dict[str, Any]:
+    return {
+        "scenario": case.scenario,
+        "sources": case.sources,
+        "users": case.users,
+        "first_at": case.first_at.isoformat(),
+        "last_at": case.last_at.isoformat(),
+    }
+
+
+def _alert_json(alert: Alert) -> dict[str, Any]:
+    named = ("detection_id", "rule", "entity_type", "entity", "severity")
+    times = {name: alert.detection[name].isoformat() for name in ("first_at", "fired_at", "last_at")}
+    look_alike = alert.look_alike and alert.look_alike.scenario
+    return {name: alert.detection[name] for name in named} | times | {"look_alike": look_alike}
+
+
+def _counted_row(score: Score, rule: str) -> dict[str, Any]:
+    tally = score.tally(rule)
+    return {
+        "rule": rule,
+        "found": f"{tally.found} of {tally.cases}",
+        "alerts": tally.alerts,
+        "false": tally.false_alarms,
+        "precision": tally.precision,
+        "alerts a day": score.alerts_per_day(tally),
+    }
+
+
+def _uncounted_row(score: Score, rule: str) -> dict[str, Any]:
+    tally = score.tally(rule)
+    return {
+        "rule": rule,
+        "found": f"{tally.found} of {tally.cases}",
+        "alerts": tally.alerts,
+        "a day and 1,000 users": score.alerts_per_1000_users_and_day(tally),
+    }
+
+
+def _case_row(case: PlantedCase) -> dict[str, Any]:
+    return {"scenario": case.scenario, "entity": case.expected[0].entity, "first_at": case.first_at}
+
+
+def _alert_row(alert: Alert) -> dict[str, Any]:
+    row = {name: alert.detection[name] for name in ("rule", "entity", "fired_at", "detection_id")}
+    return row | {"look_alike": alert.look_alike and alert.look_alike.scenario}

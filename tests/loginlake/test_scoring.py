@@ -1,0 +1,200 @@
+"""Detections compared with ground truth: when they match, what is counted, and what is named."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from loginlake.scoring import Score, Tally, score
+from producer.ground_truth import PlantedCase, TruthFile
+from producer.planted import ExpectedDetection
+from tests.loginlake.command_line import Loginlake
+from tests.loginlake.test_cli import the_only_line
+from tests.serving.lakes import SmallLake, a_detection, a_login, settings_of
+
+SEVERITIES = {"brute_force_ip": "high", "brute_force_slow": "medium", "new_country": "low"}
+ATTACKER, VICTIM = "198.51.100.1", "ada"
+
+
+def at(hour: float) -> datetime:
+    """An hour of the day that the ground truth is about."""
+    return datetime(2026, 2, 1, int(hour), int(hour % 1 * 60), tzinfo=UTC)
+
+
+def an_attack(**changes: Any) -> PlantedCase:
+    """An attack from 10:00 to 11:00; `rule`, `entity` and `also` say what it expects."""
+    rule, entity = changes.pop("rule", "brute_force_ip"), changes.pop("entity", ATTACKER)
+    expected = (ExpectedDetection(rule, "src_ip", entity), *changes.pop("also", ()))
+    return PlantedCase(**{
+        "kind": "attack", "scenario": "brute_force", "expected": expected, "sources": (entity,), "users": (VICTIM,),
+        "apps": ("mail",), "first_at": at(10), "last_at": at(11), "is_complete": True, "event_ids": ("e1", "e2"),
+    } | changes)  # fmt: skip
+
+
+def a_look_alike(**changes: Any) -> PlantedCase:
+    """A busy address from 10:00 to 11:00."""
+    changes = {"kind": "look_alike", "scenario": "busy_nat", "sources": ("192.0.2.9",), "users": ("bob",)} | changes
+    return msgspec.structs.replace(an_attack(), expected=(), **changes)
+
+
+def a_truth(**changes: Any) -> TruthFile:
+    """Ground truth about a day."""
+    return TruthFile(**{
+        "seed": 1, "start": at(0), "end": datetime(2026, 2, 2, tzinfo=UTC), "format": "login", "users": 500,
+        "counts": {}, "attacks": (an_attack(),), "look_alikes": (a_look_alike(),),
+    } | changes)  # fmt: skip
+
+
+def detected(first_hour: float, last_hour: float, **changes: Any) -> dict[str, Any]:
+    """A detection of brute_force_ip about the attacker."""
+    times = {"first_at": at(first_hour), "fired_at": at(last_hour), "last_at": at(last_hour)}
+    return a_detection("d1", entity=ATTACKER, **times) | changes
+
+
+def scored(*detections: dict[str, Any], **truth: Any) -> Score:
+    return score([a_truth(**truth)], detections, severities=SEVERITIES)
+
+
+@pytest.mark.parametrize(
+    ("detection", "found", "false_alarms"),
+    [
+        pytest.param(detected(9, 10), 1, 0, id="it ends when the attack begins"),
+        pytest.param(detected(11, 12), 1, 0, id="it begins when the attack ends"),
+        pytest.param(detected(11.5, 12), 0, 1, id="it begins after the attack"),
+        pytest.param(detected(8, 9.5), 0, 1, id="it ends before the attack"),
+        pytest.param(detected(10, 11, entity="198.51.100.2"), 0, 1, id="another address"),
+        pytest.param(detected(10, 11, entity_type="username", entity=VICTIM), 1, 0, id="a user of the attack"),
+        pytest.param(detected(10, 11, entity_type="app", entity="mail"), 1, 0, id="an app of the attack"),
+        pytest.param(detected(10, 11, entity_type="username"), 0, 1, id="a user with the name of an address"),
+        pytest.param(detected(10, 11, rule="brute_force_slow"), 0, 0, id="another rule, rightly"),
+        pytest.param(detected(10, 11, status="retracted"), 0, 0, id="it was retracted"),
+    ],
+)
+def test_a_detection_matches_an_attack_by_entity_and_time(
+    detection: dict[str, Any], found: int, false_alarms: int
+) -> None:
+    total = scored(detection).total
+
+    assert (total.cases, total.found, total.false_alarms) == (1, found, false_alarms)
+
+
+def test_an_attack_is_a_case_of_every_scored_rule_that_must_find_it_and_found_if_one_does() -> None:
+    also = [ExpectedDetection(rule, "src_ip", ATTACKER) for rule in ("brute_force_slow", "brute_force_slow", "no_rule")]
+    result = scored(detected(10, 11), attacks=(an_attack(also=also),))
+
+    assert result.total == Tally(cases=2, found=1, alerts=1, false_alarms=0)
+    assert len(result.found_attacks) == 1
+    assert [(rule, case.scenario) for rule, case in result.misses] == [("brute_force_slow", "brute_force")]
+
+
+def test_an_entity_that_only_an_expected_detection_names_matches() -> None:
+    attack = an_attack(also=[ExpectedDetection("brute_force_slow", "session_id", "s1")])
+    result = scored(detected(10, 11, rule="brute_force_slow", entity_type="session_id", entity="s1"), attacks=(attack,))
+
+    assert result.tally("brute_force_slow") == Tally(cases=1, found=1, alerts=1, false_alarms=0)
+
+
+def test_an_attack_that_the_stream_did_not_finish_is_not_a_case_but_explains_its_detections() -> None:
+    result = scored(detected(10, 11), attacks=(an_attack(is_complete=False),))
+
+    assert result.total == Tally(cases=0, found=0, alerts=1, false_alarms=0)
+    assert (result.total.recall, result.total.precision) == (None, 1.0)
+
+
+def test_an_alarm_on_a_look_alike_is_false_and_names_it() -> None:
+    result = scored(detected(10, 11), detected(10, 11, entity="192.0.2.9"), detected(1, 2, entity="192.0.2.9"))
+
+    assert result.total.precision == pytest.approx(1 / 3)
+    assert [alert.look_alike and alert.look_alike.scenario for alert in result.false_alarms] == ["busy_nat", None]
+    assert [case.scenario for case in result.detected_look_alikes] == ["busy_nat"]
+
+
+def test_rules_of_low_severity_count_only_as_alerts_per_user_and_day() -> None:
+    result = scored(*(detected(1, 2, rule="new_country", entity=f"192.0.2.{last}") for last in range(3)))
+
+    assert result.total == Tally(cases=1, found=0, alerts=0, false_alarms=0)
+    assert result.alerts_per_1000_users_and_day(result.tally("new_country")) == 6.0
+    assert result.false_alarms == []
+
+
+def test_only_detections_within_the_time_of_the_ground_truth_are_scored() -> None:
+    later = a_truth(start=at(12), end=datetime(2026, 2, 3, tzinfo=UTC), attacks=(), look_alikes=())
+    outside = {"first_at": datetime(2026, 2, 4, tzinfo=UTC), "last_at": datetime(2026, 2, 4, tzinfo=UTC)}
+    result = score([a_truth(), later], [detected(10, 11), detected(10, 11) | outside], severities=SEVERITIES)
+
+    assert (result.days, result.others) == (2.0, 1)
+    assert result.alerts_per_day(result.total) == 0.5
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A lake with one detection in its first snapshot, and a false one more in its second."""
+    settings = settings_of(tmp_path_factory.mktemp("score"))
+    lake = SmallLake(settings)
+    true, false = detected(10, 11), detected(10, 11, detection_id="d2", entity="192.0.2.9")
+    lake.publish([a_login(0)], [true])
+    lake.publish([a_login(1)], [true, false])
+    return settings.root
+
+
+@pytest.fixture(scope="module")
+def truth_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("truth") / "truth.json"
+    missed = an_attack(rule="brute_force_slow", entity="198.51.100.9", scenario="slow_brute_force")
+    path.write_bytes(msgspec.json.encode(a_truth(attacks=(an_attack(), missed))))
+    return path
+
+
+@pytest.fixture
+def loginlake(loginlake: Loginlake, root: str) -> Loginlake:
+    return loginlake.with_environment(LOGINLAKE_ROOT=root)
+
+
+def test_the_command_reports_recall_and_precision_as_json(loginlake: Loginlake, truth_file: Path) -> None:
+    answer = json.loads(loginlake("score", "--truth", str(truth_file), "--json").stdout)
+
+    assert answer["snapshot"] == 2
+    assert (answer["total"]["recall"], answer["total"]["precision"]) == (0.5, 0.5)
+    assert (answer["total"]["attacks_found"], answer["total"]["look_alikes_detected"]) == (1, 1)
+    rules = {each["rule"]: each for each in answer["rules"]}
+    assert (rules["brute_force_ip"]["recall"], rules["brute_force_slow"]["recall"]) == (1.0, 0.0)
+    assert [(miss["rule"], miss["sources"]) for miss in answer["misses"]] == [("brute_force_slow", ["198.51.100.9"])]
+    assert [(each["detection_id"], each["look_alike"]) for each in answer["false_alarms"]] == [("d2", "busy_nat")]
+
+
+def test_the_command_scores_an_earlier_snapshot(loginlake: Loginlake, truth_file: Path) -> None:
+    answer = json.loads(loginlake("score", "--truth", str(truth_file), "--snapshot", "1", "--json").stdout)
+
+    assert (answer["snapshot"], answer["total"]["precision"]) == (1, 1.0)
+
+
+def test_the_command_prints_rules_misses_and_false_alarms(loginlake: Loginlake, truth_file: Path) -> None:
+    printed = loginlake("score", "--truth", str(truth_file)).stdout
+
+    assert "Snapshot 2: 1 of 2 planted attacks found, 1 of 1 look-alikes detected" in printed
+    assert "Recall 0.500 (1 of 2 cases), precision 0.500 (1 of 2 alerts)" in printed
+    for line in (r"brute_force_ip .* 1 of 1 ", "slow_brute_force .* 198.51.100.9", "192.0.2.9 .* busy_nat"):
+        assert any(all(word in each for word in line.split(" .* ")) for each in printed.splitlines()), line
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [(None, "can't be read"), ("{}", "is not a ground truth file"), ("[1", "is not a ground truth file")],
+)
+def test_a_wrong_ground_truth_file_is_an_error_with_a_hint(
+    loginlake: Loginlake, tmp_path: Path, content: str | None, complaint: str
+) -> None:
+    path = tmp_path / "truth.json"
+    if content is not None:
+        path.write_text(content)
+
+    ended = loginlake("score", "--truth", str(path))
+
+    line = the_only_line(ended, code=2)
+    assert complaint in line
+    assert "produce generate --truth" in line
