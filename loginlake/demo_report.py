@@ -34,7 +34,8 @@ group by src_ip, country order by failures desc, src_ip limit 5
 """
 WORST_ATTACKS = """
 select fired_at, severity, rule, entity, case when worked then 'yes' else 'no' end as worked
-from attacks order by worked desc, severity = 'critical' desc, severity = 'high' desc, fired_at desc limit 8
+from attacks where severity <> 'low'
+order by worked desc, severity = 'critical' desc, severity = 'high' desc, fired_at desc limit 8
 """
 VERDICTS = "select verdict, count(*) as n from events group by verdict"
 
@@ -106,7 +107,11 @@ def print_report(store: Store, *, report: Report, truths: Sequence[TruthFile], s
     if others := sum(len(truth.attacks) for truth in truths) - len(result.attacks):
         output_console().print(f"{others} more planted attacks are of kinds that no rule looks for yet.")
     worst = sql_answer(WORST_ATTACKS, store, snapshot=snapshot)
-    print_table(*worst.columns, title="Detected attacks, first those after which somebody logged in", rows=worst.rows())
+    print_table(
+        *worst.columns,
+        title="Detected attacks, first those after which somebody logged in",
+        rows=[(f"{fired_at:%Y-%m-%d %H:%M}", *others) for fired_at, *others in worst.rows()],
+    )
     top = sql_answer(TOP_ADDRESSES, store, snapshot=snapshot)
     print_table(*top.columns, title=f"Top 5 addresses by failures, snapshot {snapshot.id}", rows=top.rows())
     counts = {**report.layers, **{f"silver {verdict}": rows for verdict, rows in report.verdicts.items()}}

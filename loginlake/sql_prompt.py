@@ -12,14 +12,14 @@ from lakehouse.errors import LakehouseError
 
 PROMPT = "loginlake> "
 CONTINUED_PROMPT = "       ... "
-WELCOME = r"Statements end with ; — \q or Ctrl-D ends the prompt, show tables; lists the tables."
+WELCOME = r"End a statement with a semicolon. SHOW TABLES; lists the tables, \q or Ctrl-D ends the prompt."
 QUIT = (r"\q", "quit", "exit")
 HISTORY = ".loginlake_history"
 HISTORY_LINES = 1000
 
 
 def read_statements(answer: Callable[[str], None], *, lines: Callable[[str], str]) -> None:
-    r"""Answer statement after statement until `\q` or the end of the input; an error does not end it.
+    r"""Answer statement after statement until a line `\q` or the end of the input; an error does not end it.
 
     Args:
         answer: Prints the answer to a statement.
@@ -76,8 +76,10 @@ def _next_statement(lines: Callable[[str], str]) -> str:
             if text.strip():
                 return text.strip()
             raise
+        if line.strip().removesuffix(";") in QUIT:
+            return line.strip().removesuffix(";")
         text = f"{text}\n{line}" if text else line
-        if text.strip() in ("", *QUIT) or ends_statement(text):
+        if not text.strip() or ends_statement(text):
             return text.strip().removesuffix(";").rstrip()
 
 

@@ -22,7 +22,7 @@ from loginlake.verify import Report
 from serving.store import Store
 from tests.loginlake.locked_files import locked_by_another_process
 from tests.loginlake.test_scoring import a_truth, an_attack, detected
-from tests.serving.lakes import SmallLake, a_login, settings_of
+from tests.serving.lakes import SmallLake, a_detection, a_login, settings_of
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +99,10 @@ def test_the_report_has_first_figures_and_only_attacks_that_a_rule_looks_for(
 ) -> None:
     monkeypatch.setattr("loginlake.terminal.PLAIN_WIDTH", 80)
     settings = settings_of(tmp_path)
-    SmallLake(settings).publish([a_login(0), a_login(1, outcome="success", failure_reason=None)], [])
+    logins = [a_login(0), a_login(1, outcome="success", failure_reason=None)]
+    SmallLake(settings).publish(
+        logins, [a_detection("d1"), a_detection("d2", rule="several_countries", severity="low")]
+    )
     report = Report(1, [], {"Kafka": None, "bronze": 2}, {"accepted": 2, "broken": 0}, {})
     truth = a_truth(attacks=[an_attack(), an_attack(rule="impossible_travel", scenario="impossible_travel")])
 
@@ -111,5 +114,7 @@ def test_the_report_has_first_figures_and_only_attacks_that_a_rule_looks_for(
     assert "The API answers now: http://127.0.0.1:8000/docs" in printed
     assert "0 of 1 planted attacks found" in printed
     assert "1 more planted attacks are of kinds that no rule looks for yet." in printed
-    assert not any(word in printed for word in ("impossible_travel", "silver broken", "Kafka"))
+    (attack,) = (line.split() for line in printed.splitlines() if line.startswith(" 2026-03-02 "))
+    assert attack == ["2026-03-02", "00:05", "high", "brute_force_ip", "192.0.2.1", "yes"]
+    assert not any(word in printed for word in ("impossible_travel", "several_countries", "silver broken", "Kafka"))
     assert max(len(line) for line in printed.splitlines()) <= 80

@@ -367,7 +367,7 @@ def test_sql_with_a_common_table_expression_is_a_read(loginlake: Loginlake) -> N
 
 
 def test_the_prompt_answers_statements_until_it_is_left(loginlake: Loginlake) -> None:
-    typed = iter(["select nope from events;", "select count(*) as n", "from events;", r"\q"])
+    typed = iter(["select nope from events;", "select count(*) as n", "from events;", "help", r"\q"])
     with patch("builtins.input", lambda _prompt: next(typed)), patch("sys.stdin", Terminal(BytesIO())):
         ended = loginlake.with_environment(HOME=str(loginlake.folder))("sql", "--format", "csv")
 
