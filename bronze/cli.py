@@ -28,7 +28,7 @@ def bronze(
     with spark_job("bronze", locks=("bronze",)) as lake:
         started = datetime.now(UTC)
         ingest(lake)
-        typer.echo(f"{_rows_since(lake, started):,} rows appended to bronze.raw_logs")
+        typer.echo(f"Rows appended to bronze.raw_logs: {_rows_since(lake, started):,}")
 
 
 def _ingest_once(lake: Lake) -> None:

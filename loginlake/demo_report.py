@@ -136,7 +136,8 @@ def print_next_commands(console: Console, settings: Settings, *, snapshot: Snaps
     console.print("What to try next", style="bold")
     for line in lines:
         console.print(f"  {line}", soft_wrap=True, markup=False)
-    console.print(f"  The pages of the API: {url}/docs")
+    if is_live:
+        console.print(f"  The pages of the API: {url}/docs")
 
 
 def _location_options(settings: Settings) -> str:

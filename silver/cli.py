@@ -17,4 +17,4 @@ def silver() -> None:
         from silver.job import update_silver
 
         rows = update_silver(lake)
-    typer.echo(f"{rows:,} rows appended to silver.events" if rows else "Nothing new: silver has all rows of bronze")
+    typer.echo(f"Rows appended to silver.events: {rows:,}" if rows else "Nothing new: silver has all rows of bronze")

@@ -69,7 +69,10 @@ class Output:
         if self.is_table:
             too_wide = _write_table(rows.select(names), is_vertical=self.is_vertical)
             hidden = [] if self.columns else [name for name in rows.columns if name not in names]
-            _note_left_out([*hidden, *too_wide])
+            if rows.is_empty():
+                typer.echo("No rows", err=True)
+            else:
+                _note_left_out([*hidden, *too_wide])
         else:
             WRITERS[self.form](rows.select(names))
         sys.stdout.flush()

@@ -136,6 +136,6 @@ def test_the_services_work_together_and_lose_nothing_when_sigterm_ends_them(
 
     assert activity["data"][0]["attempts"] >= 1
     assert activity["meta"]["freshness"]["snapshot"] >= 1
-    assert "rows appended to bronze.raw_logs" in machine.log("bronze")
+    assert "Rows appended to bronze.raw_logs" in machine.log("bronze")
     assert "Published snapshot" in machine.log("refresh")
     assert report.ok, [check for check in report.checks if check.passed is False]
