@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,10 +42,19 @@ def run(app: typer.Typer) -> None:
         with translated_errors():
             _run(app)
     except LakehouseError as error:
-        typer.echo(error, err=True)
+        print_error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def print_error(error: LakehouseError) -> None:
+    """Print an error on standard error, on one line; a terminal gets as many as it needs, broken between words."""
+    text = str(error)
+    if sys.stderr.isatty():
+        columns = shutil.get_terminal_size().columns
+        text = textwrap.fill(text, columns, break_long_words=False, break_on_hyphens=False)
+    typer.echo(text, err=True)
 
 
 def _run(app: typer.Typer) -> None:

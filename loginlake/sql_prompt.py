@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from lakehouse.entrypoint import print_error
 from lakehouse.errors import LakehouseError
 
 PROMPT = "loginlake> "
@@ -87,6 +88,6 @@ def _answer(answer: Callable[[str], None], statement: str) -> None:
     try:
         answer(statement)
     except LakehouseError as error:
-        typer.echo(error, err=True)
+        print_error(error)
     except KeyboardInterrupt:
         typer.echo("Interrupted", err=True)

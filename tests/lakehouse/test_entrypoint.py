@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from lakehouse.entrypoint import stop_on_signals
+from lakehouse.entrypoint import print_error, stop_on_signals
+from lakehouse.errors import UsageError
 
 COMMAND = """
 import signal, sys
@@ -133,3 +134,22 @@ def test_the_signal_handlers_are_restored_after_the_block() -> None:
         assert stop.wait(30)
 
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "lines"),
+    [
+        (True, ["There is no metric ip-act.", "Use ip_activity or", "user_activity"]),
+        (False, ["There is no metric ip-act. Use ip_activity or user_activity"]),
+    ],
+    ids=["terminal", "file"],
+)
+def test_a_terminal_breaks_an_error_between_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, is_terminal: bool, lines: list[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: is_terminal)
+    monkeypatch.setenv("COLUMNS", "27")
+
+    print_error(UsageError("There is no metric ip-act", hint="Use ip_activity or user_activity"))
+
+    assert capsys.readouterr().err.splitlines() == lines
