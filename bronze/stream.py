@@ -103,12 +103,13 @@ class Ingest:
         files = files_for(sum(end - read.get(at, 0) for at, end in planned.items()))
         self.progress = BronzeProgress({**self.progress.offsets, **planned}, ingested_at)
         named = records.withColumnsRenamed({"timestamp": "appended_at", "timestampType": "timestamp_type"})
-        rows = named.coalesce(files)
-        self.lake.append(
-            RAW_LOGS,
-            rows.withColumn("ingested_at", F.lit(ingested_at)).withColumn("ingested_on", F.lit(ingested_at.date())),
-            user_metadata=self.progress.to_json(),
-        )
+        rows = named.coalesce(files).withColumn("ingested_at", F.lit(ingested_at))
+        rows = rows.withColumn("ingested_on", F.lit(ingested_at.date()))
+        try:
+            self.lake.append(RAW_LOGS, rows, user_metadata=self.progress.to_json())
+        except LakehouseError as error:
+            self.failure = error
+            raise
         log.info("batch_written", table=RAW_LOGS.full_name, batch=batch_id)
         self.maintain(ingested_at)
 

@@ -1,4 +1,5 @@
-# For bronze, silver, gold and refresh: Spark with Delta. The build downloads the jars.
+# For bronze, silver, gold and refresh, and for the master and the workers of a cluster: Spark with Delta. The build
+# downloads the jars, those of S3 too.
 FROM python:3.11-slim-bookworm
 
 RUN apt-get update \
@@ -15,5 +16,5 @@ RUN pip install --no-cache-dir --no-deps .
 # New volumes take their owner from these folders.
 RUN useradd --uid 10001 --create-home loginlake && install --directory --owner loginlake /lake /state
 USER loginlake
-RUN loginlake jars
+RUN loginlake jars --root s3://lake
 CMD ["loginlake", "--help"]

@@ -61,7 +61,7 @@ def _update(lake: Lake, changes: Changes) -> None:
         recomputed = pair_activity_hourly(semi_join(counted, touched, on=PAIR_ACTIVITY.key))
         published = lake.read(PAIR_ACTIVITY).where(F.col("window_on").isin(days))
         # Not persist(): Spark would compute it again as soon as the base, which it reads, is written.
-        base = anti_join(published, touched, on=PAIR_ACTIVITY.key).unionByName(recomputed).localCheckpoint()
+        base = lake.checkpoint(anti_join(published, touched, on=PAIR_ACTIVITY.key).unionByName(recomputed))
         run_concurrently(
             lake.spark,
             partial(lake.replace_days, PAIR_ACTIVITY, base, days=days),

@@ -103,7 +103,7 @@ def _replace(lake: Lake, changes: Changes, *, rules: Sequence[Rule], days: list[
     rows = rows_of_entities(changes.events.where(F.col("event_on").isin(days_around(days))), rules)
     touched = touched_entities(changes.feed, rules)
     found = _find(semi_join(rows, touched, on=ENTITY), rules).where(F.col("fired_on").isin(days))
-    found = semi_join(found, touched, on=EVALUATED).localCheckpoint()
+    found = lake.checkpoint(semi_join(found, touched, on=EVALUATED))
     published = published_detections(lake, changes).where(F.col("fired_on").isin(days))
     of_touched = semi_join(published, touched, on=EVALUATED)
     if not (found.isEmpty() and of_touched.where(F.col("status") != RETRACTED).isEmpty()):

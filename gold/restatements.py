@@ -188,7 +188,7 @@ def _computed_differences(lake: Lake, changes: Changes, *, activity: ActivityTab
             semi_join(figures.where(F.col("window_on").isin(closed_days)), causes, on=activity.table.key)
             for figures in (before, after)
         )
-    return differences(activity, before=before, after=after, causes=causes).localCheckpoint()
+    return lake.checkpoint(differences(activity, before=before, after=after, causes=causes))
 
 
 def _common_cause() -> Column:

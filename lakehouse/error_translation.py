@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lakehouse.errors import DiskFull, LakehouseError, LakeUnreadable, OutOfMemory, Unwritable
+from lakehouse.s3 import is_of_store, unreachable
 
 # A path as Java, Hadoop and Python write it.
 PATH = re.compile(r"(?:\b(?:file:/*(?=/)|(?=s3a?://))|(?<![\w:/.])(?=/\w))(/[^\s'\"`(),]+|s3a?://[^\s'\"`(),]+)")
@@ -67,7 +68,8 @@ def translated_errors() -> Iterator[None]:
     """Translate the errors that the block raises; an error in our own code is raised unchanged.
 
     Raises:
-        DiskFull, Unwritable, LakeUnreadable, OutOfMemory: Instead of an error of Spark, Java or the system.
+        DiskFull, Unwritable, StoreUnreachable, LakeUnreadable, OutOfMemory: Instead of an error of Spark, Java or the
+            system.
     """
     try:
         yield
@@ -88,6 +90,8 @@ def translate_error(error: Exception) -> LakehouseError | None:
 def error_from_text(full_text: str) -> LakehouseError | None:
     """Return the translation of the text of an error; None if no pattern matches."""
     text = "\n".join(line for line in full_text.splitlines() if not FRAME.match(line))
+    if is_of_store(text):
+        return unreachable(text)
     for each in ERROR_PATTERNS:
         match = each.pattern.search(text)
         if match is not None:

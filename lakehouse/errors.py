@@ -76,6 +76,10 @@ class LockHeld(LakehouseError):
     """Another process holds the lock."""
 
 
+class LockLost(LakehouseError):
+    """The lease of a lock on S3 has expired, and another process may hold it."""
+
+
 class ClockWentBack(LakehouseError):
     """The clock is not later than the last ingest instant, so that the order of arrival would be lost."""
 
@@ -124,6 +128,10 @@ class OutOfMemory(LakehouseError):
 
 class LakeUnreadable(LakehouseError):
     """A file of the lake is missing or damaged."""
+
+
+class StoreUnreachable(LakeUnreadable):
+    """The object store of the lake does not answer, refuses access, or lacks the bucket."""
 
 
 def name_hint(name: str, known: Collection[str]) -> str:

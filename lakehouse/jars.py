@@ -1,4 +1,4 @@
-"""The jars of Spark's connectors and of the broker: resolved by jgo, locked by sha256, stored in the user's cache."""
+"""The jars of Spark's connectors, of S3 and of the broker: resolved by jgo, locked by sha256, in the user's cache."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def jar_paths(settings: Settings, group: str, *, progress: Callable[[str], None]
 
     Args:
         settings: The settings, which name the folder of the lock file.
-        group: `spark` or `broker`, a table of `conf/jars.toml`.
+        group: `spark`, `s3` or `broker`, a table of `conf/jars.toml`.
         progress: Called with the coordinate of each jar before it is fetched.
 
     Raises:
@@ -33,11 +33,19 @@ def jar_paths(settings: Settings, group: str, *, progress: Callable[[str], None]
     return [_checked(coordinate, sha256, progress=progress) for coordinate, sha256 in sorted(locked.items())]
 
 
+def job_groups(settings: Settings) -> tuple[str, ...]:
+    """Return the groups of jars that a Spark job needs."""
+    return ("spark", "s3") if settings.is_on_s3 else ("spark",)
+
+
 def write_lock(settings: Settings) -> None:
     """Resolve the coordinates of `conf/jars.toml` and write the lock file."""
     folder = conf_folder(settings)
     wanted = tomllib.loads((folder / "jars.toml").read_text())
-    locks = {group: _closure(group, table["coordinates"]) for group, table in wanted.items()}
+    locks = {
+        group: _closure(group, table["coordinates"]) if "coordinates" in table else _locked(table["jars"])
+        for group, table in wanted.items()
+    }
     (folder / LOCK).write_text(json.dumps(locks, indent=2, sort_keys=True) + "\n")
 
 
@@ -59,6 +67,14 @@ def _closure(group: str, coordinates: list[str]) -> dict[str, str]:
                 name = f"{jar.groupId}:{jar.artifactId}:{jar.version}"
                 closure.setdefault((jar.groupId, jar.artifactId), (name, jar.sha256))
     return dict(closure.values())
+
+
+def _locked(jars: list[str]) -> dict[str, str]:
+    """Return coordinate to sha256 of jars without their dependencies."""
+    from jgo.maven import MavenContext
+
+    context = MavenContext(timeout=60)
+    return {jar: sha256_of(_fetched(context.create_dependency(jar).artifact, jar)) for jar in jars}
 
 
 def _artifacts_of_pyspark() -> frozenset[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import structlog
+from delta.exceptions import ConcurrentTransactionException
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
@@ -18,6 +19,7 @@ from pyspark.sql.types import StructField, StructType
 
 from lakehouse.error_translation import translate_error
 from lakehouse.errors import LakeUnreadable
+from lakehouse.leases import lease_of
 from lakehouse.schema import missing_columns, struct_type, with_declared_columns
 from lakehouse.settings import Settings
 from lakehouse.tables.model import ADDED_COLUMN, Table
@@ -41,7 +43,11 @@ class Lake:
 
     def uri(self, table: Table) -> str:
         """Return the location of the table, absolute for a local lake."""
-        uri = self.settings.table_uri(table.layer, table.name)
+        return self.folder_uri(table.layer, table.name)
+
+    def folder_uri(self, *names: str) -> str:
+        """Return the location of a folder below the lake's root, absolute for a local lake."""
+        uri = "/".join((self.settings.root.rstrip("/"), *names))
         return uri if "://" in uri else os.path.abspath(uri)  # noqa: PTH100 (resolve() would follow links of the lake)
 
     # Tables and their columns
@@ -117,16 +123,37 @@ class Lake:
         return with_declared_columns(table, changes, more=("_change_type",))
 
     def append(self, table: Table, rows: DataFrame, *, user_metadata: str | None = None) -> None:
-        """Append rows in one commit."""
-        _writer(table, rows, user_metadata=user_metadata).mode("append").save(self.uri(table))
+        """Append rows in one commit.
+
+        Raises:
+            LockLost: The lease of the lock on S3 has expired, and another process may have written.
+        """
+        self._save(table, _writer(table, rows, user_metadata=user_metadata).mode("append"))
 
     def overwrite(self, table: Table, rows: DataFrame, *, user_metadata: str | None = None) -> None:
-        """Replace all rows of a partitioned table in one commit, with one file per partition."""
+        """Replace all rows of a partitioned table in one commit, with one file per partition.
+
+        Raises:
+            LockLost: The lease of the lock on S3 has expired, and another process may have written.
+        """
         gathered = rows.repartition(*table.partition_by)
-        _writer(table, gathered, user_metadata=user_metadata).mode("overwrite").save(self.uri(table))
+        self._save(table, _writer(table, gathered, user_metadata=user_metadata).mode("overwrite"))
+
+    def checkpoint(self, rows: DataFrame) -> DataFrame:
+        """Compute rows now and return them; later writes to the tables that they are computed from don't change them.
+
+        On a cluster they are stored in ROOT/_checkpoints: the memory and the disks of executors are lost with them.
+        """
+        if not self.settings.is_on_cluster:
+            return rows.localCheckpoint()
+        context = self.spark.sparkContext
+        if context.getCheckpointDir() is None:
+            context.setCheckpointDir(self.folder_uri("_checkpoints"))
+        return rows.checkpoint()
 
     def delete(self, table: Table, *, condition: str) -> None:
         """Delete the rows that match a SQL condition, in one commit; without such rows nothing is committed."""
+        self.check_lock(table)
         DeltaTable.forPath(self.spark, self.uri(table)).delete(condition)
 
     def replace_days(self, table: Table, rows: DataFrame, *, days: Sequence[date]) -> None:
@@ -136,10 +163,13 @@ class Lake:
             table: A table partitioned by day.
             rows: The new rows, all of these days.
             days: At least one day.
+
+        Raises:
+            LockLost: The lease of the lock on S3 has expired, and another process may have written.
         """
         (day,) = table.partition_by
         replacing = _writer(table, rows.repartition(day), user_metadata=None).mode("overwrite")
-        replacing.option("replaceWhere", f"{day} IN ({_day_literals(days)})").save(self.uri(table))
+        self._save(table, replacing.option("replaceWhere", f"{day} IN ({_day_literals(days)})"))
 
     def update_rows(self, table: Table, rows: DataFrame, *, partitions: Iterable[tuple[str, date]]) -> None:
         """Replace the rows with the same keys, by one MERGE; rows with other keys are not inserted.
@@ -157,6 +187,7 @@ class Lake:
             f"(live.{text} = '{value}' AND live.{day} IN ({_day_literals(on)}))" for value, on in days.items()
         )
         same_key = " AND ".join(f"live.{name} = new.{name}" for name in table.key)
+        self.check_lock(table)
         (
             DeltaTable.forPath(self.spark, self.uri(table))
             .alias("live")
@@ -164,6 +195,32 @@ class Lake:
             .whenMatchedUpdateAll()
             .execute()
         )
+
+    def check_lock(self, table: Table) -> None:
+        """Raise if the job no longer holds the lock under which it writes the table; only a lease can be lost.
+
+        Raises:
+            LockLost: The lease of the lock on S3 has expired, and another process may have written.
+        """
+        lease = lease_of(self.settings, table)
+        if lease is not None:
+            lease.check()
+
+    def _save(self, table: Table, writer: DataFrameWriter) -> None:
+        """Commit rows; under a lease, only if no later holder of the lock has committed to the table."""
+        lease = lease_of(self.settings, table)
+        if lease is None:
+            writer.save(self.uri(table))
+            return
+        fence = lease.next_fence()
+        try:
+            writer.options(txnAppId=lease.transaction, txnVersion=fence).save(self.uri(table))
+        except ConcurrentTransactionException as error:
+            raise lease.lost() from error
+        # Delta skips a commit without an error if the table has a higher number.
+        committed = self.delta_snapshot(table).transactions().get(lease.transaction)
+        if not committed.isDefined() or committed.get() != fence:
+            raise lease.lost()
 
     # Versions and commits
 

@@ -1,4 +1,7 @@
-"""One writer at a time, by file locks that Spark's JVM holds, so that a lock lives exactly as long as its writer."""
+"""One writer at a time, by file locks that Spark's JVM holds, so that a lock lives exactly as long as its writer.
+
+The locks of writers of a lake on S3 are leases (lakehouse/leases.py).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import structlog
 
 from lakehouse.errors import LockHeld
+from lakehouse.leases import held_lease, refuse_held_lease
 from lakehouse.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from tenacity import RetryCallState
 
     from lakehouse.lake import Lake
 
@@ -42,8 +47,9 @@ _own_locks_guard = threading.Lock()
 def writer_lock(lake: Lake, name: WriterName, *, is_maintenance: bool = False) -> Iterator[None]:
     """Hold the lock of bronze, or the one of all jobs that write silver or gold, for the block.
 
-    If maintenance holds the lock, this waits for it: maintenance starts by itself and ends soon. After an interruption
-    (KeyboardInterrupt) the lock is held until the JVM ends, since the JVM may still be committing.
+    If maintenance holds the lock, this waits for it: maintenance starts by itself and ends soon. It also waits for the
+    lock of a killed process of this machine, which is released soon. After an interruption (KeyboardInterrupt) the lock
+    is held until the JVM ends, since the JVM may still be committing; on S3 it expires.
 
     Raises:
         LockHeld: Another writer holds the lock; the error names its processes.
@@ -51,16 +57,16 @@ def writer_lock(lake: Lake, name: WriterName, *, is_maintenance: bool = False) -
     from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
     retrying = Retrying(
-        retry=retry_if_exception(_is_held_by_maintenance),
+        retry=retry_if_exception(_is_released_soon),
         stop=stop_after_delay(MAINTENANCE_SECONDS),
         wait=wait_fixed(0.5),
+        before_sleep=_log_first_wait,
         reraise=True,
     )
-    path = lock_path(lake.settings, name)
-    file = retrying(_lock_or_raise, lake.spark, path, name=name)
-    with _unlocked_at_end(path, file):
-        file.setLength(0)
-        file.writeBytes(json.dumps(_describe_holder(lake.spark) | {"is_maintenance": is_maintenance}))
+    holder = _describe_holder(lake.spark) | {"is_maintenance": is_maintenance}
+    with ExitStack() as held:
+        hold = held_lease if lake.settings.is_on_s3 else _held_file
+        retrying(lambda: held.enter_context(hold(lake, name, holder=holder)))
         yield
 
 
@@ -141,17 +147,20 @@ def refuse_second_writer(settings: Settings, *names: WriterName | Literal["stack
         try:
             _refuse_held(settings, name)
         except LockHeld as held:
-            if not (_is_held_by_maintenance(held) or _is_held_by_killed_process(held)):
+            if not _is_released_soon(held):
                 raise
 
 
 def lock_path(settings: Settings, name: LockName) -> Path:
-    """Return the file of a lock: beside the tables, or in STATE if the lake is not on a file system."""
+    """Return the file of a lock: beside the tables, or in STATE if the lake is not on this machine's file system."""
     root = settings.state if "://" in settings.root else Path(settings.root)
     return (root / "_locks" / f"{name}.lock").resolve()
 
 
 def _refuse_held(settings: Settings, name: LockName) -> None:
+    if settings.is_on_s3 and name in get_args(WriterName):
+        refuse_held_lease(settings, name)
+        return
     path = lock_path(settings, name)
     with suppress(FileNotFoundError), path.open("rb+") as file:
         try:
@@ -160,19 +169,33 @@ def _refuse_held(settings: Settings, name: LockName) -> None:
             raise _lock_held(path, name) from error
 
 
-def _lock_or_raise(spark: SparkSession, path: Path, *, name: WriterName) -> Any:
-    file = _try_lock(spark, path)
+@contextmanager
+def _held_file(lake: Lake, name: WriterName, *, holder: Mapping[str, Any]) -> Iterator[None]:
+    path = lock_path(lake.settings, name)
+    file = _try_lock(lake.spark, path)
     if file is None:
         raise _lock_held(path, name)
-    return file
+    with _unlocked_at_end(path, file):
+        file.setLength(0)
+        file.writeBytes(json.dumps(holder))
+        yield
 
 
-def _is_held_by_maintenance(error: BaseException) -> bool:
-    return isinstance(error, LockHeld) and bool(error.parts.get("is_maintenance"))
+def _log_first_wait(waiting: RetryCallState) -> None:
+    if waiting.attempt_number == 1 and waiting.outcome is not None:
+        log.info("waiting_for_lock", reason=str(waiting.outcome.exception()))
+
+
+def _is_released_soon(error: BaseException) -> bool:
+    return isinstance(error, LockHeld) and (_is_held_by_maintenance(error) or _is_held_by_killed_process(error))
+
+
+def _is_held_by_maintenance(held: LockHeld) -> bool:
+    return bool(held.parts.get("is_maintenance"))
 
 
 def _is_held_by_killed_process(held: LockHeld) -> bool:
-    """Return True if only the JVM of the holder still runs, on this machine; it ends within seconds."""
+    """Return True if the holder ran on this machine and has ended; its JVM or its lease ends within seconds."""
     pid, host = held.parts.get("pid"), held.parts.get("host")
     if not isinstance(pid, int) or host != socket.gethostname():
         return False

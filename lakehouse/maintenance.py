@@ -38,6 +38,7 @@ def compact(lake: Lake, table: Table) -> int:
     """
     partitions = fragmented_partitions(lake, table)
     for first in range(0, len(partitions), PARTITIONS_PER_COMMIT):
+        lake.check_lock(table)
         optimized = DeltaTable.forPath(lake.spark, lake.uri(table)).optimize()
         if table.partition_by:
             optimized = optimized.where(_condition(partitions[first : first + PARTITIONS_PER_COMMIT]))
@@ -58,6 +59,7 @@ def vacuum(lake: Lake, table: Table, *, hours: float | None = None) -> None:
         table: The table.
         hours: By default the table's property delta.deletedFileRetentionDuration.
     """
+    lake.check_lock(table)
     # Delta prints what it has removed, but standard output is for results.
     getattr(lake.java_class("scala.Console$"), "MODULE$").setOutDirect(lake.java_class("java.lang.System").err)
     DeltaTable.forPath(lake.spark, lake.uri(table)).vacuum(hours)
@@ -74,12 +76,15 @@ def remove_unneeded(lake: Lake, table: Table, *, needed: int) -> int:
     """
     folder = lake.uri(table)
     reader = lake.spark.read.schema("add struct<path: string>, cdc struct<path: string>")
+    files = _data_files(lake, folder)
     commits = reader.option("pathGlobFilter", "*.json").json(f"{folder}/_delta_log")
     later = commits.where(F.left("_metadata.file_name", F.lit(20)).cast("long") > needed)
     added = later.select(F.explode(F.array("add.path", "cdc.path")).alias("path")).where("path is not null").collect()
     # File names are unique, since a writer generates new ones.
     kept = {_name(path) for path in lake.read(table, version=needed).inputFiles()} | {_name(row.path) for row in added}
-    unneeded = [path for path in _data_files(lake, folder) if _name(path) not in kept]
+    unneeded = [path for path in files if _name(path) not in kept]
+    # Another writer's files, not yet in a commit, can't be among them: there was none until now.
+    lake.check_lock(table)
     for path in unneeded:
         file = _path(lake, path)
         file.getFileSystem(_hadoop(lake)).delete(file, False)
@@ -102,6 +107,7 @@ def trim_log(lake: Lake, table: Table, *, needed: int) -> int:
     system = folder.getFileSystem(newest.deltaLog().newDeltaHadoopConf())
     names = sorted(status.getPath().getName() for status in system.listStatus(folder))
     checkpoints = [_version(name) for name in names if name.endswith(".checkpoint.parquet")]
+    lake.check_lock(table)
     base = max((version for version in checkpoints if version <= needed), default=0)
     superseded = [name for name in names if LOG_FILE.match(name) and _version(name) < base]
     for name in superseded:

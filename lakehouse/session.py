@@ -6,24 +6,29 @@ import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 
+from lakehouse import s3
 from lakehouse.conf import conf_folder
-from lakehouse.jars import jar_paths
+from lakehouse.jars import jar_paths, job_groups
 from lakehouse.java import java_path
 from lakehouse.settings import Settings
 
 Result = TypeVar("Result")
 
+# What functions in Spark's Python workers import of ours.
+EXECUTOR_PACKAGES = ("lakehouse", "silver", "gold")
 # A refresh runs about a hundred jobs. Without pages, `spark-defaults.conf` keeps only a few.
 RETAINED_FOR_PAGES = "1000"
 
 
 def spark_session(settings: Settings, *, job: str) -> SparkSession:
-    """Return the Spark session of this process, with Delta and Kafka on its class path.
+    """Return the Spark session of this process, with Delta and Kafka on its class path, and S3 if the lake is there.
 
     Args:
         settings: The settings, which name the master and the folder of `spark-defaults.conf`.
@@ -34,21 +39,67 @@ def spark_session(settings: Settings, *, job: str) -> SparkSession:
         JarsMissing: The jars of the connectors can't be fetched.
     """
     java_path()
-    os.environ["SPARK_CONF_DIR"] = str(conf_folder(settings))
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-    jars = ",".join(str(jar) for jar in jar_paths(settings, "spark"))
     scratch = settings.state.resolve() / "spark"
+    os.environ["SPARK_CONF_DIR"] = str(conf_folder(settings))
+    os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    if settings.is_on_cluster:
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        os.environ["SPARK_LOCAL_DIRS"] = str(scratch)  # of the driver; the setting would also hold for executors
+    else:
+        os.environ["PYSPARK_PYTHON"] = sys.executable
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    jars = ",".join(str(jar) for group in job_groups(settings) for jar in jar_paths(settings, group))
+    placement = cluster_settings(settings) if settings.is_on_cluster else {"spark.local.dir": str(scratch)}
     session: SparkSession = (
         SparkSession.builder.appName(f"loginlake {job}")
         .master(settings.spark_master)
         .config("spark.jars", jars)
-        .config("spark.local.dir", str(scratch))
         .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
-        .config(map=page_settings(settings))
+        .config(map={**page_settings(settings), **s3.spark_options(settings), **placement})
         .getOrCreate()
     )
+    if settings.is_on_s3:
+        add_log_store(session, folder=scratch)
+    if settings.is_on_cluster:
+        session.sparkContext.addPyFile(str(package_archive(scratch)))
     return session
+
+
+def add_log_store(spark: SparkSession, *, folder: Path) -> None:
+    """Compile `ConditionalLogStore.java` and add it to the class path of the driver, which makes all commits."""
+    jvm = spark._jvm
+    loader = jvm.org.apache.spark.util.Utils.getContextOrSparkClassLoader()  # type: ignore[union-attr]
+    compiler = jvm.org.codehaus.janino.SimpleCompiler()  # type: ignore[union-attr]
+    compiler.setParentClassLoader(loader)
+    compiler.cook(Path(__file__).with_name("ConditionalLogStore.java").read_text())
+    classes = folder / "classes"
+    for name, code in compiler.getBytecodes().items():
+        file = classes / f"{name.replace('.', '/')}.class"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(code)
+    loader.addURL(jvm.java.io.File(str(classes)).toURI().toURL())  # type: ignore[union-attr]
+
+
+def cluster_settings(settings: Settings) -> dict[str, str]:
+    """Return the Spark settings of `spark-cluster.conf`, in the format of `spark-defaults.conf`."""
+    lines = (conf_folder(settings) / "spark-cluster.conf").read_text().splitlines()
+    pairs = (line.split(maxsplit=1) for line in lines if line.strip() and not line.startswith("#"))
+    return {name: value.strip() for name, value in pairs}
+
+
+def package_archive(folder: Path) -> Path:
+    """Write a zip file of our packages that executors import, and return its path; it replaces an earlier one.
+
+    Executors import it before packages of their own: they always run the code of their driver.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    archive, packages = folder / "packages.zip", Path(__file__).parent.parent
+    with ZipFile(archive, "w", ZIP_DEFLATED) as content:
+        for name in EXECUTOR_PACKAGES:
+            for file in sorted((packages / name).rglob("*")):
+                if file.is_file() and file.suffix != ".pyc":
+                    content.write(file, file.relative_to(packages))
+    return archive
 
 
 def page_settings(settings: Settings) -> dict[str, str | bool | int | float | None]:

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from lakehouse.errors import UsageError
 
+SCHEMES_OF_S3 = ("s3://", "s3a://")
 KAFKA_OPTIONS = frozenset(
     {
         "security.protocol",
@@ -30,7 +31,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LOGINLAKE_", env_file=".env", extra="ignore", frozen=True)
 
-    root: str = Field("./data/lake", description="URI of the lake; the folder of a table is ROOT/<layer>/<name>.")
+    root: str = Field(
+        "./data/lake",
+        description="Folder or `s3://bucket/path` of the lake; the folder of a table is ROOT/<layer>/<name>.",
+    )
     state: Path = Field(
         Path("./data/state"), description="Folder of scratch files, and of the embedded broker's data (STATE/broker)."
     )
@@ -93,6 +97,16 @@ class Settings(BaseSettings):
     def kafka_is_given(self) -> bool:
         """True if LOGINLAKE_KAFKA is set, so that no broker needs to be started."""
         return "kafka" in self.model_fields_set
+
+    @property
+    def is_on_s3(self) -> bool:
+        """True if the lake is on S3; the `AWS_…` variables name the store (lakehouse/s3.py)."""
+        return self.root.startswith(SCHEMES_OF_S3)
+
+    @property
+    def is_on_cluster(self) -> bool:
+        """True if Spark's executors are other processes than its driver, perhaps on other machines."""
+        return not self.spark_master.startswith("local")
 
     def table_uri(self, layer: str, name: str) -> str:
         """Return the URI of a table."""

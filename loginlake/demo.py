@@ -140,7 +140,7 @@ def move_aside(settings: Settings, console: Console) -> None:
     if "://" in settings.root:
         raise UsageError(
             f"The lake at {settings.root} can't be moved aside, because it is not a folder on this machine",
-            hint="Set LOGINLAKE_ROOT to a local folder",
+            hint="Set LOGINLAKE_ROOT to another path, and LOGINLAKE_STATE to another folder",
         )
     refuse_in_use(settings)
     folders = [Path(settings.root)]

@@ -15,6 +15,7 @@ from http.client import HTTPConnection, HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from lakehouse import s3
 from lakehouse.addresses import (
     any_server_listens,
     is_listening,
@@ -24,13 +25,21 @@ from lakehouse.addresses import (
     server_addresses,
 )
 from lakehouse.conf import conf_folder
-from lakehouse.errors import BrokerFailed, JavaMissing, LakehouseError, LockHeld, TopicChanged, UsageError
-from lakehouse.jars import LOCK, sha256_of
+from lakehouse.errors import (
+    BrokerFailed,
+    JavaMissing,
+    LakehouseError,
+    LockHeld,
+    StoreUnreachable,
+    TopicChanged,
+    UsageError,
+)
+from lakehouse.jars import LOCK, job_groups, sha256_of
 from lakehouse.java import java_path, java_version
 from lakehouse.locks import refuse_second_writer
 from lakehouse.settings import Settings, load_settings
 from loginlake.broker import check_data_unused, other_broker_port
-from loginlake.lake_files import files_below
+from loginlake.lake_files import lake_files
 from loginlake.preflight import check_topic_of_lake
 
 MIN_FREE_BYTES = 2 * 10**9
@@ -80,7 +89,8 @@ def diagnose() -> list[Finding]:
         check_java(),
         Finding("settings", State.OK, f"lake at {settings.root}, state at {settings.state}"),
         *(check_package(settings, name) for name in JARS_OF_PACKAGES),
-        *(check_jars(settings, group) for group in ("spark", "broker")),
+        *(check_jars(settings, group) for group in (*job_groups(settings), "broker")),
+        *check_store(settings),
         *check_locks(settings),
         *check_kafka(settings),
         check_api(settings),
@@ -131,6 +141,20 @@ def check_jars(settings: Settings, group: str) -> Finding:
         what = f"{len(absent)} of {len(locked)} are missing or differ from the lock file, such as {absent[0]}"
         return Finding(check, State.WARN, what, "The next start fetches them; `loginlake jars` does it now")
     return Finding(check, State.OK, f"{len(locked)} in the cache match the lock file")
+
+
+def check_store(settings: Settings) -> list[Finding]:
+    """Check that the store of a lake on S3 answers and lets us list it; it may have no lake yet."""
+    if not settings.is_on_s3:
+        return []
+    where = s3.endpoint() or "Amazon S3"
+    try:
+        s3.names_below(settings)
+    except StoreUnreachable as error:
+        return [_failed("s3", error)]
+    except ModuleNotFoundError:
+        return [Finding("s3", State.WARN, "not checked: pyarrow is not installed", INSTALL_READERS)]
+    return [Finding("s3", State.OK, f"{where} answers")]
 
 
 def check_locks(settings: Settings) -> list[Finding]:
@@ -222,14 +246,16 @@ def check_disks(settings: Settings) -> list[Finding]:
 
 
 def check_lake(settings: Settings) -> list[Finding]:
-    """Report the size of a lake on this machine, and how much of it was written in the last 24 hours."""
-    root = Path(settings.root)
-    if "://" in settings.root or not root.is_dir():
+    """Report the size of the lake, and how much of it was written in the last 24 hours."""
+    try:
+        files = list(lake_files(settings))
+    except (OSError, ModuleNotFoundError):  # a store that does not answer is a finding of `check_store`
+        return []
+    if not files:
         return []
     since = time.time() - DAY_SECONDS
-    stats = [status for _, status in files_below(root)]
-    total, new = sum(stat.st_size for stat in stats), sum(stat.st_size for stat in stats if stat.st_mtime >= since)
-    what = f"{_megabytes(total)} in {len(stats):,} files, {_megabytes(new)} of it from the last 24 hours"
+    total, new = sum(file.size for file in files), sum(file.size for file in files if file.changed_at >= since)
+    what = f"{_megabytes(total)} in {len(files):,} files, {_megabytes(new)} of it from the last 24 hours"
     return [Finding("lake", State.OK, what)]
 
 

@@ -15,7 +15,7 @@ from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.model import Table
-from loginlake.lake_files import files_below
+from loginlake.lake_files import lake_files
 from serving.delta_tables import DeltaTables
 
 
@@ -26,8 +26,7 @@ class TableMaintenance:
     Attributes:
         table: Full name of the table.
         small_files: Files that are compacted into larger ones.
-        bytes_before: Size of the table's folder before; of a planned one that is not on this machine, the size of the
-            files that its last version names.
+        bytes_before: Size of the table's folder before.
         bytes_after: Size of the table's folder after; None if nothing was done.
     """
 
@@ -56,9 +55,7 @@ def plan_maintenance(settings: Settings, *, on_table: Progress = lambda *_: None
             handle = opened.newest(table)
         except TableMissing:
             continue
-        planned.append(
-            TableMaintenance(table.full_name, small_files(handle, table), size_of(handle, opened.uri(table)), None)
-        )
+        planned.append(TableMaintenance(table.full_name, small_files(handle, table), size_of(settings, table), None))
     return planned
 
 
@@ -72,13 +69,10 @@ def small_files(handle: DeltaTable, table: Table) -> int:
     return sum(count for count in small.values() if count >= FRAGMENTS)
 
 
-def size_of(handle: DeltaTable, uri: str) -> int:
-    """Return the bytes in the table's folder, or of its current files if the folder is not on this machine.
+def size_of(settings: Settings, table: Table) -> int:
+    """Return the bytes in the table's folder.
 
     Hadoop's checksum files do not count, as in `lakehouse.maintenance.size_of`.
     """
-    if "://" in uri:
-        return sum(handle.get_add_actions(flatten=True)["size_bytes"].to_pylist())
-    return sum(
-        status.st_size for name, status in files_below(uri) if not (name.startswith(".") and name.endswith(".crc"))
-    )
+    files = lake_files(settings, table.layer, table.name)
+    return sum(file.size for file in files if not (file.name.startswith(".") and file.name.endswith(".crc")))

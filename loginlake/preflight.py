@@ -68,11 +68,12 @@ def recorded_topic_id(settings: Settings) -> str | None:
 
     The jobs report a bronze that can't be opened.
     """
-    from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
+    from serving.delta_tables import open_table
+
     try:
-        bronze = DeltaTable(settings.table_uri(RAW_LOGS.layer, RAW_LOGS.name))
+        bronze = open_table(settings, RAW_LOGS)
     except (DeltaError, OSError):
         return None
     found: str | None = bronze.metadata().configuration.get(f"{TOPIC_ID}{settings.topic}")

@@ -12,6 +12,7 @@ from deltalake import DeltaTable, Schema
 from deltalake.exceptions import TableNotFoundError
 
 from lakehouse.errors import LakeUnreadable, SchemaDiffers, TableMissing
+from lakehouse.s3 import polars_options, storage_options
 from lakehouse.settings import Settings
 from lakehouse.tables.model import Table
 from serving.integrity import check_commit, reading
@@ -57,7 +58,7 @@ class DeltaTables:
         highest = self._highest.get(table.full_name, -1)
         with reading(table):
             try:
-                handle = DeltaTable(self.uri(table))
+                handle = open_table(self._settings, table)
             except TableNotFoundError as error:
                 if highest >= 0:
                     raise
@@ -85,7 +86,7 @@ class DeltaTables:
         """
         check_commit(table, version, uri=self.uri(table))
         with reading(table, version=version):
-            return DeltaTable(self.uri(table), version=version)
+            return open_table(self._settings, table, version=version)
 
     def pinned(self, table: Table, version: int) -> PinnedTable:
         """Return a version of a table that stays open, and open it if it is not.
@@ -117,6 +118,12 @@ class DeltaTables:
             self._highest[table.full_name] = max(version, self._highest.get(table.full_name, -1))
 
 
+def open_table(settings: Settings, table: Table, *, version: int | None = None) -> DeltaTable:
+    """Open a version of a table, by default the last, with delta-rs; its errors are not translated."""
+    uri = settings.table_uri(table.layer, table.name)
+    return DeltaTable(uri, version=version, storage_options=storage_options(settings))
+
+
 def scan(table: Table, handle: DeltaTable) -> pl.LazyFrame:
     """Return the rows of an open table with exactly the declared columns; those that the version lacks are null.
 
@@ -129,7 +136,7 @@ def scan(table: Table, handle: DeltaTable) -> pl.LazyFrame:
     _check_columns(table, live, version=version)
     # The version of the rows is the handle's: `scan_delta` ignores a version given beside a handle.
     with reading(table, version=version):
-        rows = pl.scan_delta(handle)
+        rows = pl.scan_delta(handle, storage_options=polars_options(handle.table_uri))
     names = {field.name for field in live.fields}
     added_later = [
         pl.lit(None, dtype).alias(name) for name, dtype in declared_schema(table).items() if name not in names

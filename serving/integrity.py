@@ -18,6 +18,7 @@ from pyarrow.fs import PyFileSystem
 from pyarrow.parquet import ParquetFile
 
 from lakehouse.errors import LakeUnreadable
+from lakehouse.s3 import is_of_store, unreachable
 from lakehouse.tables.model import Table
 
 HINT = "Run `loginlake verify` to see what is damaged"
@@ -32,6 +33,7 @@ def reading(table: Table, *, version: int | None = None) -> Iterator[None]:
 
     Raises:
         LakeUnreadable: In place of an error of delta-rs, polars, Arrow or the file system.
+        StoreUnreachable: The object store does not answer, or refuses access.
     """
     try:
         yield
@@ -46,6 +48,8 @@ def reading(table: Table, *, version: int | None = None) -> Iterator[None]:
         pl.exceptions.PolarsError,
         pl.exceptions.PanicException,
     ) as error:
+        if is_of_store(str(error)):
+            raise unreachable(str(error)) from error
         raise LakeUnreadable(
             f"{table.full_name} can't be read ({type(error).__name__})",
             hint="Read another snapshot, and run `loginlake verify` to see what is damaged",
@@ -69,7 +73,7 @@ def checked_rows(table: Table, handle: DeltaTable, *, names: Iterable[str]) -> l
     rows: list[dict[str, Any]] = []
     # From bytes and without Arrow's threads: one that holds a file of delta-rs when Python exits aborts the process.
     with reading(table):
-        folder = PyFileSystem(DeltaStorageHandler(handle.table_uri))
+        folder = PyFileSystem(DeltaStorageHandler.from_table(handle._table))
         for name in names:
             with folder.open_input_file(unquote(name)) as stored:
                 file = ParquetFile(pa.BufferReader(stored.read_buffer()), page_checksum_verification=True)

@@ -65,7 +65,7 @@ def append_events(lake: Lake) -> int:
         accepted = lake.read(EVENTS).where(F.col("verdict") == "accepted").where(F.col("event_on").isin(batch.days))
         offsets = furthest(before.offsets, batch.progress.offsets)
         after = SilverProgress(offsets, batch.progress.ingested_on, enrichment_versions())
-        lake.append(EVENTS, with_duplicates(decoded, accepted), user_metadata=after.to_json())
+        lake.append(EVENTS, with_duplicates(lake, decoded, accepted=accepted), user_metadata=after.to_json())
     finally:
         decoded.unpersist()
     log.info("batch_written", table=EVENTS.full_name, rows=batch.rows)
@@ -95,17 +95,18 @@ def decoded_events(records: DataFrame, rules: DecodeRules) -> DataFrame:
     return columns.mapInArrow(_decoder(rules), struct_type(EVENTS))
 
 
-def with_duplicates(decoded: DataFrame, accepted: DataFrame) -> DataFrame:
+def with_duplicates(lake: Lake, decoded: DataFrame, *, accepted: DataFrame) -> DataFrame:
     """Return the decoded rows with every later copy of an event marked as a duplicate of its winner.
 
     The winner is the copy with the least (ingest time, topic, partition, offset).
 
     Args:
+        lake: The lake, which stores what is computed once.
         decoded: New rows.
         accepted: The accepted rows that silver has on the event days in `decoded`.
     """
     # A checkpoint, not persist(): Spark would compute persisted rows again after the write to silver, which they read.
-    losers = losing_copies(decoded.where(F.col("verdict") == "accepted"), accepted).localCheckpoint()
+    losers = lake.checkpoint(losing_copies(decoded.where(F.col("verdict") == "accepted"), accepted))
     is_small = losers.count() <= BROADCAST_ROWS
     marked = decoded.drop(*WINNER).join(F.broadcast(losers) if is_small else losers, list(POSITION), "left")
     is_loser = F.col("winner_topic").isNotNull()

@@ -35,7 +35,7 @@ def rewrite_events(lake: Lake) -> int:
         summary = summarize_events(decoded)
         if summary.rows == 0:
             return 0
-        events = with_duplicates(decoded, accepted=decoded.limit(0))
+        events = with_duplicates(lake, decoded, accepted=decoded.limit(0))
         progress = replace(summary.progress, enrichment=enrichment_versions())
         lake.overwrite(EVENTS, events, user_metadata=progress.to_json())
     finally:

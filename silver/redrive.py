@@ -91,7 +91,7 @@ def redriven_rows(lake: Lake, reason: str | None) -> DataFrame:
     decoded = decoded_events(records_of(lake, broken), DecodeRules.from_settings(lake.settings)).persist()
     copies = copies_of(decoded.where(F.col("verdict") == "accepted"), events).persist()
     try:
-        return with_changes(with_winners(decoded, copies), broken.unionByName(copies)).localCheckpoint()
+        return lake.checkpoint(with_changes(with_winners(lake, decoded, copies=copies), broken.unionByName(copies)))
     finally:
         copies.unpersist()
         decoded.unpersist()
@@ -111,10 +111,10 @@ def copies_of(accepted: DataFrame, events: DataFrame) -> DataFrame:
     return known.join(accepted.select(*IDENTITY), list(IDENTITY), "left_semi")
 
 
-def with_winners(decoded: DataFrame, copies: DataFrame) -> DataFrame:
+def with_winners(lake: Lake, decoded: DataFrame, *, copies: DataFrame) -> DataFrame:
     """Return both sets of rows, with the winner among the copies of each event."""
     candidates = decoded.unionByName(copies.withColumn("verdict", F.lit("accepted")))
-    return with_duplicates(candidates, accepted=candidates.limit(0))
+    return with_duplicates(lake, candidates, accepted=candidates.limit(0))
 
 
 def with_changes(rows: DataFrame, before: DataFrame) -> DataFrame:

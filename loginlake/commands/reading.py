@@ -10,6 +10,7 @@ import typer
 
 from lakehouse.clock import utc_now
 from lakehouse.errors import BadQuery, LakeMissing
+from lakehouse.s3 import names_below
 from loginlake.commands.times import time_parser
 
 if TYPE_CHECKING:
@@ -57,12 +58,15 @@ def open_store() -> Store:
 
 
 def check_lake_exists(settings: Settings) -> None:
-    """Raise if the lake is a folder on this machine that does not exist, or has no tables.
+    """Raise if the folder of the lake does not exist, or has no tables.
 
     Raises:
         LakeMissing: There is no lake in the folder.
+        StoreUnreachable: The lake is on S3, which does not answer or refuses access.
     """
-    if "://" in settings.root:
+    if settings.is_on_s3:
+        if not set(LAYERS) & set(names_below(settings)):
+            raise LakeMissing(f"There is no lake: {settings.root} has no tables", hint=LAKE_HINT)
         return
     folder = Path(settings.root).absolute()
     is_lake = any((folder / layer).is_dir() for layer in LAYERS)

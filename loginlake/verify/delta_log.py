@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem, PyFileSystem, SubTreeFileSystem
 
+from lakehouse.s3 import storage_options
 from lakehouse.settings import Settings
 from lakehouse.tables.model import Table
 
@@ -61,7 +62,7 @@ def table_folder(settings: Settings, table: Table) -> TableFolder:
         return TableFolder(table, SubTreeFileSystem(str(Path(uri).absolute()), LocalFileSystem()))
     from deltalake.fs import DeltaStorageHandler
 
-    return TableFolder(table, PyFileSystem(DeltaStorageHandler(uri)))
+    return TableFolder(table, PyFileSystem(DeltaStorageHandler(uri, options=storage_options(settings))))
 
 
 class Add(msgspec.Struct, frozen=True):

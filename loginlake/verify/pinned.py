@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import polars as pl
-from deltalake import DeltaTable, Schema
+from deltalake import Schema
 
 from lakehouse.errors import LakeUnreadable, TableMissing
 from lakehouse.progress import BronzeProgress, Commit, Offsets, is_below, newest_note
@@ -25,6 +25,7 @@ from loginlake.verify.delta_log import CommitInfo, DeltaLog, read_log, table_fol
 from loginlake.verify.kafka_reader import Topic, read_topics
 from loginlake.verify.ranges import POSITION_SCHEMA, Range
 from loginlake.verify.report import UNREADABLE
+from serving.delta_tables import open_table
 from serving.integrity import reading
 from serving.store import Store, collected
 
@@ -162,14 +163,13 @@ class PinnedLake:
             LakeUnreadable: The table can't be read.
         """
         with reading(table):
-            uri = self.settings.table_uri(table.layer, table.name)
-            return DeltaTable(uri, version=self.versions[table.full_name]).schema()
+            return open_table(self.settings, table, version=self.versions[table.full_name]).schema()
 
     @cached_property
     def topic_ids(self) -> dict[str, str]:
         """The Kafka id of each topic that bronze was read from, as recorded in its table properties."""
         with reading(RAW_LOGS):
-            properties = DeltaTable(self.settings.table_uri(RAW_LOGS.layer, RAW_LOGS.name)).metadata().configuration
+            properties = open_table(self.settings, RAW_LOGS).metadata().configuration
         prefixed = {name: value for name, value in properties.items() if value and name.startswith(TOPIC_ID)}
         return {name.removeprefix(TOPIC_ID): value for name, value in prefixed.items()}
 

@@ -25,7 +25,13 @@ def test_the_file_is_valid_against_the_compose_specification() -> None:
 
 
 def test_there_is_a_service_per_layer(services) -> None:
-    assert set(services) == {"kafka", "producer", "bronze", "refresh", "serving"}
+    of_cluster = {name for name, service in services.items() if "profiles" in service}
+
+    assert set(services) - of_cluster == {"kafka", "producer", "bronze", "refresh", "serving"}
+    assert of_cluster == {
+        *("seaweedfs", "spark-master", "spark-worker"),
+        *("cluster-producer", "cluster-bronze", "cluster-refresh", "cluster-serving"),
+    }
 
 
 def test_every_image_names_its_version(services) -> None:
@@ -44,17 +50,17 @@ def test_no_image_runs_as_root(dockerfile: Path) -> None:
     assert re.findall(r"^USER (\S+)", dockerfile.read_text(), re.MULTILINE) == ["loginlake"]
 
 
-def test_every_service_except_kafka_is_built_from_an_existing_dockerfile(services) -> None:
+def test_every_service_except_kafka_and_the_store_is_built_from_an_existing_dockerfile(services) -> None:
     built = {name: CLONE / service["build"]["dockerfile"] for name, service in services.items() if "build" in service}
 
-    assert set(built) == set(services) - {"kafka"}
+    assert set(built) == set(services) - {"kafka", "seaweedfs"}
     assert [path for path in built.values() if path not in DOCKERFILES] == []
 
 
 def test_only_the_api_is_published_and_only_on_loopback(services) -> None:
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
 
-    assert published == {"serving": ["127.0.0.1:8000:8000"]}
+    assert published == {name: ["127.0.0.1:8000:8000"] for name in ("serving", "cluster-serving")}
 
 
 @pytest.mark.parametrize("name", ["serving", "producer"])
@@ -67,6 +73,13 @@ def test_an_image_without_spark_installs_no_pyspark(services, name: str) -> None
     assert not installed & {"pyspark", "delta-spark", "py4j"}
     assert "jdk" not in dockerfile
     assert "jre" not in dockerfile
+
+
+def test_executors_get_no_keys_and_share_no_folder_with_their_driver(services) -> None:
+    worker = services["spark-worker"]
+
+    assert not [name for name in worker["environment"] if name.startswith(("AWS_", "LOGINLAKE_"))]
+    assert worker["volumes"] == []
 
 
 def test_every_loginlake_variable_is_a_setting(services) -> None:

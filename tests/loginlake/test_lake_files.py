@@ -18,7 +18,7 @@ def test_every_regular_file_has_its_name_and_size(tmp_path: Path) -> None:
     a_file(tmp_path / "a", size=3)
     (tmp_path / "link").symlink_to(a_file(tmp_path / "folder/b", size=5))
 
-    assert {(name, status.st_size) for name, status in files_below(tmp_path)} == {("a", 3), ("b", 5)}
+    assert {(file.name, file.size) for file in files_below(tmp_path)} == {("a", 3), ("b", 5)}
 
 
 def test_files_and_folders_that_are_removed_meanwhile_are_left_out(tmp_path: Path) -> None:
@@ -26,8 +26,8 @@ def test_files_and_folders_that_are_removed_meanwhile_are_left_out(tmp_path: Pat
         a_file(tmp_path / name)
     found = files_below(tmp_path)
 
-    first, _ = next(found)
-    (tmp_path / ({"a", "b"} - {first}).pop()).unlink()
+    first = next(found)
+    (tmp_path / ({"a", "b"} - {first.name}).pop()).unlink()
     shutil.rmtree(tmp_path / "folder")
 
     assert list(found) == []

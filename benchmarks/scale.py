@@ -1,0 +1,132 @@
+"""What a million rows cost while a lake grows: seconds of each job, bytes, and peak memory.
+
+    python benchmarks/scale.py --millions 10
+    python benchmarks/scale.py --millions 2 --root s3://lake/scale
+
+Each step adds a million events of the next 30 days: bronze, silver and gold read them. Then it adds 10,000 events of
+the same density, and a refresh publishes them. Only verify and the bytes may grow with the lake.
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from harness import empty_lake, print_table, seconds_of
+from lake import DAYS, NEW_SPAN, START, produce_between
+
+from bronze.stream import ingest_once
+from gold.job import refresh_gold
+from lakehouse.lake import Lake
+from lakehouse.session import spark_session
+from lakehouse.settings import Settings
+from loginlake.lake_files import lake_files
+from loginlake.pipeline import refresh
+from loginlake.verify import verify
+from producer.events import DAY_SECONDS, SECOND
+from serving.store import Store
+from silver.job import update_silver
+
+MILLION = 1_000_000
+CHANGE = 10_000
+STEP_SPAN = DAYS * DAY_SECONDS * SECOND
+CHANGE_SPAN = 2 * NEW_SPAN
+SAMPLE_SECONDS = 0.2
+COLUMNS = (
+    "million rows", "bronze s", "silver s", "gold s", "refresh of 10,000 s", "verify s", "MB", "JVM MB", "Python MB"
+)  # fmt: skip
+
+
+def main() -> None:
+    """Print one row for each million."""
+    arguments = _arguments()
+    with empty_lake() as empty:
+        settings = empty.model_copy(update={"root": arguments.root} if arguments.root else {})
+        lake = Lake(spark_session(settings, job="benchmark"), settings)
+        jvm = lake.spark._jvm.java.lang.ProcessHandle.current().pid()  # type: ignore[union-attr]
+        print_table(COLUMNS, [grown(lake, number, jvm=jvm) for number in range(arguments.millions)])
+        lake.spark.stop()
+
+
+def grown(lake: Lake, number: int, *, jvm: int) -> tuple[object, ...]:
+    """Add a million events and 10,000 more, and return a row of the table."""
+    start = START + number * (STEP_SPAN + CHANGE_SPAN)
+    produce_between(lake.settings, events=MILLION, seed=number, start=start, end=start + STEP_SPAN)
+    with peak_memory(jvm) as peak:
+        seconds = [seconds_of(partial(job, lake)) for job in (ingest_once, update_silver, refresh_gold)]
+        start += STEP_SPAN
+        produce_between(lake.settings, events=CHANGE, seed=1000 + number, start=start, end=start + CHANGE_SPAN)
+        ingest_once(lake)
+        seconds.append(seconds_of(partial(refresh, lake)))
+    seconds.append(seconds_of(lambda: verified(lake.settings)))
+    megabytes = sum(file.size for file in lake_files(lake.settings)) / 10**6
+    row = (number + 1, *seconds, megabytes, *(size / 10**6 for size in peak))
+    print(*row, flush=True)
+    return row
+
+
+def verified(settings: Settings) -> None:
+    """Verify the lake.
+
+    Raises:
+        SystemExit: It has a fault.
+    """
+    report = verify(settings, Store(settings))
+    if not report.ok:
+        raise SystemExit(report.summary)
+
+
+@contextmanager
+def peak_memory(jvm: int) -> Iterator[list[int]]:
+    """Yield a list that has at the end the largest resident memory, in bytes, of the JVM and of its Python workers."""
+    peak = [0, 0]
+    ended = threading.Event()
+
+    def sample() -> None:
+        while not ended.wait(SAMPLE_SECONDS):
+            now = (resident_bytes(jvm), sum(map(resident_bytes, descendants(jvm))))
+            peak[:] = map(max, peak, now)
+
+    sampling = threading.Thread(target=sample)
+    sampling.start()
+    try:
+        yield peak
+    finally:
+        ended.set()
+        sampling.join()
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory of a process in bytes; 0 if it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:")), 0)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """Yield the ids of the processes that a process has started, and of those that they have started."""
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found = children.read_text().split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        for child in map(int, found):
+            yield child
+            yield from descendants(child)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--millions", type=int, default=10)
+    parser.add_argument("--root", help="URI of an empty lake; by default a temporary folder")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
