@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import pyarrow as pa
 from deltalake import CommitProperties, write_deltalake
 
+from lakehouse.s3 import storage_options
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables.gold import LABELS
@@ -47,5 +48,6 @@ def append_label(label: Label, *, settings: Settings, store: Store, snapshot: Sn
         row,
         mode="append",
         description=LABELS.grain,
+        storage_options=storage_options(settings),
         commit_properties=CommitProperties(max_commit_retries=COMMIT_RETRIES),
     )
