@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from lakehouse.errors import StoreUnreachable
-from lakehouse.settings import SCHEMES_OF_S3, Settings
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
+    from lakehouse.settings import Settings
+
+SCHEMES = ("s3://", "s3a://")
 ENDPOINT = "AWS_ENDPOINT_URL"
 DEFAULT_REGION = "us-east-1"
 # A store that does not answer is an error within 30 s, whether it refuses connections or accepts them.
@@ -72,7 +74,7 @@ def storage_options(settings: Settings) -> dict[str, str] | None:
 
 def polars_options(uri: str) -> dict[str, int] | None:
     """Return the options of polars for a table beside those that it takes from delta-rs; None if it is not on S3."""
-    return RETRIES if uri.startswith(SCHEMES_OF_S3) else None
+    return RETRIES if uri.startswith(SCHEMES) else None
 
 
 def file_system() -> FileSystem:

@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from lakehouse import s3
 from lakehouse.errors import UsageError
 
-SCHEMES_OF_S3 = ("s3://", "s3a://")
 KAFKA_OPTIONS = frozenset(
     {
         "security.protocol",
@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     @property
     def is_on_s3(self) -> bool:
         """True if the lake is on S3; the `AWS_…` variables name the store (lakehouse/s3.py)."""
-        return self.root.startswith(SCHEMES_OF_S3)
+        return self.root.startswith(s3.SCHEMES)
 
     @property
     def is_on_cluster(self) -> bool:
