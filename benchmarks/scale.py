@@ -14,10 +14,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 from harness import empty_lake, print_table, seconds_of
 from lake import DAYS, NEW_SPAN, START, produce_between
+from processes import ENDED, PROC, family
 
 from bronze.stream import ingest_once
 from gold.job import refresh_gold
@@ -88,7 +88,8 @@ def peak_memory(jvm: int) -> Iterator[list[int]]:
 
     def sample() -> None:
         while not ended.wait(SAMPLE_SECONDS):
-            now = (resident_bytes(jvm), sum(map(resident_bytes, descendants(jvm))))
+            java, *workers = map(resident_bytes, family(jvm))
+            now = (java, sum(workers))
             peak[:] = map(max, peak, now)
 
     sampling = threading.Thread(target=sample)
@@ -103,22 +104,10 @@ def peak_memory(jvm: int) -> Iterator[list[int]]:
 def resident_bytes(pid: int) -> int:
     """Return the memory of a process in bytes; 0 if it has ended."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):
+        lines = (PROC / str(pid) / "status").read_text().splitlines()
+    except ENDED:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:")), 0)
-
-
-def descendants(pid: int) -> Iterator[int]:
-    """Yield the ids of the processes that a process has started, and of those that they have started."""
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found = children.read_text().split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        for child in map(int, found):
-            yield child
-            yield from descendants(child)
 
 
 def _arguments() -> argparse.Namespace:

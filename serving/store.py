@@ -101,9 +101,9 @@ class Store:
         if table == LABELS:
             return self._labels()
         if table == ATTACKS:
-            return attacks(lambda read: self.rows(read, snapshot))
+            return attacks(lambda read: self.rows(read, snapshot), snapshot=snapshot)
         if table == ENTITY_RISK:
-            return entity_risk(lambda read: self.rows(read, snapshot), now=snapshot.now)
+            return entity_risk(lambda read: self.rows(read, snapshot), snapshot=snapshot)
         version = snapshot.versions.get(table.full_name)
         if version is None:
             raise TableMissing(

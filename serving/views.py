@@ -10,10 +10,12 @@ from typing import Any
 
 import polars as pl
 
+from lakehouse.snapshots import Snapshot
 from lakehouse.tables.gold import ATTACKS, CONFIRMED, DETECTIONS, ENTITY_RISK, LABELS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from serving.delta_tables import declared_schema
+from serving.integrity import reading
 
 # Logins this long after the last event of an attack still count as its success.
 AFTER = timedelta(days=1)
@@ -30,26 +32,41 @@ TOP_REASONS = 3
 Rows = Callable[[Table], pl.LazyFrame]
 
 
-def attacks(rows: Rows) -> pl.LazyFrame:
-    """Return the view `attacks`: each confirmed detection, whether it worked, and its label."""
-    held = rows(DETECTIONS).filter(pl.col("status") == CONFIRMED).collect()
+def attacks(rows: Rows, *, snapshot: Snapshot) -> pl.LazyFrame:
+    """Return the view `attacks`: each confirmed detection, whether it worked, and its label.
+
+    Args:
+        rows: Reads the tables of the snapshot.
+        snapshot: Its versions are named in errors.
+
+    Raises:
+        LakeUnreadable: A file of a table is missing or damaged.
+    """
+    held = _confirmed(rows, snapshot)
     names = [name for name in ATTACKS.column_names if name in held.columns]
-    found = held.select(names).join(_logins(held, rows), on="detection_id", how="left")
+    found = held.select(names).join(_logins(held, rows, snapshot=snapshot), on="detection_id", how="left")
     found = found.join(_last_labels(rows), on="detection_id", how="left").with_columns(
         pl.col("successes").fill_null(0), pl.col("success_users", "success_evidence").fill_null("[]")
     )
     return found.with_columns(worked=pl.col("successes") > 0).select(ATTACKS.column_names).lazy()
 
 
-def entity_risk(rows: Rows, *, now: datetime | None) -> pl.LazyFrame:
-    """Return the view `entity_risk`.
+def entity_risk(rows: Rows, *, snapshot: Snapshot) -> pl.LazyFrame:
+    """Return the view `entity_risk`; the age of a detection is measured from the snapshot's `now`.
 
     Args:
-        rows: Reads the tables of a snapshot.
-        now: The largest event time of the snapshot: the age of a detection is measured from it. None without events.
+        rows: Reads the tables of the snapshot.
+        snapshot: Its versions are named in errors.
+
+    Raises:
+        LakeUnreadable: A file of a table is missing or damaged.
     """
-    is_held = (pl.col("status") == CONFIRMED) & pl.col("entity_type").is_in(["username", "src_ip"])
-    held = rows(DETECTIONS).filter(is_held).collect().join(_last_labels(rows), on="detection_id", how="left")
+    now = snapshot.now
+    held = (
+        _confirmed(rows, snapshot)
+        .filter(pl.col("entity_type").is_in(["username", "src_ip"]))
+        .join(_last_labels(rows), on="detection_id", how="left")
+    )
     counted = held.filter(~pl.col("label").is_in(HARMLESS).fill_null(value=False))
     groups = counted.partition_by(ENTITY_RISK.key) if now else []
     risks = [_risk(of_entity.to_dicts(), now=now) for of_entity in groups if now]
@@ -98,13 +115,19 @@ def _ago(age: timedelta) -> str:
     return "just now"
 
 
+def _confirmed(rows: Rows, snapshot: Snapshot) -> pl.DataFrame:
+    with reading(DETECTIONS, version=snapshot.versions.get(DETECTIONS.full_name)):
+        return rows(DETECTIONS).filter(pl.col("status") == CONFIRMED).collect()
+
+
 def _last_labels(rows: Rows) -> pl.DataFrame:
     """Return the last label of each labeled detection: `detection_id`, `label`."""
     last = rows(LABELS).sort("labeled_at").group_by("detection_id", maintain_order=True).last()
-    return last.select("detection_id", "label").collect()
+    with reading(LABELS):
+        return last.select("detection_id", "label").collect()
 
 
-def _logins(detections: pl.DataFrame, rows: Rows) -> pl.DataFrame:
+def _logins(detections: pl.DataFrame, rows: Rows, *, snapshot: Snapshot) -> pl.DataFrame:
     """Return for each detection that worked the successful logins: how many, the first, by whom and where to find them.
 
     A detection about an address counts every login from it. One about anything else counts the logins from the
@@ -126,7 +149,7 @@ def _logins(detections: pl.DataFrame, rows: Rows) -> pl.DataFrame:
         pl.col("user").is_null() | (pl.col("user") == pl.col("username"))
     )
     position = pl.concat_str(pl.lit('["'), "topic", pl.lit('",'), "partition", pl.lit(","), "offset", pl.lit("]"))
-    return (
+    found = (
         successes.select("event_at", "times", "username", "src_ip", "topic", "partition", "offset")
         .join(sources.lazy(), on="src_ip", how="inner")
         .filter(is_of_attack)
@@ -138,12 +161,13 @@ def _logins(detections: pl.DataFrame, rows: Rows) -> pl.DataFrame:
             success_users=pl.col("username").drop_nulls().unique(maintain_order=True).head(LISTED),
             success_evidence=position.head(LISTED),
         )
-        .collect()
         .with_columns(
             success_users=pl.col("success_users").map_elements(_json_list, return_dtype=pl.String),
             success_evidence=pl.concat_str(pl.lit("["), pl.col("success_evidence").list.join(","), pl.lit("]")),
         )
     )
+    with reading(EVENTS, version=snapshot.versions.get(EVENTS.full_name)):
+        return found.collect()
 
 
 def _json_list(values: pl.Series) -> str:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from lakehouse.errors import LakeUnreadable
 from lakehouse.settings import Settings
 from lakehouse.tables import VIEWS
-from lakehouse.tables.gold import ATTACKS, ENTITY_RISK
+from lakehouse.tables.gold import ATTACKS, DETECTIONS, ENTITY_RISK
 from lakehouse.tables.model import Table
+from lakehouse.tables.silver import EVENTS
 from serving.labels import Label, LabelValue, append_label
+from serving.queries import TableQuery, rows_at_snapshot
+from serving.selection import Selection
 from serving.sql import sql_answer
 from serving.store import Store
 from serving.views import AFTER, HALF_LIFE, WEIGHTS, score_of, share
@@ -166,6 +171,16 @@ def test_views_and_labels_are_tables_in_sql(settings: Settings, lake: SmallLake)
     )
 
     assert rows.rows() == [("brute_force_ip", True, "false")]
+
+
+@pytest.mark.parametrize("table", [DETECTIONS, EVENTS], ids=["detections", "events"])
+def test_a_missing_file_is_an_error_that_names_the_table(settings: Settings, lake: SmallLake, table: Table) -> None:
+    snapshot = lake.publish([a_success(0)], [a_detection("d1")])
+    for file in Path(settings.table_uri(table.layer, table.name)).rglob("*=*/*.parquet"):
+        file.unlink()
+
+    with pytest.raises(LakeUnreadable, match=table.full_name):
+        rows_at_snapshot(TableQuery(ATTACKS, Selection()), Store(settings), snapshot=snapshot)
 
 
 @pytest.fixture
