@@ -10,6 +10,7 @@ import typer
 from lakehouse.entrypoint import stop_on_signals
 from lakehouse.job import spark_job
 from lakehouse.options import SettingsCommand
+from lakehouse.steps import running
 
 if TYPE_CHECKING:
     from lakehouse.lake import Lake
@@ -40,10 +41,16 @@ def _ingest_once(lake: Lake) -> None:
 def _ingest_until_stopped(lake: Lake) -> None:
     from bronze.stream import running_stream
 
-    with running_stream(lake, once=False) as query, stop_on_signals(finishing="the batch") as stop:
+    with (
+        running_stream(lake, once=False) as query,
+        stop_on_signals(finishing="the batch") as stop,
+        running("Waiting for records") as rename,
+    ):
         typer.echo(f"Reading {lake.settings.topic} at {lake.settings.kafka}; Ctrl-C stops it", err=True)
+        stored: dict[int, int] = {}
         while query.isActive and not stop.wait(POLL_SECONDS):
-            pass
+            stored |= {batch.batchId: batch.numInputRows for batch in query.recentProgress}
+            rename(f"{sum(stored.values()):,} records stored")
         failure = query.exception()
         if failure is not None:
             raise failure

@@ -35,6 +35,7 @@ from lakehouse.progress import (
     read_bronze_progress,
 )
 from lakehouse.settings import Settings
+from lakehouse.steps import step
 from lakehouse.tables.bronze import RAW_LOGS
 
 if TYPE_CHECKING:
@@ -203,6 +204,7 @@ def files_for(records: int) -> int:
     return max(1, math.ceil(records / RECORDS_PER_FILE))
 
 
+@step("Storing the records of Kafka")
 def ingest_once(lake: Lake) -> None:
     """Read the records that Kafka has now into bronze."""
     with running_stream(lake, once=True) as query:

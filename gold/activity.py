@@ -13,6 +13,7 @@ from gold.changes import ChangeFeed, Changes, days_per_commit
 from gold.transforms.metrics import counted_events, metric_rows, pair_activity_hourly
 from lakehouse.lake import Lake, anti_join, semi_join
 from lakehouse.session import run_concurrently
+from lakehouse.steps import step
 from lakehouse.tables.gold import PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Metric
 
@@ -21,6 +22,7 @@ Pairs: TypeAlias = DataFrame
 PairKeys: TypeAlias = DataFrame
 
 
+@step("Counting logins")
 def write_activity(lake: Lake, changes: Changes) -> None:
     """Write the base and the stored metrics: all of them in a rebuild, otherwise the days that changed."""
     if changes.is_rebuild:

@@ -22,6 +22,7 @@ from lakehouse.lake import Lake
 from lakehouse.progress import SilverProgress, is_below, read_silver_progress
 from lakehouse.session import run_concurrently
 from lakehouse.snapshots import Snapshot
+from lakehouse.steps import step
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import RESTATEMENTS
 from lakehouse.tables.model import Table
@@ -77,6 +78,7 @@ class Changes:
     unreadable: Sequence[str] = ()
 
 
+@step("Finding what changed")
 def read_changes(lake: Lake, last: Snapshot | None, *, rules: Iterable[Rule]) -> Changes:
     """Return what changed since the last snapshot, and decide whether gold is updated or rebuilt.
 

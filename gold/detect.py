@@ -16,6 +16,7 @@ from gold.rules.evaluate import CONTEXT_DAYS, SLICE_DAYS, by_entity, days_around
 from gold.rules.model import Rule
 from lakehouse.lake import Lake, anti_join, semi_join
 from lakehouse.schema import struct_type
+from lakehouse.steps import step
 from lakehouse.tables.gold import DETECTIONS, RETRACTED
 
 # Rules are evaluated for an entity and a day; all detections of such a key are replaced together.
@@ -27,6 +28,7 @@ TouchedEntities: TypeAlias = DataFrame
 Detections: TypeAlias = DataFrame
 
 
+@step("Detecting attacks")
 def write_detections(lake: Lake, changes: Changes, *, rules: Iterable[Rule]) -> None:
     """Write the detections: all of them in a rebuild, otherwise those of the touched entities and days."""
     if changes.is_rebuild:

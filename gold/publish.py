@@ -12,6 +12,7 @@ from lakehouse.clock import Clock
 from lakehouse.lake import Lake
 from lakehouse.schema import struct_type
 from lakehouse.snapshots import Snapshot, next_instant, snapshot_from_metadata, snapshot_from_row
+from lakehouse.steps import step
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.silver import EVENTS
@@ -19,6 +20,7 @@ from lakehouse.tables.silver import EVENTS
 log = structlog.get_logger()
 
 
+@step("Publishing")
 def publish_snapshot(lake: Lake, changes: Changes, *, clock: Clock) -> Snapshot | None:
     """Publish the tables as they are now; return None if no table has changed since the last snapshot."""
     snapshot = next_snapshot(lake, changes, clock=clock)

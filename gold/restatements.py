@@ -20,6 +20,7 @@ from gold.changes import ChangeFeed, Changes
 from gold.transforms.metrics import counted_events
 from lakehouse.lake import Lake, semi_join
 from lakehouse.session import run_concurrently
+from lakehouse.steps import step
 from lakehouse.tables.gold import PAIR_ACTIVITY, RESTATEMENTS, STORED_METRICS
 from lakehouse.tables.model import StoredWindow, Table
 
@@ -97,6 +98,7 @@ def published_figures(lake: Lake, changes: Changes) -> dict[str, Figures]:
     return {each.name: lake.read(each.table, version=versions[each.name]) for each in tables_to_compare(changes)}
 
 
+@step("Comparing with the last snapshot")
 def write_restatements(lake: Lake, changes: Changes, *, published: Mapping[str, Figures]) -> None:
     """Append the restatements of the next snapshot, and delete those that a killed refresh has left.
 

@@ -136,5 +136,9 @@ class StoreUnreachable(LakeUnreadable):
 
 def name_hint(name: str, known: Collection[str]) -> str:
     """Return a hint for an unknown name: the closest known name, if one is close, and all known names."""
-    closest = get_close_matches(name, known, n=1)
-    return "".join(f"Did you mean {close}? " for close in closest) + f"Use one of {', '.join(known)}"
+    return f"{did_you_mean(name, known)}Use one of {', '.join(known)}"
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """Return the start of a hint for an unknown name: a question with the closest known name, if one is close."""
+    return "".join(f"Did you mean {close}? " for close in get_close_matches(name, known, n=1))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
+import typer
 
 from lakehouse.entrypoint import stop_on_signals
 from lakehouse.logs import configure_logs, log_folder, stderr_to
+from lakehouse.steps import running, shown_steps
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from lakehouse.lake import Lake
     from lakehouse.locks import WriterName
     from lakehouse.settings import Settings
-
-log = structlog.get_logger()
 
 SPARK_LOG = "spark.log"
 
@@ -45,13 +45,18 @@ def spark_job(name: str, *, locks: Sequence[WriterName] = ()) -> Iterator[Lake]:
     from lakehouse.locks import refuse_second_writer
     from lakehouse.settings import load_settings
 
-    configure_logs()
+    # On a terminal, the steps and the command's answer say what happens; only warnings are logged there.
+    configure_logs(level=logging.WARNING if sys.stderr.isatty() else logging.INFO)
     settings = load_settings()
     refuse_second_writer(settings, *locks)
-    from lakehouse.lake import Lake  # imports Spark
-
     errors = log_folder(settings) / SPARK_LOG if sys.stderr.isatty() else None
-    with running_spark(settings, job=name, errors=errors) as spark:
+    with shown_steps(), ExitStack() as session:
+        with running("Starting Spark, usually 10 s"):
+            from lakehouse.lake import Lake  # imports Spark
+
+            spark = session.enter_context(running_spark(settings, job=name, errors=errors))
+        if settings.spark_ui_port is not None:
+            typer.echo(f"Spark's pages: {spark.sparkContext.uiWebUrl}", err=True)
         yield Lake(spark, settings)
 
 
@@ -77,8 +82,6 @@ def running_spark(settings: Settings, *, job: str, errors: Path | None = None) -
         stderr_to(errors) if errors is not None else nullcontext(),
     ):
         spark = spark_session(settings, job=job)
-    if settings.spark_ui_port is not None:
-        log.info("spark_pages_started", url=spark.sparkContext.uiWebUrl)
     try:
         if stop.is_set():
             raise KeyboardInterrupt

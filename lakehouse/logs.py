@@ -27,12 +27,17 @@ ALSO_RAISED = (
 PY4J_LOGGERS = (None, "py4j.clientserver")
 
 
-def configure_logs(output: TextIO | None = None) -> None:
-    """Configure structlog for this process; called once at each entry point."""
+def configure_logs(output: TextIO | None = None, *, level: int = logging.INFO) -> None:
+    """Configure structlog for this process; called once at each entry point.
+
+    Args:
+        output: Where events are written; by default standard error.
+        level: Less important events are not written.
+    """
     for name in PY4J_LOGGERS:
         logging.getLogger(name).addFilter(_is_not_also_raised)
-    output = output or sys.stderr
-    renderer = structlog.dev.ConsoleRenderer() if output.isatty() else structlog.processors.JSONRenderer()
+    is_terminal = (output or sys.stderr).isatty()
+    renderer = structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -41,7 +46,9 @@ def configure_logs(output: TextIO | None = None) -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        logger_factory=structlog.PrintLoggerFactory(output),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        # Standard error is looked up at each event: it is replaced while a terminal shows the steps of a job.
+        logger_factory=lambda *_: structlog.PrintLogger(output or sys.stderr),
     )
 
 

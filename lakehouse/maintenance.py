@@ -14,6 +14,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 
 from lakehouse.fragments import FRAGMENTS, SMALL_BYTES, Fragmented
 from lakehouse.lake import Lake
+from lakehouse.steps import step
 from lakehouse.tables.model import Table
 
 log = structlog.get_logger()
@@ -30,6 +31,7 @@ def fragmented_partitions(lake: Lake, table: Table) -> list[Fragmented]:
     return [Fragmented(json.loads(row["partition"]), row["files"], row["size"]) for row in counted.collect()]
 
 
+@step("Compacting")
 def compact(lake: Lake, table: Table) -> int:
     """Rewrite fragmented partitions into few files; neither the rows nor the change feed change.
 
@@ -49,6 +51,7 @@ def compact(lake: Lake, table: Table) -> int:
     return files
 
 
+@step("Removing files")
 def vacuum(lake: Lake, table: Table, *, hours: float | None = None) -> None:
     """Remove files that left the table more than some hours ago, and files of crashed writers.
 
@@ -65,6 +68,7 @@ def vacuum(lake: Lake, table: Table, *, hours: float | None = None) -> None:
     DeltaTable.forPath(lake.spark, lake.uri(table)).vacuum(hours)
 
 
+@step("Removing files")
 def remove_unneeded(lake: Lake, table: Table, *, needed: int) -> int:
     """Remove the data files that no version from `needed` on contains, and files of crashed writers.
 

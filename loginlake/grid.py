@@ -76,7 +76,7 @@ def vertical_lines(grid: Grid, width: int | None) -> list[str]:
     for position in range(len(grid[0].cells) if grid else 0):
         lines.append(f"row {position + 1}")
         for column in grid:
-            first, *more = _wrapped(column.cells[position], room)
+            first, *more = wrapped(column.cells[position], room)
             lines.append(f"{set_cell_size(column.name, names)}{GAP}{first}")
             lines += [" " * names + GAP + line for line in more]
     return lines
@@ -111,7 +111,8 @@ def _shortened(cell: str, width: int) -> str:
     return cell if cell_len(cell) <= width else f"{set_cell_size(cell, width - 1)}…"
 
 
-def _wrapped(cell: str, width: int | None) -> list[str]:
+def wrapped(cell: str, width: int | None) -> list[str]:
+    """Return the text in lines of at most this width, broken between words; None breaks no line."""
     if width is None or cell_len(cell) <= width:
         return [cell]
     return textwrap.wrap(cell, width, break_on_hyphens=False) or [""]

@@ -19,6 +19,7 @@ from lakehouse.locks import stack_lock
 from lakehouse.logs import configure_logs, log_folder
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
+from lakehouse.steps import shown_steps
 from loginlake.broker import embedded_broker
 from loginlake.preflight import check_topic_of_lake
 from loginlake.subprocesses import child, child_failed
@@ -111,7 +112,11 @@ def run_until_stopped(lake: Lake, console: Console, *, children: tuple[Popen[byt
     """
     from loginlake.pipeline import run_until
 
-    with stop_on_signals(finishing="the refresh") as stop, stop_when_one_ends(children, stop) as ended:
+    with (
+        stop_on_signals(finishing="the refresh") as stop,
+        stop_when_one_ends(children, stop) as ended,
+        shown_steps(console),
+    ):
         run_until(stop, lake, on_publish=lambda snapshot: console.print(describe_snapshot(snapshot)))
     if ended:
         raise child_failed(ended[0], log_folder(lake.settings))

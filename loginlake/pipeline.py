@@ -17,6 +17,7 @@ from lakehouse.errors import LockHeld
 from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
 from lakehouse.snapshots import Snapshot
+from lakehouse.steps import running
 from loginlake.maintenance_plan import TableMaintenance
 from loginlake.retention import maintain
 from silver.job import append_events
@@ -122,7 +123,9 @@ def refresh_every(
         if time.monotonic() - maintained_at >= lake.settings.maintenance_interval_seconds:
             maintain_if_free(lake)
             maintained_at = time.monotonic()
-        stop.wait(max(0.0, started + seconds - time.monotonic()))
+        rest = max(0.0, started + seconds - time.monotonic())
+        with running(f"Waiting for new records, next refresh in {rest:.0f} s"):
+            stop.wait(rest)
 
 
 def refresh_if_free(lake: Lake) -> Snapshot | None:

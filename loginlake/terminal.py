@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from lakehouse.steps import shown_steps
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -64,10 +66,10 @@ def add_rows(table: Table, rows: Sequence[Sequence[str]]) -> None:
 def timed_step(console: Console, name: str, *, usual_seconds: int | None = None) -> Iterator[None]:
     """Show that a step is running and how long it usually takes, and at its end how long it took."""
     started = time.monotonic()
-    running = f"{name} (about {usual_seconds} s)" if usual_seconds else name
+    title = f"{name} (about {usual_seconds} s)" if usual_seconds else name
     if not console.is_terminal:
-        console.print(f"{running} …")
-    with console.status(running):
+        console.print(f"{title} …")
+    with shown_steps(console, title=title):
         yield
     console.print(f"{name}: {time.monotonic() - started:.1f} s")
 

@@ -30,12 +30,13 @@ from serving.selection import (
 )
 from serving.store import Store, collected
 
-# The default order of detections; the rows of other tables are in the order of their key.
+# The rows of other tables are in the order of their key.
 NEWEST_DETECTIONS_FIRST = (Order("fired_at", descending=True),)
 DEFAULT_ORDERS = {
     DETECTIONS.full_name: NEWEST_DETECTIONS_FIRST,
     ATTACKS.full_name: NEWEST_DETECTIONS_FIRST,
     ENTITY_RISK.full_name: (Order("score", descending=True),),
+    EVENTS.full_name: (Order("event_at", descending=True),),
 }
 # The order of the events of a detection.
 OLDEST_EVENTS_FIRST = (Order("event_at"),)
@@ -94,7 +95,7 @@ def newest_windows_first(metric: Metric) -> tuple[Order, ...]:
 
 
 def default_order(table: Table) -> tuple[Order, ...]:
-    """Return the default order of a table's rows: detections newest first, risks largest first, others by key."""
+    """Return the default order: detections and events newest first, risks largest first, other rows by key."""
     return DEFAULT_ORDERS.get(table.full_name, ())
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
-from lakehouse.errors import BadQuery
+from lakehouse.errors import BadQuery, name_hint
 from lakehouse.tables.model import Column
 from serving.parameters import DEFAULT_LIMIT, FROM, LIMIT, TO, Parameter, QueryParams, parser_of, quoted
 
@@ -205,7 +205,7 @@ def _orders_parser(names: Sequence[str]) -> Callable[[str], tuple[Order, ...]]:
         orders = tuple(Order(word.removeprefix("-"), word.startswith("-")) for word in text.split(","))
         for order in orders:
             if order.column not in names:
-                raise BadQuery(f"{quoted(order.column)} is not a sortable column", hint=f"Use {', '.join(names)}")
+                raise BadQuery(f"{quoted(order.column)} is not a sortable column", hint=name_hint(order.column, names))
         if len({order.column for order in orders}) < len(orders):
             raise BadQuery(f"{quoted(text)} names a column twice", hint="Name each column once")
         return orders

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+import re
+
 import polars as pl
 
 from lakehouse.clock import utc_now
-from lakehouse.errors import BadQuery, LakeUnreadable
+from lakehouse.errors import BadQuery, LakeUnreadable, did_you_mean, name_hint
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import READABLE, VIEWS
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import LABELS, METRICS, SNAPSHOTS
-from lakehouse.tables.model import Table
+from lakehouse.tables.model import Column, Table
 from lakehouse.tables.silver import EVENTS
 from serving.delta_tables import declared_schema
 from serving.integrity import HINT
 from serving.metrics import metric_frame, source_of
 from serving.selection import Filter
-from serving.statement import check_reads_only, with_instant, words_of
+from serving.statement import check_reads_only, described_name, with_instant, words_of
 from serving.store import Store
+
+Frames = dict[str, pl.LazyFrame]
 
 LOGINS = "logins"
 INSTANT_HINT = (
     "Compare an instant with now(), with text such as '2026-01-31T08:00:00Z', or with '2026-01-31'::timestamptz"
 )
+DIALECT_HINT = (
+    "The dialect is that of polars. SHOW TABLES lists the tables and views, DESCRIBE TABLE the columns of one"
+)
+# What polars says about an unknown name.
+UNKNOWN_COLUMN = re.compile(r'unable to find column "(?P<name>[^"]*)"; valid columns: (?P<known>.*)')
+UNKNOWN_TABLE = re.compile(r"relation '(?P<name>[^']*)' was not found")
 
 
 def sql_answer(statement: str, store: Store, *, snapshot: Snapshot) -> pl.DataFrame:
-    """Return the rows of a SELECT.
+    """Return the rows of a SELECT, or the columns of the table or view that a DESCRIBE names.
 
     Raises:
         BadQuery: The statement is not a read, polars can't parse it, or it names an unknown table or column.
@@ -34,22 +44,44 @@ def sql_answer(statement: str, store: Store, *, snapshot: Snapshot) -> pl.DataFr
         LakeUnreadable: A file is missing or damaged.
         SnapshotExpired: The snapshot has expired since it was looked up, and its files are deleted.
     """
+    if (name := described_name(statement)) is not None:
+        return _description(name, _frames(store, snapshot, named=set()))
     check_reads_only(statement)
     with store.reading_snapshot(snapshot):
         return _executed(statement, _frames(store, snapshot, named=words_of(statement)))
 
 
-def _executed(statement: str, frames: dict[str, pl.LazyFrame]) -> pl.DataFrame:
+def _executed(statement: str, frames: Frames) -> pl.DataFrame:
     try:
         return pl.SQLContext(frames).execute(with_instant(statement, utc_now()), eager=True)
     except (OSError, pl.exceptions.PanicException) as error:
         raise LakeUnreadable(f"A table can't be read ({type(error).__name__})", hint=HINT) from error
     except (UnicodeEncodeError, pl.exceptions.PolarsError) as error:
-        reason = str(error).partition("\n")[0]
-        raise BadQuery(f"The SQL can't be executed: {reason}", hint=_hint(reason, frames)) from error
+        raise _refusal(str(error).partition("\n")[0], frames) from error
 
 
-def _frames(store: Store, snapshot: Snapshot, *, named: set[str]) -> dict[str, pl.LazyFrame]:
+def _description(name: str, frames: Frames) -> pl.DataFrame:
+    """Return one row per column of a table or view: its name, its type, and its meaning where it is declared.
+
+    Raises:
+        BadQuery: There is no table or view of that name.
+    """
+    if name not in frames:
+        raise BadQuery(f"There is no table {name!r}", hint=f"{did_you_mean(name, frames)}SHOW TABLES lists them all")
+    meanings = {column.name: column.meaning for column in _declared_columns(name)}
+    schema = frames[name].collect_schema()
+    rows = [(column, str(kind).lower(), meanings.get(column, "")) for column, kind in schema.items()]
+    return pl.DataFrame(rows, ["column", "type", "meaning"], orient="row")
+
+
+def _declared_columns(name: str) -> tuple[Column, ...]:
+    """Return the declared columns of a table, or of the metric that a view such as `ip_activity_week` shows."""
+    declared = {EVENTS.name if name == LOGINS else name.rpartition(".")[2], name.rpartition("_")[0]}
+    relations = (*READABLE.values(), *(metric.table for metric in METRICS))
+    return next((each.columns for each in relations if each.name in declared), ())
+
+
+def _frames(store: Store, snapshot: Snapshot, *, named: set[str]) -> Frames:
     """Return every table of a snapshot under its name, with and without its layer, and the views.
 
     `logins` has the accepted rows of silver.events with action `login`. Each metric has a view per window, such as
@@ -69,7 +101,7 @@ def _frames(store: Store, snapshot: Snapshot, *, named: set[str]) -> dict[str, p
     return {**frames, LOGINS: logins, **_metric_views(store, snapshot, named=named)}
 
 
-def _metric_views(store: Store, snapshot: Snapshot, *, named: set[str]) -> dict[str, pl.LazyFrame]:
+def _metric_views(store: Store, snapshot: Snapshot, *, named: set[str]) -> Frames:
     views = {f"{metric.name}_{every}": (metric, every) for metric in METRICS for every in metric.every}
     views |= {metric.name: (metric, metric.default_every) for metric in METRICS if metric.stored is None}
     return {
@@ -86,11 +118,13 @@ def _frame(table: Table, store: Store, *, snapshot: Snapshot, named: set[str]) -
     return store.rows(table, snapshot) if is_named else pl.LazyFrame(schema=declared_schema(table))
 
 
-def _hint(reason: str, frames: dict[str, pl.LazyFrame]) -> str:
-    if "dtype: Datetime" in reason:
-        return INSTANT_HINT
-    tables = [table.name for table in READABLE.values() if table.name in frames]
-    return (
-        f"Use the tables {', '.join(tables)}, the view {LOGINS}, or the view of a metric and a window, such as "
-        "ip_activity_week. SHOW TABLES lists them all"
-    )
+def _refusal(reason: str, frames: Frames) -> BadQuery:
+    """Return the error for what polars refuses."""
+    if unknown := UNKNOWN_COLUMN.match(reason):
+        known = re.findall(r'"([^"]+)"', unknown["known"])
+        return BadQuery(f"There is no column {unknown['name']!r}", hint=name_hint(unknown["name"], known))
+    if unknown := UNKNOWN_TABLE.match(reason):
+        name = unknown["name"]
+        return BadQuery(f"There is no table {name!r}", hint=f"{did_you_mean(name, frames)}SHOW TABLES lists them all")
+    hint = INSTANT_HINT if "dtype: Datetime" in reason else DIALECT_HINT
+    return BadQuery(f"The SQL can't be executed: {reason}", hint=hint)

@@ -17,7 +17,8 @@ TOKEN = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 READING_WORDS = ("select", "with", "from", "values", "show", "explain")
-READS_ONLY = "The lake can only be read: write a SELECT, WITH … SELECT or SHOW TABLES"
+READS_ONLY = "The lake can only be read: write a SELECT, WITH … SELECT, SHOW TABLES or DESCRIBE TABLE"
+DESCRIBE = re.compile(r"\s*(?:describe|desc)\s+(?P<name>[\w.\"]+)\s*", re.IGNORECASE)
 NOW_CALL = re.compile(r"\bnow\s*\(\s*\)", re.IGNORECASE)
 CURRENT_TIMESTAMP = "current_timestamp"
 
@@ -27,6 +28,12 @@ Token = tuple[str, str]  # kind and text
 def words_of(statement: str) -> set[str]:
     """Return the words and quoted names of a statement in lower case; the tables that it reads are among them."""
     return {text.strip('"').lower() for kind, text in _tokens(statement) if kind in ("word", "quoted")}
+
+
+def described_name(statement: str) -> str | None:
+    """Return the table or view of a DESCRIBE statement; None if it is another statement."""
+    match = DESCRIBE.fullmatch(statement)
+    return match["name"].replace('"', "").lower() if match else None
 
 
 def check_reads_only(statement: str) -> None:

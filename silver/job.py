@@ -21,6 +21,7 @@ from lakehouse.progress import (
     summarize_events,
 )
 from lakehouse.schema import struct_type
+from lakehouse.steps import step
 from lakehouse.tables.bronze import POSITION, RAW_LOGS
 from lakehouse.tables.silver import EVENTS, IDENTITY, WINNER
 from silver.decode import DecodeRules, decode
@@ -48,6 +49,7 @@ def update_silver(lake: Lake) -> int:
         return append_events(lake)
 
 
+@step("Decoding new records")
 def append_events(lake: Lake) -> int:
     """Do what `update_silver` does, for a caller that holds the lock of refresh."""
     lake.ensure(EVENTS)

@@ -8,6 +8,7 @@ import structlog
 
 from lakehouse.lake import Lake
 from lakehouse.progress import summarize_events
+from lakehouse.steps import step
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.silver import EVENTS
 from silver.decode import DecodeRules
@@ -17,6 +18,7 @@ from silver.job import decoded_events, with_duplicates
 log = structlog.get_logger()
 
 
+@step("Decoding all records")
 def rewrite_events(lake: Lake) -> int:
     """Replace all of silver by the rows of bronze as they decode today, in one commit.
 

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 
 from lakehouse.errors import TableMissing
 from lakehouse.lake import Lake
+from lakehouse.steps import step
 from lakehouse.tables.bronze import POSITION, RAW_LOGS
 from lakehouse.tables.silver import EVENTS, IDENTITY, WINNER
 from silver.decode import DecodeRules
@@ -48,6 +49,7 @@ class Redriven:
         return asdict(self)
 
 
+@step("Decoding broken rows")
 def redrive_events(lake: Lake, *, reason: str | None = None) -> Redriven:
     """Decode broken rows again and write what changed, in one commit; the caller holds the refresh lock.
 
@@ -69,6 +71,7 @@ def redrive_events(lake: Lake, *, reason: str | None = None) -> Redriven:
     return result
 
 
+@step("Decoding broken rows")
 def preview_redrive(lake: Lake, *, reason: str | None = None) -> Redriven:
     """Return the result that `redrive_events` would have; nothing is written.
 

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lakehouse.options import SettingsCommand
-from loginlake.commands.output import Json, Limit, Vertical, requested_output
+from loginlake.commands.output import ROWS_SHOWN, Json, Limit, note_of_more, requested_output, value_text
 from loginlake.commands.reading import open_store
+from loginlake.grid import wrapped
+from loginlake.terminal import terminal_width
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from lakehouse.snapshots import Snapshot
-    from lakehouse.tables.model import Table
     from serving.diff import RowChange
     from serving.store import Store
 
@@ -24,7 +23,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=SettingsCommand, epilog="For example: loginlake diff 1 2 ip_activity")
-def diff(  # noqa: PLR0913 - each parameter is an option of the command
+def diff(
     *,
     before: Annotated[int, typer.Argument(metavar="OLD", min=1, help="Id of the earlier snapshot.")],
     after: Annotated[int, typer.Argument(metavar="NEW", min=1, help="Id of the later snapshot.")],
@@ -34,13 +33,12 @@ def diff(  # noqa: PLR0913 - each parameter is an option of the command
     ] = None,
     limit: Limit = None,
     json: Json = False,
-    vertical: Vertical = False,
 ) -> None:
     """Show what changed between two snapshots: rows added, removed and changed, by the key of each table.
 
     Without a table: the number of rows for each table. With one: its rows, with old and new values.
     """
-    output = requested_output("table", json=json, vertical=vertical)
+    output = requested_output("table", json=json)
     store = open_store()
     import polars as pl
 
@@ -55,8 +53,11 @@ def diff(  # noqa: PLR0913 - each parameter is an option of the command
     changes = row_changes(table, store, before=old, after=new, limit=output.rows_to_read(limit))
     if json:
         typer.echo(_json(changes))
-    else:
-        output.write_first(_rows(changes, table), limit=limit)
+        return
+    shown = changes if limit else changes[:ROWS_SHOWN]
+    typer.echo("\n".join(change_lines(shown, width=terminal_width())) if shown else "No rows differ")
+    if len(changes) > len(shown):
+        typer.echo(note_of_more(), err=True)
 
 
 def _counts(store: Store, *, before: Snapshot, after: Snapshot) -> list[dict[str, Any]]:
@@ -79,24 +80,25 @@ def _json(changes: Sequence[RowChange]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(rows), indent=2)
 
 
-def _rows(changes: Sequence[RowChange], table: Table) -> pl.DataFrame:
-    """Return one row per change: the change, the key, and the values that differ as text."""
-    import polars as pl
+def change_lines(changes: Sequence[RowChange], *, width: int | None) -> list[str]:
+    """Return a line with the key of each change, and below it the values that differ; nothing is cut.
 
-    from serving.delta_tables import declared_schema
+    Args:
+        changes: The changes.
+        width: Where lines are broken, between values; None breaks no line.
+    """
+    lines = []
+    for change in changes:
+        key = ", ".join(f"{name} {value_text(value)}" for name, value in change.key.items())
+        lines.append(f"{change.change} {key}")
+        values = ", ".join(_values(change))
+        lines += [f"  {line}" for line in wrapped(values, None if width is None else width - 2)]
+    return lines
 
-    types = declared_schema(table)
-    rows = [{"change": each.change, **each.key, "values": _values(each)} for each in changes]
-    return pl.DataFrame(rows, {"change": pl.String} | {name: types[name] for name in table.key} | {"values": pl.String})
 
-
-def _values(change: RowChange) -> str:
-    """Return the differing values as text: `attempts 3 → 5` for a changed row, `attempts 3` for any other."""
+def _values(change: RowChange) -> list[str]:
+    """Return the differing values: `attempts 3 → 5` of a changed row, `attempts 3` of any other."""
     if change.old is not None and change.new is not None:
-        return ", ".join(f"{name} {_text(change.old[name])} → {_text(change.new[name])}" for name in change.new)
+        return [f"{name} {value_text(change.old[name])} → {value_text(change.new[name])}" for name in change.new]
     values = change.new if change.old is None else change.old
-    return ", ".join(f"{name} {_text(value)}" for name, value in (values or {}).items() if value is not None)
-
-
-def _text(value: object) -> str:
-    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return [f"{name} {value_text(value)}" for name, value in (values or {}).items() if value is not None]

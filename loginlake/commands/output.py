@@ -57,7 +57,7 @@ class Output:
         is_cut = limit is None and self.is_table and rows.height > ROWS_SHOWN
         self.write(rows.head(ROWS_SHOWN) if is_cut else rows, shown=shown)
         if is_cut:
-            typer.echo(f"The first {ROWS_SHOWN} rows of more; use --limit, or --json for all rows", err=True)
+            typer.echo(note_of_more(), err=True)
 
     def write(self, rows: pl.DataFrame, *, shown: Sequence[str] = ()) -> None:
         """Write the rows; a table has only the columns `shown`, unless --columns names others.
@@ -67,7 +67,9 @@ class Output:
         """
         names = self._chosen(rows.columns, shown)
         if self.is_table:
-            too_wide = _write_table(rows.select(names), is_vertical=self.is_vertical)
+            # Columns that are shown by default stay a table: what has no room is left out and named.
+            may_turn = not (shown and names == shown)
+            too_wide = _write_table(rows.select(names), is_vertical=self.is_vertical, may_turn=may_turn)
             hidden = [] if self.columns else [name for name in rows.columns if name not in names]
             if rows.is_empty():
                 typer.echo("No rows", err=True)
@@ -84,6 +86,11 @@ class Output:
             if name not in names:
                 raise BadQuery(f"--columns: there is no column {name!r}", hint=name_hint(name, names))
         return self.columns or (shown if self.is_table and not self.is_vertical and shown else names)
+
+
+def note_of_more() -> str:
+    """Return the note below a table that does not show all rows."""
+    return f"The first {ROWS_SHOWN} rows of more; use --limit, or --json for all rows"
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -> None:
@@ -116,8 +123,11 @@ def requested_output(form: str, *, json: bool, columns: str | None = None, verti
     return Output(form, names, is_vertical=vertical)
 
 
-def _write_table(rows: pl.DataFrame, *, is_vertical: bool) -> Sequence[str]:
-    """Print the rows so that they fit the terminal, and return the names of the columns for which there is no room."""
+def _write_table(rows: pl.DataFrame, *, is_vertical: bool, may_turn: bool) -> Sequence[str]:
+    """Print the rows so that they fit the terminal, and return the names of the columns for which there is no room.
+
+    Few rows whose columns do not all fit are printed one below the other, if the table may turn.
+    """
     from loginlake.grid import FEW_ROWS, fitted, table_lines, vertical_lines
     from loginlake.terminal import terminal_width
 
@@ -125,7 +135,7 @@ def _write_table(rows: pl.DataFrame, *, is_vertical: bool) -> Sequence[str]:
         return []
     grid, width = [_grid_column(rows[name]) for name in rows.columns], terminal_width()
     grid_that_fits, left_out = fitted(grid, width)
-    if rows.height and (is_vertical or (left_out and rows.height <= FEW_ROWS)):
+    if rows.height and (is_vertical or (may_turn and left_out and rows.height <= FEW_ROWS)):
         typer.echo("\n".join(vertical_lines(grid, width)))
         return []
     typer.echo("\n".join(table_lines(grid_that_fits)))
@@ -149,6 +159,11 @@ def _grid_column(values: pl.Series) -> GridColumn:
         is_number=type_.is_numeric(),
         is_text=not type_.is_numeric() and not type_.is_temporal(),
     )
+
+
+def value_text(value: Any) -> str:
+    """Return a value as a table prints it."""
+    return _cell(value, instant=_instant_format([value] if isinstance(value, datetime) else []))
 
 
 def _instant_format(instants: Sequence[datetime]) -> str:

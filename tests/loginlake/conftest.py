@@ -8,6 +8,15 @@ import pytest
 
 from tests.conftest import a_free_port
 from tests.loginlake.command_line import Loginlake, LoginlakeProcess
+from tests.serving.lakes import publish_twice, settings_of
+
+
+@pytest.fixture(scope="session")
+def two_snapshots(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The root of a lake with two snapshots, for tests that only read."""
+    settings = settings_of(tmp_path_factory.mktemp("read"))
+    publish_twice(settings)
+    return settings.root
 
 
 @pytest.fixture

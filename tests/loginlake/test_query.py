@@ -1,36 +1,25 @@
-"""The commands that read the lake: tables, history, query and sql."""
+"""The commands that read the lake: tables, history and query."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from datetime import timedelta
-from io import BytesIO, StringIO
+from io import BytesIO
 from pathlib import Path
-from unittest.mock import patch
 
 import polars as pl
 import pytest
 
-from lakehouse.tables import METRICS_BY_NAME, TABLES
-from lakehouse.tables.gold import IP_ACTIVITY, METRICS
-from lakehouse.tables.model import Metric, Window
-from tests.loginlake.command_line import Loginlake, Terminal
+from lakehouse.tables.gold import IP_ACTIVITY
+from tests.loginlake.command_line import Loginlake
 from tests.loginlake.test_cli import the_only_line
-from tests.serving.lakes import DAY, SmallLake, a_detection, a_login, publish_twice, settings_of
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> str:
-    settings = settings_of(tmp_path_factory.mktemp("read"))
-    publish_twice(settings)
-    return settings.root
+from tests.serving.lakes import DAY, SmallLake, a_detection, a_login, settings_of
 
 
 @pytest.fixture
-def loginlake(loginlake: Loginlake, root: str) -> Loginlake:
+def loginlake(loginlake: Loginlake, two_snapshots: str) -> Loginlake:
     """The command line, on a lake with two snapshots."""
-    return loginlake.with_environment(LOGINLAKE_ROOT=root)
+    return loginlake.with_environment(LOGINLAKE_ROOT=two_snapshots)
 
 
 def test_attempts_per_address_and_day_as_csv(loginlake: Loginlake) -> None:
@@ -158,13 +147,6 @@ def test_a_table_escapes_characters_that_could_control_the_terminal(loginlake: L
     assert "a\\x1b[31m" in loginlake("sql", "select 'a\x1b[31m' as username").stdout
 
 
-def test_sql_reads_all_tables_of_one_snapshot_with_or_without_their_layer(loginlake: Loginlake) -> None:
-    statement = "select count(*) as n from logins join silver.events using (event_id)"
-
-    assert json.loads(loginlake("sql", statement, "--json").stdout) == [{"n": 8}]
-    assert json.loads(loginlake("sql", statement, "--json", "--snapshot", "1").stdout) == [{"n": 3}]
-
-
 def test_tables_and_history_list_versions(loginlake: Loginlake) -> None:
     tables = json.loads(loginlake("tables", "--json").stdout)
     history = json.loads(loginlake("history", "events", "--json").stdout)
@@ -202,7 +184,11 @@ def test_tables_and_history_list_versions(loginlake: Loginlake) -> None:
         (["sql", "select '\udcff'"], 2, "can't be executed"),
         (["query", "ip_activity", "--format", "xml"], 2, "csv"),
         (["query", "ip_activity", "--as-of", "2020-01-01T00:00:00Z"], 1, "Ask for a snapshot from 1"),
-        (["sql", "select nope from events"], 2, "logins"),
+        (["sql", "select usernme from events"], 2, "There is no column 'usernme'. Did you mean username?"),
+        (["sql", "select 1 from evnts"], 2, "There is no table 'evnts'. Did you mean events? SHOW TABLES"),
+        (["sql", "select foo(1) from events"], 2, "DESCRIBE TABLE"),
+        (["sql", "describe evnts"], 2, "Did you mean events?"),
+        (["query", "ip_activity", "--order-by", "-failure"], 2, "Did you mean failures?"),
         (["sql", "selct"], 2, "write a SELECT"),
         (["sql", "select count(*) from events where event_at > cast('2026-03-02' as timestamp)"], 2, "now()"),
     ],
@@ -336,138 +322,7 @@ def test_a_folder_that_is_not_a_lake_is_one_line_that_names_it(
     assert "--root" in line
 
 
-def test_sql_compares_instants_with_now(loginlake: Loginlake) -> None:
-    statement = "select count(*) as n from events where event_at < now() - interval '1 day'"
-
-    assert json.loads(loginlake("sql", statement, "--json").stdout) == [{"n": 8}]
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "delete from events",
-        "truncate table events",
-        "drop table events",
-        "insert into events values (1)",
-        "update events set times = 2",
-        "create table copies as select * from events",
-        "alter table events add column x int",
-        "set a = 1",
-        "explain delete from events",
-    ],
-)
-def test_sql_refuses_everything_but_reads(loginlake: Loginlake, statement: str) -> None:
-    assert "is not a read. The lake can only be read" in the_only_line(loginlake("sql", statement), code=2)
-
-
-def test_sql_with_a_common_table_expression_is_a_read(loginlake: Loginlake) -> None:
-    statement = "with failed as (select * from logins where outcome = 'failure') select count(*) as n from failed;"
-
-    assert json.loads(loginlake("sql", statement, "--json").stdout) == [{"n": 7}]
-
-
-def test_the_prompt_answers_statements_until_it_is_left(loginlake: Loginlake) -> None:
-    typed = iter(["select nope from events;", "select count(*) as n", "from events;", "help", r"\q"])
-    with patch("builtins.input", lambda _prompt: next(typed)), patch("sys.stdin", Terminal(BytesIO())):
-        ended = loginlake.with_environment(HOME=str(loginlake.folder))("sql", "--format", "csv")
-
-    assert ended.returncode == 0
-    assert ended.stdout == "n\n8\n"
-    assert "The SQL can't be executed" in ended.stderr
-
-
-@pytest.mark.parametrize(
-    ("metric", "every"),
-    [(metric, "week") for metric in METRICS] + [(IP_ACTIVITY, every) for every in ("hour", "day", "month")],
-    ids=lambda value: getattr(value, "name", value),
-)
-def test_sql_has_a_view_per_metric_and_window_with_the_rows_of_query(
-    loginlake: Loginlake, metric: Metric, every: Window
-) -> None:
-    def rows(*words: str) -> list[dict[str, object]]:
-        return sorted(json.loads(loginlake(*words, "--json").stdout), key=str)
-
-    by_query = rows("query", metric.name, "--every", every)
-    assert by_query
-    assert rows("sql", f"select * from {metric.name}_{every}") == by_query
-
-
-def test_the_view_without_a_window_has_the_days(loginlake: Loginlake) -> None:
-    by_name, by_day = (
-        json.loads(loginlake("sql", f"select * from {name}", "--json").stdout)
-        for name in ("country_activity", "country_activity_day")
-    )
-
-    assert by_name == by_day != []
-
-
-def test_sql_lists_tables_and_views(loginlake: Loginlake) -> None:
-    listed = {row["name"] for row in json.loads(loginlake("sql", "show tables", "--json").stdout)}
-    text = loginlake("sql", "--help").stdout
-
-    assert {f"{metric.name}_{every}" for metric in METRICS for every in metric.every} <= listed
-    assert [name for name in (*METRICS_BY_NAME, *(table.name for table in TABLES.values())) if name not in text] == []
-
-
-def test_sql_opens_only_the_tables_that_it_names(loginlake: Loginlake, tmp_path: Path) -> None:
-    settings = settings_of(tmp_path)
-    publish_twice(settings)
-    shutil.rmtree(settings.table_uri("gold", "ip_activity"))
-    loginlake = loginlake.with_environment(LOGINLAKE_ROOT=settings.root)
-
-    assert loginlake("sql", "select count(*) as n from logins", "--format", "csv").stdout == "n\n8\n"
-    assert loginlake("sql", "select * from ip_activity").returncode == 1
-
-
-def test_sql_reads_a_statement_from_standard_input(loginlake: Loginlake) -> None:
-    with patch("sys.stdin", StringIO("select count(*) as n\nfrom events;\n")):
-        assert loginlake("sql", "--format", "csv").stdout == "n\n8\n"
-
-
-def test_diff_counts_the_rows_that_changed_in_each_table(loginlake: Loginlake) -> None:
-    counts = {row.pop("table"): row for row in json.loads(loginlake("diff", "1", "2", "--json").stdout)}
-
-    assert counts["bronze.raw_logs"] == counts["silver.events"] == {"added": 5, "removed": 0, "changed": 0}
-    assert counts["gold.ip_activity"] == {"added": 2, "removed": 0, "changed": 0}
-    assert counts["gold.app_activity"] == {"added": 0, "removed": 0, "changed": 1}
-
-
-def test_diff_shows_old_and_new_values_of_a_changed_row(loginlake: Loginlake) -> None:
-    (changed,) = json.loads(loginlake("diff", "1", "2", "app_activity", "--json").stdout)
-    (back,) = json.loads(loginlake("diff", "2", "1", "app_activity", "--json").stdout)
-    printed = loginlake("diff", "1", "2", "app_activity").stdout
-
-    assert changed["change"] == "changed"
-    assert changed["key"] == {"window_at": "2026-03-02T00:00:00Z", "app": "portal"}
-    assert (changed["old"]["attempts"], changed["new"]["attempts"]) == (3, 8)
-    assert (back["old"], back["new"]) == (changed["new"], changed["old"])
-    assert "attempts 3 → 8" in printed
-
-
-def test_diff_shows_added_and_removed_rows_and_null_keys_are_keys(loginlake: Loginlake) -> None:
-    added = json.loads(loginlake("diff", "1", "2", "ip_activity", "--json").stdout)
-    removed = json.loads(loginlake("diff", "2", "1", "ip_activity", "--json").stdout)
-
-    assert [(row["change"], row["key"]["src_ip"], row["old"]) for row in added] == [
-        ("added", "198.51.100.7", None),
-        ("added", None, None),
-    ]
-    assert {row["change"] for row in removed} == {"removed"}
-
-
-def test_diff_shows_all_values_of_a_changed_row_one_column_a_line(loginlake: Loginlake) -> None:
-    printed = loginlake.on_a_terminal(columns=80)("diff", "1", "2", "app_activity", "--vertical").stdout
-
-    assert "attempts 3 → 8" in printed
-    assert "…" not in printed
-
-
 def test_rows_that_do_not_exist_are_a_table_without_rows(loginlake: Loginlake) -> None:
     printed = loginlake("query", "detections", "--snapshot", "1", "--columns", "rule", "--vertical").stdout
 
     assert printed.splitlines() == ["rule", "────"]
-
-
-def test_diff_of_a_snapshot_with_itself_is_empty(loginlake: Loginlake) -> None:
-    assert json.loads(loginlake("diff", "2", "2", "ip_activity", "--json").stdout) == []
-    assert loginlake("diff", "2", "2", "ip_activity").returncode == 0

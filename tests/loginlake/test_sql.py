@@ -1,0 +1,128 @@
+"""`loginlake sql`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from io import BytesIO, StringIO
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from lakehouse.tables import METRICS_BY_NAME, TABLES
+from lakehouse.tables.gold import IP_ACTIVITY, METRICS
+from lakehouse.tables.model import Metric, Window
+from tests.loginlake.command_line import Loginlake, Terminal
+from tests.loginlake.test_cli import the_only_line
+from tests.serving.lakes import publish_twice, settings_of
+
+
+@pytest.fixture
+def loginlake(loginlake: Loginlake, two_snapshots: str) -> Loginlake:
+    """The command line, on a lake with two snapshots."""
+    return loginlake.with_environment(LOGINLAKE_ROOT=two_snapshots)
+
+
+def test_sql_reads_all_tables_of_one_snapshot_with_or_without_their_layer(loginlake: Loginlake) -> None:
+    statement = "select count(*) as n from logins join silver.events using (event_id)"
+
+    assert json.loads(loginlake("sql", statement, "--json").stdout) == [{"n": 8}]
+    assert json.loads(loginlake("sql", statement, "--json", "--snapshot", "1").stdout) == [{"n": 3}]
+
+
+def test_sql_compares_instants_with_now(loginlake: Loginlake) -> None:
+    statement = "select count(*) as n from events where event_at < now() - interval '1 day'"
+
+    assert json.loads(loginlake("sql", statement, "--json").stdout) == [{"n": 8}]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "delete from events",
+        "truncate table events",
+        "drop table events",
+        "insert into events values (1)",
+        "update events set times = 2",
+        "create table copies as select * from events",
+        "alter table events add column x int",
+        "set a = 1",
+        "explain delete from events",
+    ],
+)
+def test_sql_refuses_everything_but_reads(loginlake: Loginlake, statement: str) -> None:
+    assert "is not a read. The lake can only be read" in the_only_line(loginlake("sql", statement), code=2)
+
+
+def test_sql_with_a_common_table_expression_is_a_read(loginlake: Loginlake) -> None:
+    statement = "with failed as (select * from logins where outcome = 'failure') select count(*) as n from failed;"
+
+    assert json.loads(loginlake("sql", statement, "--json").stdout) == [{"n": 7}]
+
+
+def test_the_prompt_answers_statements_until_it_is_left(loginlake: Loginlake) -> None:
+    typed = iter(["select nope from events;", "select count(*) as n", "from events;", "help", r"\q"])
+    with patch("builtins.input", lambda _prompt: next(typed)), patch("sys.stdin", Terminal(BytesIO())):
+        ended = loginlake.with_environment(HOME=str(loginlake.folder))("sql", "--format", "csv")
+
+    assert ended.returncode == 0
+    assert ended.stdout == "n\n8\n"
+    assert "There is no column" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("metric", "every"),
+    [(metric, "week") for metric in METRICS] + [(IP_ACTIVITY, every) for every in ("hour", "day", "month")],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_sql_has_a_view_per_metric_and_window_with_the_rows_of_query(
+    loginlake: Loginlake, metric: Metric, every: Window
+) -> None:
+    def rows(*words: str) -> list[dict[str, object]]:
+        return sorted(json.loads(loginlake(*words, "--json").stdout), key=str)
+
+    by_query = rows("query", metric.name, "--every", every)
+    assert by_query
+    assert rows("sql", f"select * from {metric.name}_{every}") == by_query
+
+
+def test_the_view_without_a_window_has_the_days(loginlake: Loginlake) -> None:
+    by_name, by_day = (
+        json.loads(loginlake("sql", f"select * from {name}", "--json").stdout)
+        for name in ("country_activity", "country_activity_day")
+    )
+
+    assert by_name == by_day != []
+
+
+def test_sql_lists_tables_and_views(loginlake: Loginlake) -> None:
+    listed = {row["name"] for row in json.loads(loginlake("sql", "show tables", "--json").stdout)}
+    text = loginlake("sql", "--help").stdout
+
+    assert {f"{metric.name}_{every}" for metric in METRICS for every in metric.every} <= listed
+    assert [name for name in (*METRICS_BY_NAME, *(table.name for table in TABLES.values())) if name not in text] == []
+
+
+def test_sql_opens_only_the_tables_that_it_names(loginlake: Loginlake, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    publish_twice(settings)
+    shutil.rmtree(settings.table_uri("gold", "ip_activity"))
+    loginlake = loginlake.with_environment(LOGINLAKE_ROOT=settings.root)
+
+    assert loginlake("sql", "select count(*) as n from logins", "--format", "csv").stdout == "n\n8\n"
+    assert loginlake("sql", "select * from ip_activity").returncode == 1
+
+
+def test_sql_reads_a_statement_from_standard_input(loginlake: Loginlake) -> None:
+    with patch("sys.stdin", StringIO("select count(*) as n\nfrom events;\n")):
+        assert loginlake("sql", "--format", "csv").stdout == "n\n8\n"
+
+
+@pytest.mark.parametrize("name", ["events", "silver.events", "logins", "ip_activity", "ip_activity_week", "attacks"])
+def test_describe_lists_the_columns_of_a_table_or_view_and_their_meanings(loginlake: Loginlake, name: str) -> None:
+    columns = json.loads(loginlake("sql", f"describe {name}", "--json").stdout)
+    answered = json.loads(loginlake("sql", f"select * from {name} limit 1", "--format", "json").stdout)
+
+    assert all(column["type"] and column["meaning"] for column in columns)
+    assert not answered or [column["column"] for column in columns] == list(answered[0])
