@@ -66,10 +66,10 @@ def require_free_port(host: str, port: int, *, what: str, hint: str) -> None:
 
 
 def other_port_hint(setting: str, port: int) -> str:
-    """Return the hint for a taken port: the option, the variable and the make argument that name another port."""
+    """Return the hint for a taken port: the option, the variable and the argument of make that name another port."""
     name = setting.upper()
     option = setting.replace("_", "-")
-    return f"Stop it, or use another port: `--{option} {port}`, LOGINLAKE_{name}={port} or `make demo {name}={port}`"
+    return f"Stop it, or use another port: `--{option} {port}`, LOGINLAKE_{name}={port}, or after `make` {name}={port}"
 
 
 def port_taken(what: str, error: OSError, *, port: int, hint: str) -> PortTaken:

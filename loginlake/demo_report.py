@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from producer.ground_truth import TruthFile
     from serving.store import Store
 
-# Settings with which another command finds the same lake, broker and API.
-LOCATION_SETTINGS = ("root", "state", "conf", "kafka", "kafka_port", "topic", "host", "port", "allow_unauthenticated")
+# Settings with which another command finds the same lake, the same broker, and serves at the same address.
+LAKE_SETTINGS = ("root", "conf")
+BROKER_SETTINGS = (*LAKE_SETTINGS, "state", "kafka", "kafka_port", "topic")
+API_SETTINGS = (*BROKER_SETTINGS, "host", "port", "allow_unauthenticated")
 TOP_ADDRESSES = """
 select src_ip, country, sum(failures) as failures, sum(successes) as successes
 from ip_activity where failures > 0
@@ -121,16 +123,17 @@ def print_report(store: Store, *, report: Report, truths: Sequence[TruthFile], s
 
 def print_next_commands(console: Console, settings: Settings, *, snapshot: Snapshot, is_live: bool) -> None:
     """Print commands to paste; without a running API, also the command that starts it."""
-    command, options = _command(), _location_options(settings)
-    failing = f"{command} query ip_activity --every day --order-by=-failures --limit 5{options}"
+    command = _command()
+    lake, broker, api = (_options(settings, names) for names in (LAKE_SETTINGS, BROKER_SETTINGS, API_SETTINGS))
+    failing = f"{command} query ip_activity --every day --order-by=-failures --limit 5{lake}"
     url = f"http://{settings.host}:{settings.port}"
     lines = [
         failing,
         f"{failing} --snapshot {max(1, snapshot.id - 1)}",
-        f'{command} sql "{VERDICTS}"{options}',
-        f"{command} query attacks --where worked=true --limit 5{options}",
-        f"{command} verify{options}",
-        *([] if is_live else [f"{command} serve{options}   # and then, in another terminal:"]),
+        f'{command} sql "{VERDICTS}"{lake}',
+        f"{command} query attacks --where worked=true --limit 5{lake}",
+        f"{command} verify{broker}",
+        *([] if is_live else [f"{command} serve{api}   # and then, in another terminal:"]),
         f"curl '{url}/v1/metrics/ip_activity?every=day&limit=5'",
     ]
     console.print("What to try next", style="bold")
@@ -140,9 +143,9 @@ def print_next_commands(console: Console, settings: Settings, *, snapshot: Snaps
         console.print(f"  The pages of the API: {url}/docs")
 
 
-def _location_options(settings: Settings) -> str:
-    """Return the location settings that differ from the defaults, as options for another command."""
-    given = [name for name in LOCATION_SETTINGS if name in settings.model_fields_set]
+def _options(settings: Settings, names: Sequence[str]) -> str:
+    """Return those of the settings that differ from the defaults, as options for another command."""
+    given = [name for name in names if name in settings.model_fields_set]
     return "".join(_option(name, getattr(settings, name)) for name in given)
 
 

@@ -31,6 +31,7 @@ from lakehouse.errors import (
     LakehouseError,
     LockHeld,
     StoreUnreachable,
+    TableMissing,
     TopicChanged,
     UsageError,
 )
@@ -38,6 +39,7 @@ from lakehouse.jars import LOCK, job_groups, sha256_of
 from lakehouse.java import java_path, java_version
 from lakehouse.locks import refuse_second_writer
 from lakehouse.settings import Settings, load_settings
+from lakehouse.tables import TABLES
 from loginlake.broker import check_data_unused, other_broker_port
 from loginlake.lake_files import lake_files
 from loginlake.preflight import check_topic_of_lake
@@ -246,7 +248,7 @@ def check_disks(settings: Settings) -> list[Finding]:
 
 
 def check_lake(settings: Settings) -> list[Finding]:
-    """Report the size of the lake, and how much of it was written in the last 24 hours."""
+    """Report the size of the lake, how much of it was written in the last 24 hours, and whether its tables open."""
     try:
         files = list(lake_files(settings))
     except (OSError, ModuleNotFoundError):  # a store that does not answer is a finding of `check_store`
@@ -256,7 +258,25 @@ def check_lake(settings: Settings) -> list[Finding]:
     since = time.time() - DAY_SECONDS
     total, new = sum(file.size for file in files), sum(file.size for file in files if file.changed_at >= since)
     what = f"{_megabytes(total)} in {len(files):,} files, {_megabytes(new)} of it from the last 24 hours"
-    return [Finding("lake", State.OK, what)]
+    return [Finding("lake", State.OK, what), *check_tables(settings)]
+
+
+def check_tables(settings: Settings) -> list[Finding]:
+    """Check that each table can be opened and has the declared columns; a later release may have added some."""
+    try:
+        from serving.delta_tables import DeltaTables, scan
+    except ModuleNotFoundError:
+        return [Finding("tables", State.WARN, "not checked: deltalake is not installed", INSTALL_READERS)]
+    tables, opened, failed = DeltaTables(settings), 0, []
+    for table in TABLES.values():
+        try:
+            scan(table, tables.newest(table))
+        except TableMissing:
+            continue
+        except LakehouseError as error:
+            failed.append(_failed("tables", error))
+        opened += 1
+    return failed or [Finding("tables", State.OK, f"{opened} can be opened and have the declared columns")]
 
 
 def _megabytes(size: int) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ALL_COLUMNS = "all"
 # A table shows at most this many rows; the other formats write all.
 ROWS_SHOWN = 100
+# Ids of detections have 32 characters; event ids may have thousands.
+MAX_ID = 32
 
 
 def print_json(value: object) -> None:
@@ -153,12 +155,11 @@ def _grid_column(values: pl.Series) -> GridColumn:
 
     type_ = values.dtype
     instant = _instant_format([value for value in values if isinstance(value, datetime)])
-    return GridColumn(
-        values.name,
-        tuple(_cell(value, instant=instant) for value in values.to_list()),
-        is_number=type_.is_numeric(),
-        is_text=not type_.is_numeric() and not type_.is_temporal(),
-    )
+    cells = tuple(_cell(value, instant=instant) for value in values.to_list())
+    # An id is of no use if it is cut.
+    is_id = values.name.endswith("_id") and max(map(len, cells), default=0) <= MAX_ID
+    is_text = not type_.is_numeric() and not type_.is_temporal() and not is_id
+    return GridColumn(values.name, cells, is_number=type_.is_numeric(), is_text=is_text)
 
 
 def value_text(value: Any) -> str:

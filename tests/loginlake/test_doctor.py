@@ -15,9 +15,12 @@ from uuid import uuid4
 
 import pytest
 from confluent_kafka.admin import NewTopic
+from deltalake import DeltaTable, Field
+from deltalake.schema import PrimitiveType
 
 from lakehouse.kafka import admin_client, ensure_topic
 from lakehouse.settings import Settings
+from lakehouse.tables.silver import EVENTS
 from loginlake.doctor import (
     State,
     check_api,
@@ -27,9 +30,11 @@ from loginlake.doctor import (
     check_kafka,
     check_lake,
     check_package,
+    check_tables,
     diagnose,
 )
 from tests.loginlake.command_line import Loginlake, LoginlakeProcess
+from tests.serving.lakes import SmallLake, a_login
 from tests.waiting import wait_until
 
 
@@ -195,10 +200,33 @@ def test_a_lake_is_reported_with_its_size_and_the_growth_of_the_last_day(tmp_pat
         file.write_bytes(bytes(size))
         os.utime(file, (time.time() - age_seconds,) * 2)
 
-    (found,) = check_lake(settings)
+    found, *_ = check_lake(settings)
 
     assert found.state is State.OK
     assert found.what == "5.0 MB in 2 files, 3.0 MB of it from the last 24 hours"
+
+
+def test_tables_with_the_declared_columns_are_ok(tmp_path: Path) -> None:
+    settings = settings_with(tmp_path)
+    SmallLake(settings).publish([a_login(0)], [])
+
+    (found,) = check_tables(settings)
+
+    assert found.state is State.OK
+    assert "declared columns" in found.what
+
+
+def test_a_table_with_an_undeclared_column_fails_and_is_named(tmp_path: Path) -> None:
+    settings = settings_with(tmp_path)
+    SmallLake(settings).publish([a_login(0)], [])
+    uri = settings.table_uri(EVENTS.layer, EVENTS.name)
+    DeltaTable(uri).alter.add_columns([Field("surprise", PrimitiveType("string"))])
+
+    (found,) = check_tables(settings)
+
+    assert found.state is State.FAIL
+    assert "silver.events" in found.what
+    assert "surprise is not declared" in found.what
 
 
 def test_wrong_settings_are_a_finding(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_a_taken_port_of_the_api_names_the_process_and_a_way_out(tmp_path: Path,
 
     assert isinstance(refused, PortTaken)
     assert f"process {os.getpid()} (" in refused.what
-    assert "make demo PORT=8080" in refused.hint
+    assert "after `make` PORT=8080" in refused.hint
 
 
 def test_a_taken_port_of_the_broker_names_the_process_and_a_way_out(tmp_path: Path, taken_port: int) -> None:
@@ -115,7 +115,7 @@ def test_a_taken_port_of_the_broker_names_the_process_and_a_way_out(tmp_path: Pa
 
     assert isinstance(refused, PortTaken)
     assert f"process {os.getpid()} (" in refused.what
-    assert "make demo KAFKA_PORT=9192" in refused.hint
+    assert "after `make` KAFKA_PORT=9192" in refused.hint
 
 
 def test_data_that_a_running_broker_uses_is_reported(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_broker_on_the_port_of_the_embedded_one_is_a_warning_that_names_the_wa
 
     assert found.state is State.WARN
     assert "where `demo` and `up` start their own" in found.what
-    assert "make demo KAFKA_PORT=9192" in found.hint
+    assert "after `make` KAFKA_PORT=9192" in found.hint
 
 
 def test_the_doctor_names_the_job_that_writes_the_lake(tmp_path: Path) -> None:
