@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import cast
 
 import polars as pl
@@ -13,6 +14,7 @@ from lakehouse.tables.model import Metric, Table, Window
 from serving.selection import ALWAYS, Period
 from serving.store import Store
 
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 # The most days that a window lies in.
 WINDOW_DAYS: dict[Window, int] = {"hour": 1, "day": 1, "week": 7, "month": 31}
 
@@ -32,10 +34,17 @@ def metric_frame(
         TableMissing: The snapshot is older than the table.
     """
     source = source_of(metric, every)
-    needed = replace(period, since=None) if metric.reads_history else period
+    needed = replace(period, since=_read_from(metric, period.since))
     whole_windows = store.rows(source, snapshot).filter(*needed.days("window_on", window_days=WINDOW_DAYS[every]))
     rows = whole_windows if metric.stored == every else _computed(metric, whole_windows, every=every)
     return rows.filter(*period.instants("window_at"))
+
+
+def _read_from(metric: Metric, since: datetime | None) -> datetime | None:
+    """Return the instant from which the rows of a metric depend on the base; None is its beginning."""
+    if since is None or metric.history is None:
+        return None
+    return since - min(metric.history, since - EARLIEST)
 
 
 def _computed(metric: Metric, base: pl.LazyFrame, *, every: Window) -> pl.LazyFrame:

@@ -12,7 +12,7 @@ import polars as pl
 from lakehouse.errors import BadQuery, LakeUnreadable, TableMissing
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import METRICS_BY_NAME
-from lakehouse.tables.gold import ATTACKS, DETECTIONS, ENTITY_RISK
+from lakehouse.tables.gold import ATTACKS, DETECTIONS, ENTITY_RISK, SESSIONS
 from lakehouse.tables.model import Metric, Table, Window
 from lakehouse.tables.silver import EVENTS
 from serving.metrics import metric_frame, source_of
@@ -37,6 +37,7 @@ DEFAULT_ORDERS = {
     ATTACKS.full_name: NEWEST_DETECTIONS_FIRST,
     ENTITY_RISK.full_name: (Order("score", descending=True),),
     EVENTS.full_name: (Order("event_at", descending=True),),
+    SESSIONS.full_name: (Order("started_at", descending=True),),
 }
 # The order of the events of a detection.
 OLDEST_EVENTS_FIRST = (Order("event_at"),)
@@ -95,7 +96,7 @@ def newest_windows_first(metric: Metric) -> tuple[Order, ...]:
 
 
 def default_order(table: Table) -> tuple[Order, ...]:
-    """Return the default order: detections and events newest first, risks largest first, other rows by key."""
+    """Return the default order: the newest first, the largest risks first, other rows by key."""
     return DEFAULT_ORDERS.get(table.full_name, ())
 
 

@@ -17,12 +17,16 @@ from lakehouse.progress import is_below
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot, resolve_snapshot, snapshot_expired
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import ATTACKS, ENTITY_RISK, LABELS, SNAPSHOTS
+from lakehouse.tables.gold import ATTACKS, ENTITY_RISK, LABELS, SESSIONS, SNAPSHOTS
 from lakehouse.tables.model import Table
 from serving.delta_tables import DeltaTables, declared_schema, scan
 from serving.integrity import reading
 from serving.publications import Publications, Published, retained_among
+from serving.sessions import sessions
 from serving.views import attacks, entity_risk
+
+# The views, each with the function that computes its rows.
+COMPUTED = {ATTACKS.full_name: attacks, ENTITY_RISK.full_name: entity_risk, SESSIONS.full_name: sessions}
 
 
 @dataclass(frozen=True)
@@ -100,10 +104,8 @@ class Store:
             return self._newest_rows(table).filter(pl.col("id") <= snapshot.id)
         if table == LABELS:
             return self._labels()
-        if table == ATTACKS:
-            return attacks(lambda read: self.rows(read, snapshot), snapshot=snapshot)
-        if table == ENTITY_RISK:
-            return entity_risk(lambda read: self.rows(read, snapshot), snapshot=snapshot)
+        if table.full_name in COMPUTED:
+            return COMPUTED[table.full_name](lambda read: self.rows(read, snapshot), snapshot=snapshot)
         version = snapshot.versions.get(table.full_name)
         if version is None:
             raise TableMissing(

@@ -14,8 +14,10 @@ import narwhals.stable.v2 as nw
 from lakehouse.tables.gold import (
     ACTIVE_USERS,
     APP_ACTIVITY,
+    BASELINE_WEEKS,
     COUNTRY_ACTIVITY,
     FAILURES_BY_REASON,
+    HOUR_OF_WEEK,
     IP_ACTIVITY,
     PAIR_ACTIVITY,
     USER_ACTIVITY,
@@ -121,8 +123,8 @@ def window_start(at: nw.Expr, every: Window) -> nw.Expr:
     """Return the start of the window that an instant lies in, UTC; a week starts on Monday."""
     if every != "week":
         return at.dt.truncate(TRUNCATIONS[every])
-    # Spark can't truncate to a week by narwhals, and numbers Sunday 0 where polars numbers it 7.
-    day, days_since_monday = at.dt.truncate("1d"), (at.dt.weekday() + 6) % 7
+    # Spark can't truncate to a week by narwhals.
+    day, days_since_monday = at.dt.truncate("1d"), _days_since_monday(at)
     start = day
     for days in range(1, 7):
         start = nw.when(days_since_monday == days).then(day.dt.offset_by(f"-{days}d")).otherwise(start)
@@ -143,7 +145,7 @@ def computes(metric: Metric) -> Callable[[Aggregation], Aggregation]:
 def ip_activity(pairs: Pairs) -> Rows:
     """Return the attempts per source address and window."""
     per_ip = pairs.group_by("window_at", "src_ip").agg(
-        **_sums("attempts", "successes", "failures", "probes"),
+        **_sums("attempts", "successes", "failures", "probes", "lockouts"),
         users=_distinct("username", where="attempts"),
         users_failed=_distinct("username", where="failures"),
         apps=_distinct("app", where="attempts"),
@@ -230,6 +232,26 @@ def active_users(pairs: Pairs) -> Rows:
     )
 
 
+@computes(HOUR_OF_WEEK)
+def hour_of_week(pairs: Pairs) -> Rows:
+    """Return the attempts per user and hour of the week, in the weeks before each window that has any event."""
+    measures = _sums("attempts", "successes", "failures")
+    per_hour = (
+        pairs.filter(nw.col("attempts") > 0)
+        .with_columns(weekday=_days_since_monday(nw.col("hour_at")) + 1, hour=nw.col("hour_at").dt.hour())
+        .group_by("window_at", "username", "weekday", "hour")
+        .agg(**measures)
+    )
+    # An hour is in the baseline of the windows that start so many weeks after its own.
+    later = [
+        per_hour.with_columns(window_at=nw.col("window_at").dt.offset_by(f"{7 * weeks}d"))
+        for weeks in range(1, BASELINE_WEEKS + 1)
+    ]
+    windows = pairs.select("window_at").unique()
+    baselines = nw.concat(later).join(windows, on="window_at", how="semi")
+    return baselines.group_by("window_at", "username", "weekday", "hour").agg(**measures)
+
+
 def _declared(rows: Rows, columns: tuple[Column, ...]) -> Any:
     """Return exactly the declared columns in the declared types; the engines differ in the types of counts."""
     import pyarrow as pa
@@ -237,6 +259,11 @@ def _declared(rows: Rows, columns: tuple[Column, ...]) -> Any:
     schema = nw.Schema.from_arrow(pa.schema([column.arrow_field() for column in columns]))
     dated = rows.with_columns(window_on=nw.col("window_at").dt.date())
     return dated.select(nw.col(name).cast(dtype) for name, dtype in schema.items()).to_native()
+
+
+def _days_since_monday(at: nw.Expr) -> nw.Expr:
+    """Return 0 for Monday to 6 for Sunday, UTC; Spark numbers Sunday 0 where polars numbers it 7."""
+    return (at.dt.weekday() + 6) % 7
 
 
 def _sums(*measures: str) -> dict[str, nw.Expr]:

@@ -14,6 +14,7 @@ from lakehouse.tables.gold import (
     METRICS,
     PAIR_ACTIVITY,
     RESTATEMENTS,
+    SESSIONS,
     SNAPSHOTS,
     STORED_METRICS,
 )
@@ -30,7 +31,7 @@ SNAPSHOT_TABLES: tuple[Table, ...] = (
 )
 TABLES: dict[str, Table] = {table.full_name: table for table in (RAW_LOGS, *SNAPSHOT_TABLES, SNAPSHOTS, LABELS)}
 # Computed from the tables of a snapshot when they are read.
-VIEWS: dict[str, Table] = {view.full_name: view for view in (ATTACKS, ENTITY_RISK)}
+VIEWS: dict[str, Table] = {view.full_name: view for view in (ATTACKS, ENTITY_RISK, SESSIONS)}
 READABLE: dict[str, Table] = {**TABLES, **VIEWS}
 METRICS_BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from lakehouse.tables.model import WINDOW_AT, WINDOW_ON, Column, Metric, Table
 from lakehouse.tables.silver import FAILURE_REASONS
 
@@ -63,6 +65,7 @@ IP_ACTIVITY = Metric(
         FAILURES,
         FAILURE_RATE,
         PROBES,
+        LOCKOUTS,
         USERS,
         Column("users_failed", "long", "Distinct users with a failure."),
         APPS,
@@ -147,7 +150,27 @@ ACTIVE_USERS = Metric(
         Column("reactivated", "long", "Users without a success for 30 days or longer, counted by the hour, then one."),
     ),
     every=("day", "week", "month"),
-    reads_history=True,
+    history=None,
+)
+
+# The weeks before a window that are its baseline.
+BASELINE_WEEKS = 4
+HOUR_OF_WEEK = Metric(
+    name="hour_of_week",
+    meaning="The baseline of a window: per user and hour of the week, the login attempts in the same hours of the four "
+    "weeks before. Summed over the users, it is the baseline of all of them.",
+    dimensions=(
+        USERNAME,
+        Column("weekday", "long", "1 for Monday to 7 for Sunday, UTC."),
+        Column("hour", "long", "Hour of the day, 0 to 23, UTC."),
+    ),
+    measures=(
+        Column("attempts", "long", "Login attempts in these four hours of four weeks."),
+        Column("successes", "long", "Those that succeeded."),
+        Column("failures", "long", "Those that failed."),
+    ),
+    every=("hour", "day", "week"),
+    history=timedelta(weeks=BASELINE_WEEKS),
 )
 
 # Stored values of detections.status.
@@ -250,6 +273,30 @@ ENTITY_RISK = Table(
     shown=("entity_type", "entity", "score", "level", "open", "last_at"),
 )
 
+SESSIONS = Table(
+    layer="gold",
+    name="sessions",
+    grain="one row per session id of an accepted login or logout",
+    key=("session_id",),
+    partition_by=("started_on",),
+    columns=(
+        Column("session_id", "string", "Session id as the source gives it."),
+        Column("username", "string", "User of its first event."),
+        Column("ips", "long", "Distinct source addresses of its events."),
+        Column("started_at", "timestamp", "Time of its first login; null if only its logout is known."),
+        Column("started_on", "date", "UTC day of started_at."),
+        Column("ended_at", "timestamp", "Time of its last event; null while it is open."),
+        Column("duration_seconds", "long", "From started_at to ended_at."),
+        Column(
+            "state",
+            "string",
+            "logout: its last event is a logout; timeout: no event for a day; open: neither, at the newest event of "
+            "the snapshot.",
+        ),
+    ),
+    shown=("session_id", "username", "ips", "started_at", "duration_seconds", "state"),
+)
+
 RESTATEMENTS = Table(
     layer="gold",
     name="restatements",
@@ -304,5 +351,6 @@ METRICS: tuple[Metric, ...] = (
     COUNTRY_ACTIVITY,
     FAILURES_BY_REASON,
     ACTIVE_USERS,
+    HOUR_OF_WEEK,
 )
 STORED_METRICS: tuple[Metric, ...] = tuple(metric for metric in METRICS if metric.stored)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Metric:
         shown: The columns that the command line prints as a table, so that a row fits a terminal; empty for all.
         every: The windows that it can be queried for.
         stored: The window that is stored as a Delta table, or None.
-        reads_history: True if a row depends on earlier windows too: then the base is read from its beginning.
+        history: How long before a window the base is read for it; None: from its beginning.
     """
 
     name: str
@@ -131,7 +132,7 @@ class Metric:
     shown: tuple[str, ...] = ()
     every: tuple[Window, ...] = WINDOWS
     stored: StoredWindow | None = None
-    reads_history: bool = False
+    history: timedelta | None = timedelta(0)
 
     @property
     def default_every(self) -> Window:

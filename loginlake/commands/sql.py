@@ -14,12 +14,12 @@ from loginlake.commands.output import Columns, Format, Json, Vertical, requested
 from loginlake.commands.reading import AsOf, SnapshotId, open_store, requested_snapshot
 
 NAMES = ", ".join(table.name for table in TABLES.values())
-COMPUTED = " and ".join(view.name for view in VIEWS.values())
+COMPUTED = ", ".join(view.name for view in VIEWS.values())
 METRIC_VIEWS = ", ".join(f"{metric.name}_{'|'.join(metric.every)}" for metric in METRICS)
 HELP = (
     "Answer a SELECT over all tables of one snapshot.\n\n"
     f"Tables can be named with or without their layer: {NAMES}. The view logins holds the login attempts: accepted "
-    f"rows of events with action login. The views {COMPUTED} combine detections, labels and events. Each metric has a "
+    f"rows of events with action login. The views {COMPUTED} are computed when they are read. Each metric has a "
     f"view per window: {METRIC_VIEWS}. Put reserved words into double "
     """quotes: "offset". Times are UTC: event_at > now() - interval '1 day', event_at >= '2026-01-31T08:00:00Z'.\n\n"""
     "Without a SELECT a prompt reads statements that end with a semicolon, until \\q or Ctrl-D; where standard input "

@@ -62,8 +62,8 @@ _RATE = "CASE WHEN sum(attempts) > 0 THEN sum(failures)::DOUBLE / sum(attempts):
 METRICS = {
     "ip_activity": f"""{_DAY.format(name="ip_activity")} src_ip, {_SUMS} {_RATE}
         {_distinct("username", "attempts")} AS users, {_distinct("username", "failures")} AS users_failed,
-        {_distinct("app", "attempts")} AS apps, max(country) AS country, bool_or(is_private) AS is_private,
-        min(first_at) AS first_at, max(last_at) AS last_at
+        {_distinct("app", "attempts")} AS apps, sum(lockouts) AS lockouts,
+        max(country) AS country, bool_or(is_private) AS is_private, min(first_at) AS first_at, max(last_at) AS last_at
         FROM base GROUP BY ALL""",
     "user_activity": f"""{_DAY.format(name="user_activity")} username, {_SUMS} {_RATE}
         {_distinct("src_ip", "attempts")} AS ips, {_distinct("country", "attempts")} AS countries,

@@ -1,4 +1,4 @@
-"""`/v1/attacks` and `/v1/entity_risk`: what is computed from detections and labels when it is read."""
+"""`/v1/attacks`, `/v1/entity_risk` and `/v1/sessions`: what is computed from other tables when it is read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from lakehouse.tables.gold import ATTACKS, ENTITY_RISK
+from lakehouse.tables.gold import ATTACKS, ENTITY_RISK, SESSIONS
 from lakehouse.tables.model import Column, Table
 from serving.deps import READ, ContextDep, NowDep, RequestContext, StoreDep, accepts
 from serving.fallback import FallbackStore
@@ -15,9 +15,12 @@ from serving.parameters import FROM, LIMIT, TO, Parameter, QueryParams
 from serving.queries import TableQuery, default_order, requested_snapshot, rows_at_snapshot
 from serving.selection import ALWAYS, Period, filter_parameters, order_parameter, parse_period, parse_selection
 
-router = APIRouter(prefix="/v1", tags=["detections"])
+router = APIRouter(prefix="/v1", tags=["views"])
 
-FILTERABLE = ("rule", "entity_type", "entity", "severity", "worked", "label", "level")
+FILTERABLE = (
+    *("rule", "entity_type", "entity", "severity", "worked", "label", "level"),
+    *("session_id", "username", "state"),
+)
 
 
 def _filterable(view: Table) -> tuple[Column, ...]:
@@ -45,6 +48,13 @@ def entity_risk(context: ContextDep, store: StoreDep) -> Response:
     """The users and addresses with detections; the largest risk first."""
     params = context.params(*_accepted(ENTITY_RISK))
     return _answer(ENTITY_RISK, params, context=context, store=store, period=ALWAYS)
+
+
+@router.get("/sessions", summary="Sessions of users", openapi_extra=accepts(FROM, TO, *_accepted(SESSIONS)))
+def sessions(context: ContextDep, store: StoreDep, *, now: NowDep) -> Response:
+    """When each session began and ended; the newest first. `from` and `to` apply to its first login."""
+    params = context.params(FROM, TO, *_accepted(SESSIONS))
+    return _answer(SESSIONS, params, context=context, store=store, period=parse_period(params, now))
 
 
 def _answer(

@@ -28,14 +28,14 @@ from tests.serving.lakes import DAY, a_login
 
 
 def some_events(count: int = 3_000) -> list[dict[str, Any]]:
-    """Rows of few users, addresses and apps over four days, null ones among them, with bursts of failures."""
+    """Rows of few users, addresses and apps over twelve days, null ones among them, with bursts of failures."""
     chance = random.Random(20260302)
     return [_some_event(offset, chance) for offset in range(count)]
 
 
 def _some_event(offset: int, chance: random.Random) -> dict[str, Any]:
     burst = chance.random() < 0.3
-    minutes = 600 + offset // 50 if burst else chance.randrange(4 * 24 * 60)
+    minutes = 600 + offset // 50 if burst else chance.randrange(12 * 24 * 60)
     at = DAY + timedelta(minutes=minutes, microseconds=chance.randrange(10**6))
     action = chance.choices(ACTIONS, (20, 2, 1, 3))[0]
     outcome = chance.choice(("success", "failure", "failure")) if action == "login" else None

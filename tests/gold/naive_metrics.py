@@ -23,6 +23,8 @@ def naive_rows(name: str, events: Iterable[Event], *, every: str) -> list[Row]:
     ]
     if name == "active_users":
         return active_users(successes(counted), every=every)
+    if name == "hour_of_week":
+        return hour_of_week(counted, every=every)
     dimensions, measures_of = METRICS[name]
     groups = defaultdict(list)
     for event in counted:
@@ -48,6 +50,7 @@ def ip_activity(events: Sequence[Event]) -> Row:
         "users": distinct("username", attempts(events)),
         "users_failed": distinct("username", failures(events)),
         "apps": distinct("app", attempts(events)),
+        "lockouts": occurrences(event for event in events if event["action"] == "lockout"),
         "country": events[0]["country"],
         "is_private": events[0]["is_private"],
         "first_at": min(event["event_at"] for event in events),
@@ -112,6 +115,30 @@ def active_users(events: Sequence[Event], *, every: str) -> list[Row]:
             else:
                 row["returning"] += 1
     return list(rows.values())
+
+
+def hour_of_week(events: Sequence[Event], *, every: str) -> list[Row]:
+    rows = []
+    for at in {window_start(event["event_at"], every) for event in events}:
+        groups = defaultdict(list)
+        for event in attempts(events):
+            for weeks in (1, 2, 3, 4):
+                if window_start(event["event_at"] + timedelta(weeks=weeks), every) == at:
+                    groups[event["username"], event["event_at"].isoweekday(), event["event_at"].hour].append(event)
+        rows += [
+            {
+                "window_at": at,
+                "window_on": at.date(),
+                "username": username,
+                "weekday": weekday,
+                "hour": hour,
+                "attempts": occurrences(group),
+                "successes": occurrences(successes(group)),
+                "failures": occurrences(failures(group)),
+            }
+            for (username, weekday, hour), group in groups.items()
+        ]
+    return rows
 
 
 METRICS: dict[str, tuple[tuple[str, ...], Callable[[Sequence[Event]], Row]]] = {

@@ -11,7 +11,15 @@ from hypothesis import given, settings
 
 from gold.transforms.metrics import AGGREGATIONS, metric_rows, pair_activity_hourly
 from lakehouse.tables import METRICS_BY_NAME
-from lakehouse.tables.gold import ACTIVE_USERS, APP_ACTIVITY, IP_ACTIVITY, METRICS, PAIR_ACTIVITY, USER_ACTIVITY
+from lakehouse.tables.gold import (
+    ACTIVE_USERS,
+    APP_ACTIVITY,
+    HOUR_OF_WEEK,
+    IP_ACTIVITY,
+    METRICS,
+    PAIR_ACTIVITY,
+    USER_ACTIVITY,
+)
 from lakehouse.tables.model import Metric, Window
 from lakehouse.tables.silver import ACTIONS, EVENTS, FAILURE_REASONS, VERDICTS
 from tests.gold.naive_metrics import METRICS as NAIVE_METRICS
@@ -159,7 +167,7 @@ def test_a_metric_has_one_row_per_hour_or_one_per_day() -> None:
     assert [row["attempts"] for row in rows_of(IP_ACTIVITY, *events)] == [3]
 
 
-@pytest.mark.parametrize("name", [*NAIVE_METRICS, "active_users"])
+@pytest.mark.parametrize("name", [*NAIVE_METRICS, "active_users", "hour_of_week"])
 @given(events=st.lists(an_event(), min_size=1, max_size=60), data=st.data())
 @settings(max_examples=12)
 def test_a_metric_equals_a_naive_loop_over_the_events(name: str, events: list[Row], data: st.DataObject) -> None:
@@ -179,6 +187,16 @@ def test_a_user_who_was_away_for_thirty_days_is_reactivated(hours: int, measure:
 
     assert (first["active"], first["new"]) == (1, 1)
     assert (last["active"], last["new"], last[measure]) == (1, 0, 1)
+
+
+@pytest.mark.parametrize(("weeks", "attempts"), [(0, []), (1, [1]), (4, [1]), (5, [])])
+def test_a_baseline_is_the_same_hour_of_the_four_weeks_before(weeks: int, attempts: list[int]) -> None:
+    later = DAY + timedelta(weeks=weeks)
+    rows = rows_of(HOUR_OF_WEEK, a_login(0), a_login(1, username="other", event_at=later))
+
+    baseline = [row for row in rows if row["window_at"] == later]
+    assert [row["attempts"] for row in baseline] == attempts
+    assert {(row["username"], row["weekday"], row["hour"]) for row in baseline} <= {("user0001", 1, 0)}
 
 
 @pytest.mark.parametrize(

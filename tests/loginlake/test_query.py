@@ -129,6 +129,23 @@ def test_active_users_are_new_only_in_the_first_window_of_the_lake(loginlake: Lo
     assert [week[name] for name in measures] == [2, 1, 1, 0]
 
 
+def test_a_baseline_is_read_from_the_weeks_before_the_period(loginlake: Loginlake, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    days = (0, 7, 35)
+    SmallLake(settings).publish([a_login(day, event_at=DAY + timedelta(days=day)) for day in days], [])
+    there = loginlake.with_environment(LOGINLAKE_ROOT=settings.root)
+
+    weeks = json.loads(there("query", "hour_of_week", "--every", "week", "--from", "2026-04-05", "--json").stdout)
+    by_sql = json.loads(
+        there("sql", "select * from hour_of_week_week where window_on >= '2026-04-05'", "--json").stdout
+    )
+
+    assert [(row["window_on"], row["weekday"], row["hour"], row["failures"]) for row in weeks] == [
+        ("2026-04-06", 1, 0, 1)
+    ]
+    assert by_sql == weeks
+
+
 def test_a_metric_that_is_not_stored_is_read_by_the_day_unless_every_is_given(loginlake: Loginlake) -> None:
     (row,) = json.loads(loginlake("query", "failure_reasons", "--json").stdout)
     months = json.loads(loginlake("query", "country_activity", "--every", "month", "--json").stdout)
