@@ -97,8 +97,7 @@ def publish_batch(lake: Lake, console: Console, *, batch: Batch) -> TruthFile:
         run_child(generate, output=log_folder(lake.settings) / "producer.log")
     with timed_step(console, f"Bronze: storing {batch.events:,} records of Kafka", usual_seconds=10):
         ingest_once(lake)
-    refreshing = f"Silver and gold: decoding {batch.events:,} records, counting, detecting, publishing"
-    with timed_step(console, refreshing, usual_seconds=30):
+    with timed_step(console, f"Silver and gold of {batch.events:,} records", usual_seconds=30):
         refresh(lake)
     return read_truth(truth)
 
