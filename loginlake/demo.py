@@ -95,9 +95,9 @@ def publish_batch(lake: Lake, console: Console, *, batch: Batch) -> TruthFile:
     generate = python_module("producer", "generate", *what, "--start", start, "--days", str(batch.days))
     with timed_step(console, f"Sending {batch.events:,} events to Kafka", usual_seconds=3):
         run_child(generate, output=log_folder(lake.settings) / "producer.log")
-    with timed_step(console, f"Bronze: storing {batch.events:,} records of Kafka", usual_seconds=10):
+    with timed_step(console, f"Bronze, {batch.events:,} records", usual_seconds=10):
         ingest_once(lake)
-    with timed_step(console, f"Silver and gold of {batch.events:,} records", usual_seconds=30):
+    with timed_step(console, f"Silver and gold, {batch.events:,} records", usual_seconds=30):
         refresh(lake)
     return read_truth(truth)
 
