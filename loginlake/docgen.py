@@ -243,18 +243,8 @@ def _threshold(value: object) -> str:
 
 
 def _columns_table(columns: Iterable[Any]) -> str:
-    rows = ((f"`{column.name}`", type_name(column.type), column.meaning) for column in columns)
+    rows = ((f"`{column.name}`", column.type_name, column.meaning) for column in columns)
     return markdown_table(("column", "type", "meaning"), rows)
-
-
-def type_name(type_: str | Mapping[str, Any]) -> str:
-    """Return a Delta type as text on one line, such as `array of (key string, value binary)`."""
-    if isinstance(type_, str):
-        return type_
-    if type_["type"] == "array":
-        return f"array of {type_name(type_['elementType'])}"
-    fields = (f"{field['name']} {type_name(field['type'])}" for field in type_["fields"])
-    return f"({', '.join(fields)})"
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

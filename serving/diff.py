@@ -110,11 +110,17 @@ def _rows(table: Table, store: Store, *, snapshot: Snapshot) -> pl.LazyFrame:
 
 
 def _compared(table: Table) -> Sequence[str]:
-    """Return the columns outside of the key whose values are compared: all but bytes and lists, which never change."""
+    """Return the columns outside of the key whose values are compared.
+
+    These are all but bytes and lists, which never change, and the day of the partition, which follows from an instant.
+    """
     return [
         column.name
         for column in table.columns
-        if column.name not in table.key and isinstance(column.type, str) and column.type != "binary"
+        if column.name not in table.key
+        and isinstance(column.type, str)
+        and column.type != "binary"
+        and not (column.type == "date" and column.name in table.partition_by)
     ]
 
 

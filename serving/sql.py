@@ -36,7 +36,7 @@ UNKNOWN_TABLE = re.compile(r"relation '(?P<name>[^']*)' was not found")
 
 
 def sql_answer(statement: str, store: Store, *, snapshot: Snapshot) -> pl.DataFrame:
-    """Return the rows of a SELECT, or the columns of the table or view that a DESCRIBE names.
+    """Return the rows of a SELECT, or for DESCRIBE the columns of the table or view that it names.
 
     Raises:
         BadQuery: The statement is not a read, polars can't parse it, or it names an unknown table or column.
@@ -61,16 +61,16 @@ def _executed(statement: str, frames: Frames) -> pl.DataFrame:
 
 
 def _description(name: str, frames: Frames) -> pl.DataFrame:
-    """Return one row per column of a table or view: its name, its type, and its meaning where it is declared.
+    """Return one row per column of a table or view: its name, its declared type and its meaning.
 
     Raises:
         BadQuery: There is no table or view of that name.
     """
     if name not in frames:
         raise BadQuery(f"There is no table {name!r}", hint=f"{did_you_mean(name, frames)}SHOW TABLES lists them all")
-    meanings = {column.name: column.meaning for column in _declared_columns(name)}
-    schema = frames[name].collect_schema()
-    rows = [(column, str(kind).lower(), meanings.get(column, "")) for column, kind in schema.items()]
+    declared = {column.name: column for column in _declared_columns(name)}
+    columns = [declared[column] for column in frames[name].collect_schema()]
+    rows = [(column.name, column.type_name, column.meaning) for column in columns]
     return pl.DataFrame(rows, ["column", "type", "meaning"], orient="row")
 
 

@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
 # Windows are UTC; a week starts on Monday. A stored one lies within one day, which partitions its table.
@@ -37,6 +39,11 @@ class Column:
     type: str | dict[str, Any]
     meaning: str
 
+    @property
+    def type_name(self) -> str:
+        """The type as text on one line, such as `array of (key string, value binary)`."""
+        return _type_name(self.type)
+
     def field_json(self) -> dict[str, Any]:
         """Return the column as a field of Delta's schema JSON."""
         return {"name": self.name, "type": self.type, "nullable": True, "metadata": {}}
@@ -50,6 +57,15 @@ class Column:
         if self.type == "timestamp":
             return pa.field(self.name, pa.timestamp("us", tz="UTC"))
         return pa.field(self.name, pa.type_for_alias(ARROW_TYPES[self.type]))
+
+
+def _type_name(type_: str | Mapping[str, Any]) -> str:
+    if isinstance(type_, str):
+        return type_
+    if type_["type"] == "array":
+        return f"array of {_type_name(type_['elementType'])}"
+    fields = (f"{field['name']} {_type_name(field['type'])}" for field in type_["fields"])
+    return f"({', '.join(fields)})"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from lakehouse.tables import TABLES, VIEWS
 from lakehouse.tables.gold import METRICS
 from loginlake.commands.output import Columns, Format, Json, Vertical, requested_output
 from loginlake.commands.reading import AsOf, SnapshotId, open_store, requested_snapshot
+from loginlake.terminal import print_table
 
 NAMES = ", ".join(table.name for table in TABLES.values())
 COMPUTED = ", ".join(view.name for view in VIEWS.values())
@@ -48,9 +49,14 @@ def sql(  # noqa: PLR0913 - each parameter is an option of the command
     output = requested_output(form, json=json, columns=columns, vertical=vertical)
     store = open_store()
     from serving.sql import sql_answer
+    from serving.statement import described_name
 
     def answer(text: str) -> None:
-        output.write(sql_answer(text, store, snapshot=requested_snapshot(store, as_of=as_of, snapshot=snapshot)))
+        rows = sql_answer(text, store, snapshot=requested_snapshot(store, as_of=as_of, snapshot=snapshot))
+        if output.is_table and described_name(text) is not None:
+            print_table(*rows.columns, rows=rows.rows())  # with its long texts on several lines
+        else:
+            output.write(rows)
 
     if statement is None and not sys.stdin.isatty():
         statement = sys.stdin.read()

@@ -14,7 +14,7 @@ from lakehouse.conf import CLONED
 from lakehouse.settings import Settings
 from lakehouse.tables import METRICS_BY_NAME, TABLES
 from loginlake import docgen
-from loginlake.docgen import DocsStale, markdown_table, rules_page, settings_table, tables_page, type_name, with_section
+from loginlake.docgen import DocsStale, markdown_table, rules_page, settings_table, tables_page, with_section
 from tests.docs.pages import ROOT
 
 PORT = str(Settings.model_fields["port"].description)
@@ -121,7 +121,7 @@ def test_a_default_is_shown_as_a_user_would_write_it() -> None:
 def test_a_nested_type_is_shown_on_one_line() -> None:
     headers = TABLES["bronze.raw_logs"].columns[2]
 
-    assert type_name(headers.type) == "array of (key string, value binary)"
+    assert headers.type_name == "array of (key string, value binary)"
 
 
 def test_bars_and_angle_brackets_in_cells_are_escaped() -> None:

@@ -123,7 +123,14 @@ def test_sql_reads_a_statement_from_standard_input(loginlake: Loginlake) -> None
 @pytest.mark.parametrize("name", ["events", "silver.events", "logins", "ip_activity", "ip_activity_week", "attacks"])
 def test_describe_lists_the_columns_of_a_table_or_view_and_their_meanings(loginlake: Loginlake, name: str) -> None:
     columns = json.loads(loginlake("sql", f"describe {name}", "--json").stdout)
-    answered = json.loads(loginlake("sql", f"select * from {name} limit 1", "--format", "json").stdout)
+    header, *_ = loginlake("sql", f"select * from {name} limit 1", "--format", "csv").stdout.splitlines()
 
     assert all(column["type"] and column["meaning"] for column in columns)
-    assert not answered or [column["column"] for column in columns] == list(answered[0])
+    assert [column["column"] for column in columns] == header.split(",")
+
+
+def test_describe_prints_long_meanings_and_nested_types_whole(loginlake: Loginlake) -> None:
+    printed = loginlake.on_a_terminal(columns=80)("sql", "describe raw_logs").stdout
+
+    assert "…" not in printed
+    assert " array of " in printed
