@@ -1,4 +1,4 @@
-"""The gold job: changes, activity, detections, restatements, snapshot."""
+"""The gold job: changes, activity, first logins, detections, restatements, snapshot."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import partial
 from gold.activity import write_activity
 from gold.changes import Changes, read_changes, read_for_rebuild
 from gold.detect import write_detections
+from gold.first_seen import write_first_seen
 from gold.publish import last_snapshot, publish_snapshot
 from gold.restatements import published_figures, write_restatements
 from gold.rules import Rules, load_rules
@@ -67,6 +68,7 @@ def _write(lake: Lake, changes: Changes, *, rules: Rules, clock: Clock) -> Snaps
         run_concurrently(
             lake.spark,
             partial(write_activity, lake, changes),
+            partial(write_first_seen, lake, changes),
             partial(write_detections, lake, changes, rules=rules),
         )
         write_restatements(lake, changes, published=published)

@@ -16,9 +16,10 @@ from pyspark.sql import DataFrame, SparkSession
 from gold.detect import detections
 from gold.rules import load_rules
 from gold.rules.evaluate import detect
+from gold.transforms.first_seen import changed_values, first_seen
 from gold.transforms.metrics import metric_rows, pair_activity_hourly, window_start
 from lakehouse.settings import Settings
-from lakehouse.tables.gold import DETECTIONS, METRICS, PAIR_ACTIVITY
+from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, METRICS, PAIR_ACTIVITY
 from lakehouse.tables.model import WINDOWS, Metric
 from lakehouse.tables.silver import ACTIONS, EVENTS, FAILURE_REASONS, VERDICTS
 from producer.generate import batch
@@ -53,6 +54,7 @@ def _some_event(offset: int, chance: random.Random) -> dict[str, Any]:
         is_mfa=chance.choice((None, True, False)),
         country=chance.choice((None, "DE", "FR")),
         is_private=chance.choice((None, True, False)),
+        agent_family=chance.choice((None, "Firefox", "curl")),
         verdict=chance.choices(VERDICTS, (20, 2, 1, 1))[0],
     )
 
@@ -99,6 +101,20 @@ def test_every_metric_is_the_same_on_both_engines(on_spark: DataFrame, on_polars
     by_polars = metric_rows(metric, pair_activity_hourly(on_polars), every="day")
 
     assert_equal(by_spark, by_polars, key=metric.key)
+
+
+def test_first_logins_are_the_same_on_both_engines(on_spark: DataFrame, on_polars: pl.LazyFrame) -> None:
+    assert_equal(first_seen(on_spark), first_seen(on_polars), key=FIRST_SEEN.key)
+
+
+def test_changes_of_first_logins_are_the_same_on_both_engines(on_spark: DataFrame, on_polars: pl.LazyFrame) -> None:
+    def changed(events: DataFrame | pl.LazyFrame) -> Any:
+        rows = nw.from_native(events)
+        kind = nw.when(nw.col("offset") % 3 == 0).then(nw.lit("insert")).otherwise(nw.lit("delete"))
+        feed = rows.filter(nw.col("offset") % 50 < 2).with_columns(_change_type=kind)
+        return changed_values(feed.to_native(), first_seen(rows.filter(nw.col("offset") % 50 > 0).to_native()))
+
+    assert_equal(changed(on_spark), changed(on_polars), key=FIRST_SEEN.key)
 
 
 def test_windows_start_at_the_same_instants_on_both_engines(on_spark: DataFrame, on_polars: pl.LazyFrame) -> None:
