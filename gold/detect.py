@@ -12,7 +12,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from gold.changes import ChangeFeed, Changes, days_per_commit
-from gold.rules.evaluate import CONTEXT_DAYS, SLICE_DAYS, by_entity, days_around, detect_in_arrow, rows_read
+from gold.rules.detections import CONTEXT_DAYS
+from gold.rules.evaluate import SLICE_DAYS, by_entity, days_around, detect_in_arrow, rows_read
 from gold.rules.model import Rule
 from lakehouse.lake import Lake, anti_join, semi_join
 from lakehouse.schema import struct_type

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Annotated
 
+import polars as pl
 from msgspec import Meta
 
-from gold.rules.model import Event
+from gold.rules.model import Contexts
 from gold.rules.signals import SignalRule
 from gold.rules.sources import CROWDSEC, PANTHER
 from gold.rules.windows import overflows, sliding_counts
@@ -32,10 +32,7 @@ class BruteForceIp(SignalRule, frozen=True, kw_only=True, forbid_unknown_fields=
         """The fewest signals with which the rule can fire."""
         return min(self.capacity + 1, self.signals)
 
-    def find(self, events: Sequence[Event]) -> Iterator[Event]:
-        """Yield the signals at which the bucket overflows or the window is full."""
+    def find(self, events: Contexts) -> pl.Series:
+        """Return whether the bucket overflows or the window is full."""
         bucket = overflows(events, capacity=self.capacity, leak_seconds=self.leak_seconds)
-        counts = sliding_counts(events, window=self.window)
-        for event, is_overflow, count in zip(events, bucket, counts, strict=True):
-            if is_overflow or count >= self.signals:
-                yield event
+        return bucket | (sliding_counts(events, window=self.window) >= self.signals)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import compress
+import polars as pl
 
-from gold.rules.model import Event
+from gold.rules.model import Contexts
 from gold.rules.signals import SignalRule
 from gold.rules.sources import CROWDSEC
 from gold.rules.windows import overflows
@@ -18,6 +17,6 @@ class BruteForceSlow(SignalRule, frozen=True, kw_only=True, forbid_unknown_field
     sources = (f"{CROWDSEC}/ssh-slow-bf.yaml",)
     false_alarms = "A program that retries with an old password; an address that many users share."
 
-    def find(self, events: Sequence[Event]) -> Iterator[Event]:
-        """Yield the signals at which the bucket overflows."""
-        return compress(events, overflows(events, capacity=self.capacity, leak_seconds=self.leak_seconds))
+    def find(self, events: Contexts) -> pl.Series:
+        """Return whether the bucket overflows."""
+        return overflows(events, capacity=self.capacity, leak_seconds=self.leak_seconds)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from operator import attrgetter
 from typing import Annotated
 
 import narwhals.stable.v2 as nw
+import polars as pl
 from msgspec import Meta
 
-from gold.rules.model import Event, Rule
+from gold.rules.measures import OCCURRENCES, distinct
+from gold.rules.model import Contexts, Rule
 from gold.rules.signals import SUCCESSES
 from gold.rules.sources import ELASTIC_OKTA
-from gold.rules.windows import sliding_tallies
+from gold.rules.windows import sliding_values
 
 
 class ConcurrentSessions(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,6 +25,11 @@ class ConcurrentSessions(Rule, frozen=True, kw_only=True, forbid_unknown_fields=
     entity = "username"
     select = SUCCESSES & ~nw.col("session_id").is_null()
     differs_in = ("session_id",)
+    measures = (
+        OCCURRENCES.alias("successes"),
+        distinct("session_id").alias("sessions"),
+        distinct("src_ip").alias("ips"),
+    )
     sources = (f"{ELASTIC_OKTA}/lateral_movement_multiple_sessions_for_single_user.toml",)
     false_alarms = "A user who logs in to several apps or on several devices; an account that a program uses."
 
@@ -35,17 +40,6 @@ class ConcurrentSessions(Rule, frozen=True, kw_only=True, forbid_unknown_fields=
         """The fewest successes with which the rule can fire."""
         return self.sessions
 
-    def find(self, events: Sequence[Event]) -> Iterator[Event]:
-        """Yield the successes with which the window has enough sessions."""
-        tallies = sliding_tallies(events, window=self.window, value=attrgetter("session_id"))
-        for event, sessions in zip(events, tallies, strict=True):
-            if len(sessions) >= self.sessions:
-                yield event
-
-    def measures(self, evidence: Sequence[Event]) -> dict[str, int]:
-        """Return the successes, the distinct sessions and the distinct addresses of the evidence."""
-        return {
-            "successes": sum(event.times for event in evidence),
-            "sessions": len({event.session_id for event in evidence}),
-            "ips": len({event.src_ip for event in evidence} - {None}),
-        }
+    def find(self, events: Contexts) -> pl.Series:
+        """Return whether the window has enough sessions."""
+        return sliding_values(events, pl.col("session_id"), window=self.window) >= self.sessions

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from math import asin, cos, radians, sin, sqrt
 from typing import Annotated, NamedTuple
 
 import narwhals.stable.v2 as nw
+import polars as pl
 from msgspec import Meta
 
 from gold.rules.addresses import AddressSet
-from gold.rules.model import Event, Rule
+from gold.rules.measures import OCCURRENCES, distinct
+from gold.rules.model import Rule
 from gold.rules.signals import SUCCESSES
 
 EARTH_RADIUS_KM = 6371.0
@@ -32,6 +34,11 @@ class CountryRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     entity = "username"
     select = SUCCESSES & ~nw.col("country").is_null()
     differs_in = ("country",)
+    measures = (
+        OCCURRENCES.alias("successes"),
+        distinct("country").alias("countries"),
+        distinct("src_ip").alias("ips"),
+    )
 
     proxies: Annotated[
         AddressSet,
@@ -40,19 +47,11 @@ class CountryRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ]
 
-    def relevant(self, events: Sequence[Event]) -> Sequence[Event]:
+    def relevant(self, events: pl.DataFrame) -> pl.DataFrame:
         """Return the logins that are not from a proxy."""
-        if not self.proxies:
-            return events
-        return [event for event in events if event.src_ip is None or event.src_ip not in self.proxies]
-
-    def measures(self, evidence: Sequence[Event]) -> dict[str, int]:
-        """Return the successes, the distinct countries and the distinct addresses of the evidence."""
-        return {
-            "successes": sum(event.times for event in evidence),
-            "countries": len({event.country for event in evidence}),
-            "ips": len({event.src_ip for event in evidence} - {None}),
-        }
+        addresses = events["src_ip"].drop_nulls().unique() if self.proxies else ()
+        listed = [address for address in addresses if address in self.proxies]
+        return events.filter(~pl.col("src_ip").is_in(listed, nulls_equal=True))
 
 
 @lru_cache(maxsize=1)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from operator import attrgetter
 from typing import Annotated
 
+import polars as pl
 from msgspec import Meta
 
-from gold.rules.model import Event, Rule
+from gold.rules.measures import OCCURRENCES, distinct
+from gold.rules.model import Contexts, Rule
 from gold.rules.signals import GUESSES
 from gold.rules.sources import ELASTIC_OKTA
-from gold.rules.windows import sliding_counts, sliding_tallies
+from gold.rules.windows import sliding_counts, sliding_values
 
 
 class DistributedBruteForceUser(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,6 +21,11 @@ class DistributedBruteForceUser(Rule, frozen=True, kw_only=True, forbid_unknown_
     entity = "username"
     select = GUESSES
     differs_in = ("src_ip",)
+    measures = (
+        OCCURRENCES.alias("failures"),
+        distinct("src_ip").alias("ips"),
+        distinct("country").alias("countries"),
+    )
     sources = (f"{ELASTIC_OKTA}/credential_access_okta_brute_force_multi_source.toml",)
     false_alarms = "A user whose old password is stored on several devices, some of them abroad or behind a VPN."
 
@@ -34,20 +39,11 @@ class DistributedBruteForceUser(Rule, frozen=True, kw_only=True, forbid_unknown_
         """The fewest guesses with which the rule can fire."""
         return self.guesses
 
-    def find(self, events: Sequence[Event]) -> Iterator[Event]:
-        """Yield the guesses with which the window has enough guesses, addresses and countries."""
-        counts = sliding_counts(events, window=self.window)
-        ips = sliding_tallies(events, window=self.window, value=attrgetter("src_ip"))
-        countries = sliding_tallies(events, window=self.window, value=attrgetter("country"))
-        for event, count, of_ips, of_countries in zip(events, counts, ips, countries, strict=True):
-            is_spread = len(of_countries) >= self.countries or len(of_ips) >= self.many_ips
-            if count >= self.guesses and len(of_ips) >= self.ips and is_spread:
-                yield event
-
-    def measures(self, evidence: Sequence[Event]) -> dict[str, int]:
-        """Return the failures, the distinct addresses and the distinct countries of the evidence."""
-        return {
-            "failures": sum(event.times for event in evidence),
-            "ips": len({event.src_ip for event in evidence} - {None}),
-            "countries": len({event.country for event in evidence} - {None}),
-        }
+    def find(self, events: Contexts) -> pl.Series:
+        """Return whether the window has enough guesses, addresses and countries."""
+        guesses = sliding_counts(events, window=self.window)
+        ips, countries = (
+            sliding_values(events, pl.col(column), window=self.window) for column in ("src_ip", "country")
+        )
+        is_spread = (countries >= self.countries) | (ips >= self.many_ips)
+        return (guesses >= self.guesses) & (ips >= self.ips) & is_spread

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from operator import attrgetter
 from typing import Annotated
 
+import polars as pl
 from msgspec import Meta
 
-from gold.rules.model import Event, Rule
+from gold.rules.measures import OCCURRENCES, distinct
+from gold.rules.model import Contexts, Rule
 from gold.rules.signals import GUESSES
-from gold.rules.windows import Tally, sliding_tallies
+from gold.rules.windows import sliding_counts, sliding_values
 
 
 class GuessRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,6 +19,10 @@ class GuessRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     entity = "src_ip"
     select = GUESSES
     differs_in = ("username",)
+    measures = (
+        OCCURRENCES.alias("failures"),
+        distinct("username").alias("users"),
+    )
 
     users: Annotated[int, Meta(ge=2, description="Different users within the window, at least.")]
     guesses: Annotated[int, Meta(ge=2, description="Guesses within the window, at least.")]
@@ -29,25 +33,12 @@ class GuessRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The fewest guesses with which the rule can fire."""
         return max(self.guesses, self.users)
 
-    def find(self, events: Sequence[Event]) -> Iterator[Event]:
-        """Yield the guesses with which the window meets all thresholds."""
-        users = sliding_tallies(events, window=self.window, value=attrgetter("username"))
-        for event, tally in zip(events, users, strict=True):
-            if self.is_attack(tally, event):
-                yield event
+    def find(self, events: Contexts) -> pl.Series:
+        """Return whether the window has enough users and guesses, and few guesses of each user."""
+        is_frequent = sliding_counts(events, window=self.window) >= self.guesses
+        too_often = self.users_with(events, at_least=self.guesses_per_user + 1)
+        return is_frequent & (self.users_with(events) >= self.users) & (too_often == 0)
 
-    def is_attack(self, tally: Tally, last: Event) -> bool:  # noqa: ARG002 (some rules read it)
-        """Return whether a window meets all thresholds.
-
-        Args:
-            tally: The guesses per user in the window.
-            last: The event with which the window ends.
-        """
-        return len(tally) >= self.users and tally.occurrences >= self.guesses and tally.most <= self.guesses_per_user
-
-    def measures(self, evidence: Sequence[Event]) -> dict[str, int]:
-        """Return the failures and the distinct users of the evidence."""
-        return {
-            "failures": sum(event.times for event in evidence),
-            "users": len({event.username for event in evidence}),
-        }
+    def users_with(self, events: Contexts, *, at_least: int = 1, at_most: int | None = None) -> pl.Series:
+        """Return for each guess how many users have so many guesses in the window that ends with it."""
+        return sliding_values(events, pl.col("username"), window=self.window, at_least=at_least, at_most=at_most)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
-from itertools import pairwise
 from typing import Annotated
 
+import polars as pl
 from msgspec import Meta
 
 from gold.rules.countries import CountryRule, distance_km, positions
-from gold.rules.model import Event
+from gold.rules.model import HOUR, Contexts
 from gold.rules.sources import CROWDSEC, PANTHER
-
-HOUR = timedelta(hours=1)
+from gold.rules.windows import MICROSECOND
 
 
 class ImpossibleTravel(CountryRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,15 +35,24 @@ class ImpossibleTravel(CountryRule, frozen=True, kw_only=True, forbid_unknown_fi
         """The fewest successes with which the rule can fire."""
         return 2
 
-    def find(self, events: Sequence[Event]) -> Iterator[Event]:
-        """Yield the successes that are too far from the one before, and less than a window after it."""
-        for before, event in pairwise(event for event in events if event.country in positions()):
-            if event.at - before.at < self.window and self.is_impossible(before, event):
-                yield event
+    def find(self, events: Contexts) -> pl.Series:
+        """Return whether a login is too far from the one before, and less than a window after it."""
+        moves = (
+            events.select("context", "clock", "country")
+            .with_row_index("row")
+            .filter(pl.col("country").is_in(list(positions())))
+            .with_columns(pl.col("context", "country").shift(1).name.suffix("_before"), elapsed=pl.col("clock").diff())
+            .filter(
+                pl.col("context") == pl.col("context_before"),
+                pl.col("country") != pl.col("country_before"),
+                pl.col("elapsed") < self.window // MICROSECOND,
+            )
+            .select("row", "country_before", "country", "elapsed")
+        )
+        rows = [row for row, *ends, elapsed in moves.iter_rows() if self.is_impossible(*ends, elapsed=elapsed)]
+        return pl.repeat(False, len(events), eager=True).scatter(rows, True)
 
-    def is_impossible(self, before: Event, event: Event) -> bool:
-        """Return whether nobody can travel from one login to the next; both have a country with a position."""
-        if event.country == before.country:
-            return False
-        km = distance_km(positions()[str(before.country)], positions()[str(event.country)])
-        return km > self.km and km > self.km_per_hour * ((event.at - before.at) / HOUR)
+    def is_impossible(self, before: str, country: str, *, elapsed: int) -> bool:
+        """Return whether nobody can travel from one country to another in so many microseconds."""
+        km = distance_km(positions()[before], positions()[country])
+        return km > self.km and km > self.km_per_hour * (elapsed / (HOUR // MICROSECOND))

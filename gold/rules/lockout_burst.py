@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import narwhals.stable.v2 as nw
+import polars as pl
 from msgspec import Meta
 
-from gold.rules.model import Event, Rule
+from gold.rules.measures import OCCURRENCES, distinct
+from gold.rules.model import Contexts, Rule
 from gold.rules.sources import ELASTIC_OKTA
 from gold.rules.windows import sliding_counts
 
@@ -22,6 +23,11 @@ class LockoutBurst(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name = "lockout_burst"
     entity = "username"
     select = nw.col("action") == "lockout"
+    measures = (
+        OCCURRENCES.alias("lockouts"),
+        distinct("username").alias("users"),
+        distinct("src_ip").alias("ips"),
+    )
     sources = (f"{ELASTIC_OKTA}/credential_access_attempts_to_brute_force_okta_user_account.toml",)
     false_alarms = "A device or a program that goes on with the user's old password."
 
@@ -32,19 +38,9 @@ class LockoutBurst(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The fewest lockouts with which the rule can fire."""
         return self.lockouts
 
-    def find(self, events: Sequence[Event]) -> Iterator[Event]:
-        """Yield the lockouts with which the window has enough of them."""
-        for event, count in zip(events, sliding_counts(events, window=self.window), strict=True):
-            if count >= self.lockouts:
-                yield event
-
-    def measures(self, evidence: Sequence[Event]) -> dict[str, int]:
-        """Return the lockouts, the distinct users and the distinct addresses of the evidence."""
-        return {
-            "lockouts": sum(event.times for event in evidence),
-            "users": len({event.username for event in evidence} - {None}),
-            "ips": len({event.src_ip for event in evidence} - {None}),
-        }
+    def find(self, events: Contexts) -> pl.Series:
+        """Return whether the window has enough lockouts."""
+        return sliding_counts(events, window=self.window) >= self.lockouts
 
 
 class LockoutBurstIp(LockoutBurst, frozen=True, kw_only=True, forbid_unknown_fields=True):

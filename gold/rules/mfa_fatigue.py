@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import narwhals.stable.v2 as nw
+import polars as pl
 from msgspec import Meta
 
-from gold.rules.model import Event, Rule, Severity
+from gold.rules.measures import FAILURES, SUCCESSES, distinct
+from gold.rules.model import Contexts, Rule, Severity
 from gold.rules.sources import ELASTIC_OKTA
+from gold.rules.windows import MICROSECOND, sliding_counts, split
 
 
 class MfaFatigue(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,10 +23,15 @@ class MfaFatigue(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     name = "mfa_fatigue"
     entity = "username"
-    is_counted = nw.col("outcome") == "failure"
+    is_counted = pl.col("outcome") == "failure"
     select = (nw.col("action") == "login") & (
         ((nw.col("outcome") == "failure") & (nw.col("failure_reason") == "mfa_failed"))
         | ((nw.col("outcome") == "success") & nw.col("is_mfa"))
+    )
+    measures = (
+        FAILURES.alias("failures"),
+        SUCCESSES.alias("successes"),
+        distinct("src_ip").alias("ips"),
     )
     sources = (
         f"{ELASTIC_OKTA}/credential_access_okta_mfa_bombing_via_push_notifications.toml",
@@ -43,34 +49,18 @@ class MfaFatigue(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The fewest failures with which the rule can fire."""
         return self.failures
 
-    def find(self, events: Sequence[Event]) -> Iterator[Event]:
-        """Yield the failures with which the window has enough of them, and a success that soon follows."""
-        recent: deque[Event] = deque()
-        count = 0
-        fired: Event | None = None
-        for event in events:
-            if event.outcome == "success":
-                if fired and event.at - fired.at < self.window:
-                    yield event
-                recent.clear()
-                count, fired = 0, None
-                continue
-            recent.append(event)
-            count += event.times
-            while recent[0].at <= event.at - self.window:
-                count -= recent.popleft().times
-            if count >= self.failures:
-                fired = event
-                yield event
+    def find(self, events: Contexts) -> pl.Series:
+        """Return whether a window of a series has enough failures, and whether a success soon follows."""
+        is_success = events["outcome"] == "success"
+        series = split(events, is_success.shift(1, fill_value=False)).with_columns(
+            times=pl.when(~is_success).then("times").otherwise(0)
+        )
+        fired = ~is_success & (sliding_counts(series, window=self.window) >= self.failures)
+        clock = series["clock"]
+        since_fired = clock - clock.zip_with(fired, pl.Series([None], dtype=pl.Int64)).forward_fill()
+        return fired | (is_success & (since_fired < self.window // MICROSECOND).fill_null(value=False))
 
-    def severity_of(self, hits: Sequence[Event]) -> Severity:
+    def severity_of(self) -> pl.Expr:
         """Return the higher severity if one of the hits is a success."""
-        return self.severity_after_success if any(hit.outcome == "success" for hit in hits) else self.severity
-
-    def measures(self, evidence: Sequence[Event]) -> dict[str, int]:
-        """Return the failures, the successes and the distinct addresses of the evidence."""
-        return {
-            "failures": sum(event.times for event in evidence if event.outcome == "failure"),
-            "successes": sum(event.times for event in evidence if event.outcome == "success"),
-            "ips": len({event.src_ip for event in evidence} - {None}),
-        }
+        succeeded = (pl.col("is_hit") & (pl.col("outcome") == "success")).any()
+        return pl.when(succeeded).then(pl.lit(self.severity_after_success)).otherwise(pl.lit(self.severity))

@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from operator import attrgetter
-from typing import Annotated, ClassVar, Literal, NamedTuple, TypeAlias
+from datetime import timedelta
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import msgspec
 import narwhals.stable.v2 as nw
+import polars as pl
 from msgspec import Meta
 
 from gold.rules.addresses import address_set
+from lakehouse.tables.bronze import POSITION
 
-
-class Event(NamedTuple):
-    """An accepted event as rules see it.
-
-    Attributes:
-        at: Event time, UTC.
-        times: How many equal occurrences the record stands for.
-        username: Null if the source names no user.
-        position: Topic, partition and offset in bronze.
-        action: login, probe, lockout or logout.
-        outcome: success or failure for a login, otherwise null.
-        src_ip: Source address.
-        country: Country in which the source address is registered.
-        session_id: Session that the event belongs to.
-        agent_family: Family of the client software.
-        os_family: Operating system of the client.
-    """
-
-    at: datetime
-    times: int
-    username: str | None
-    position: tuple[str, int, int]
-    action: str = "login"
-    outcome: str | None = None
-    src_ip: str | None = None
-    country: str | None = None
-    session_id: str | None = None
-    agent_family: str | None = None
-    os_family: str | None = None
-
+# The columns of silver.events that rules and detections use.
+EVENT_COLUMNS = (
+    *("event_at", "times", "username", "action", "outcome", "src_ip", "country"),
+    *("app", "session_id", "agent_family", "os_family"),
+    *POSITION,
+)
+# Events of many contexts: EVENT_COLUMNS, entity, judged_on, context and clock. See `gold.rules.windows`.
+Contexts: TypeAlias = pl.DataFrame
 
 Severity: TypeAlias = Literal["low", "medium", "high", "critical"]
 HOUR = timedelta(hours=1)
@@ -60,6 +37,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         differs_in: The rule can only fire if the events have two values, at least, in one of these columns. No column:
             they need not differ.
         follows: Names of rules of the same entity. If there are any, the rule gets their hits: see `find_after`.
+        measures: What a detection reports about its evidence: integers, each with the name of its expression.
+        is_evidence: Which events are evidence, of those from one window before the first hit to the last hit. The
+            column `is_hit` tells the hits of the detection.
         sources: Addresses of the published rules that the default thresholds are from.
         false_alarms: Harmless events for which the rule is known to fire.
     """
@@ -67,9 +47,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     name: ClassVar[str]
     entity: ClassVar[str]
     select: ClassVar[nw.Expr]
-    is_counted: ClassVar[nw.Expr] = nw.lit(value=True)
+    is_counted: ClassVar[pl.Expr] = pl.lit(value=True)
     differs_in: ClassVar[tuple[str, ...]] = ()
     follows: ClassVar[tuple[str, ...]] = ()
+    measures: ClassVar[tuple[pl.Expr, ...]]
+    is_evidence: ClassVar[pl.Expr] = pl.lit(value=True)
     sources: ClassVar[tuple[str, ...]]
     false_alarms: ClassVar[str]
 
@@ -111,41 +93,28 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """Return whether the rule may fire for an entity: not if it is on the allow-list."""
         return entity not in (address_set(self.allow) if self.entity == "src_ip" else self.allow)
 
-    def relevant(self, events: Sequence[Event]) -> Sequence[Event]:
+    def relevant(self, events: pl.DataFrame) -> pl.DataFrame:
         """Return the events that count, of those that the rule reads: all, unless a rule leaves some out."""
         return events
 
-    def find(self, events: Sequence[Event]) -> Iterator[Event]:
-        """Yield the events at which the rule fires.
+    def find(self, events: Contexts) -> pl.Series:
+        """Return for each event whether the rule fires at it.
 
         Args:
-            events: Events of one entity that the rule reads, ordered by time and position.
+            events: Events that the rule reads, of many contexts. What the rule finds in a context depends on its
+                events only.
         """
         raise NotImplementedError
 
-    def find_after(self, events: Sequence[Event], hits: Sequence[Event]) -> Iterator[Event]:  # noqa: ARG002 (see follows)
-        """Yield the events at which the rule fires, given the hits of the rules that it follows.
+    def find_after(self, events: Contexts, hits: pl.Series) -> pl.Series:  # noqa: ARG002 (see follows)
+        """Return for each event whether the rule fires at it, given the hits of the rules that it follows.
 
         Args:
             events: As for `find`.
-            hits: Hits of the rules in `follows` for the same entity and days, ordered by time.
+            hits: The ascending clock of the hits of the rules in `follows`, in the same contexts.
         """
         return self.find(events)
 
-    def evidence(self, events: Sequence[Event], hits: Sequence[Event]) -> Sequence[Event]:
-        """Return the events behind a detection: from one window before the first hit to the last hit.
-
-        Args:
-            events: As for `find`.
-            hits: The hits of the detection, some of the events.
-        """
-        begin = bisect_right(events, hits[0].at - self.window, key=attrgetter("at"))
-        return events[begin : bisect_right(events, hits[-1].at, key=attrgetter("at"))]
-
-    def severity_of(self, hits: Sequence[Event]) -> Severity:  # noqa: ARG002 (some rules read it)
-        """Return the severity of a detection with these hits."""
-        return self.severity
-
-    def measures(self, evidence: Sequence[Event]) -> Mapping[str, int]:
-        """Return what a detection reports about its evidence."""
-        raise NotImplementedError
+    def severity_of(self) -> pl.Expr:
+        """Return the severity of a detection, from its evidence."""
+        return pl.lit(self.severity)

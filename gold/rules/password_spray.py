@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
+import polars as pl
 from msgspec import Meta
 
 from gold.rules.guesses import GuessRule
-from gold.rules.model import Event
+from gold.rules.model import Contexts
 from gold.rules.sources import ELASTIC_OKTA
-from gold.rules.windows import Tally
+from gold.rules.windows import MICROSECOND, window_starts
 
 
 class PasswordSpray(GuessRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,9 +28,9 @@ class PasswordSpray(GuessRule, frozen=True, kw_only=True, forbid_unknown_fields=
         float, Meta(ge=0, le=100, description="Percentage of the users who must be sprayed users, at least.")
     ]
 
-    def is_attack(self, tally: Tally, last: Event) -> bool:
-        """Return whether a window meets the thresholds of users and guesses, of its length, and of sprayed users."""
-        if not super().is_attack(tally, last) or last.at - tally.first_at < timedelta(minutes=self.min_minutes):
-            return False
-        sprayed = sum(tally.values_by_count[count] for count in range(self.band_from, self.band_to + 1))
-        return 100 * sprayed >= self.band_percent * len(tally)
+    def find(self, events: Contexts) -> pl.Series:
+        """Return whether the window has enough users and guesses, is long enough, and has enough sprayed users."""
+        begins_at = events["clock"].gather(window_starts(events, window=self.window))
+        is_long = events["clock"] - begins_at >= timedelta(minutes=self.min_minutes) // MICROSECOND
+        sprayed = self.users_with(events, at_least=self.band_from, at_most=self.band_to)
+        return super().find(events) & is_long & (100 * sprayed >= self.band_percent * self.users_with(events))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from operator import attrgetter
 from typing import Annotated
 
-import narwhals.stable.v2 as nw
+import polars as pl
 from msgspec import Meta
 
-from gold.rules.model import Event, Rule
+from gold.rules.measures import OCCURRENCES, distinct
+from gold.rules.model import Contexts, Rule
 from gold.rules.signals import GUESSES, SUCCESSES
 from gold.rules.sources import ELASTIC_OKTA
-from gold.rules.windows import Tally, sliding_counts, sliding_tallies
+from gold.rules.windows import sliding_counts, sliding_values
+
+IS_GUESS = pl.col("outcome") == "failure"
 
 
 class PasswordSprayDistributed(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,8 +25,14 @@ class PasswordSprayDistributed(Rule, frozen=True, kw_only=True, forbid_unknown_f
     name = "password_spray_distributed"
     entity = "app"
     select = GUESSES | SUCCESSES
-    is_counted = nw.col("outcome") == "failure"
+    is_counted = IS_GUESS
     differs_in = ("src_ip",)
+    measures = (
+        OCCURRENCES.alias("failures"),
+        distinct("username").alias("users"),
+        distinct("src_ip").alias("ips"),
+    )
+    is_evidence = IS_GUESS
     sources = (f"{ELASTIC_OKTA}/credential_access_okta_password_spray_multi_source.toml",)
     false_alarms = "A server that checks passwords is down; many passwords expire on the same day."
 
@@ -41,40 +48,21 @@ class PasswordSprayDistributed(Rule, frozen=True, kw_only=True, forbid_unknown_f
         """The fewest guesses with which the rule can fire."""
         return self.guesses
 
-    def find(self, events: Sequence[Event]) -> Iterator[Event]:
-        """Yield the guesses with which the window meets all thresholds."""
-        guesses = [event for event in events if event.outcome == "failure"]
-        users = sliding_tallies(guesses, window=self.window, value=attrgetter("username"))
-        ips = sliding_tallies(guesses, window=self.window, value=attrgetter("src_ip"))
-        for event, logins in zip(events, sliding_counts(events, window=self.window), strict=True):
-            if event.outcome == "failure" and self.is_spray(next(users), next(ips), logins=logins):
-                yield event
-
-    def is_spray(self, users: Tally, ips: Tally, *, logins: int) -> bool:
-        """Return whether a window meets all thresholds.
-
-        Args:
-            users: The guesses per user.
-            ips: The guesses per address.
-            logins: The guesses and successes.
-        """
-        return (
-            users.occurrences >= self.guesses
-            and len(users) >= self.users
-            and len(ips) >= self.ips
-            and users.occurrences <= self.guesses_per_user * len(users)
-            and len(users) >= self.users_per_ip * len(ips)
-            and 100 * users.occurrences >= self.percent * logins
+    def find(self, events: Contexts) -> pl.Series:
+        """Return whether an event is a guess with which the window meets all thresholds."""
+        logins = sliding_counts(events, window=self.window)
+        marked = events.with_columns(guesses=pl.when(IS_GUESS).then("times").otherwise(0))
+        guesses = sliding_counts(marked, window=self.window, of="guesses")
+        users, ips = (
+            sliding_values(events, pl.when(IS_GUESS).then(column), window=self.window)
+            for column in ("username", "src_ip")
         )
-
-    def evidence(self, events: Sequence[Event], hits: Sequence[Event]) -> Sequence[Event]:
-        """Return the guesses from one window before the first hit to the last hit."""
-        return [event for event in super().evidence(events, hits) if event.outcome == "failure"]
-
-    def measures(self, evidence: Sequence[Event]) -> dict[str, int]:
-        """Return the failures, the distinct users and the distinct addresses of the evidence."""
-        return {
-            "failures": sum(event.times for event in evidence),
-            "users": len({event.username for event in evidence}),
-            "ips": len({event.src_ip for event in evidence} - {None}),
-        }
+        return (
+            (events["outcome"] == "failure")
+            & (guesses >= self.guesses)
+            & (users >= self.users)
+            & (ips >= self.ips)
+            & (guesses <= self.guesses_per_user * users)
+            & (users >= self.users_per_ip * ips)
+            & (100 * guesses >= self.percent * logins)
+        )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from operator import attrgetter
 from typing import Annotated
 
 import narwhals.stable.v2 as nw
+import polars as pl
 from msgspec import Meta
 
-from gold.rules.model import Event, Rule
+from gold.rules.measures import OCCURRENCES, distinct
+from gold.rules.model import Contexts, Rule
 from gold.rules.sources import PANTHER_OKTA
-from gold.rules.windows import sliding_tallies
+from gold.rules.windows import sliding_values
+
+# The family of the client software and its operating system; null if the family is unknown.
+CLIENT = pl.concat_str("agent_family", pl.col("os_family").fill_null(""), separator="\n")
 
 
 class SessionReplay(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,6 +29,13 @@ class SessionReplay(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True)
     entity = "session_id"
     select = ~nw.col("session_id").is_null()
     differs_in = ("country", "agent_family", "os_family")
+    measures = (
+        OCCURRENCES.alias("events"),
+        CLIENT.drop_nulls().n_unique().alias("clients"),
+        distinct("country").alias("countries"),
+        distinct("src_ip").alias("ips"),
+        distinct("username").alias("users"),
+    )
     sources = (f"{PANTHER_OKTA}/okta_potentially_stolen_session.py",)
     false_alarms = "A VPN that is turned on during a session; a browser that is told to act as another one."
 
@@ -37,25 +47,8 @@ class SessionReplay(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """The fewest events with which the rule can fire."""
         return 2
 
-    def find(self, events: Sequence[Event]) -> Iterator[Event]:
-        """Yield the events with which the window has enough clients or countries."""
-        clients = sliding_tallies(events, window=self.window, value=client_of)
-        countries = sliding_tallies(events, window=self.window, value=attrgetter("country"))
-        for event, of_clients, of_countries in zip(events, clients, countries, strict=True):
-            if len(of_clients) >= self.clients or len(of_countries) >= self.countries:
-                yield event
-
-    def measures(self, evidence: Sequence[Event]) -> dict[str, int]:
-        """Return the events, and their distinct clients, countries, addresses and users."""
-        return {
-            "events": sum(event.times for event in evidence),
-            "clients": len({client_of(event) for event in evidence} - {None}),
-            "countries": len({event.country for event in evidence} - {None}),
-            "ips": len({event.src_ip for event in evidence} - {None}),
-            "users": len({event.username for event in evidence} - {None}),
-        }
-
-
-def client_of(event: Event) -> tuple[str, str | None] | None:
-    """Return the family of the client software and its operating system; null if the family is unknown."""
-    return (event.agent_family, event.os_family) if event.agent_family else None
+    def find(self, events: Contexts) -> pl.Series:
+        """Return whether the window has enough clients or countries."""
+        clients = sliding_values(events, CLIENT, window=self.window)
+        countries = sliding_values(events, pl.col("country"), window=self.window)
+        return (clients >= self.clients) | (countries >= self.countries)

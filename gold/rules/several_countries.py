@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from operator import attrgetter
 from typing import Annotated
 
+import polars as pl
 from msgspec import Meta
 
 from gold.rules.countries import CountryRule
-from gold.rules.model import Event
+from gold.rules.model import Contexts
 from gold.rules.sources import ELASTIC_OKTA
-from gold.rules.windows import sliding_tallies
+from gold.rules.windows import sliding_values
 
 
 class SeveralCountries(CountryRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,9 +30,6 @@ class SeveralCountries(CountryRule, frozen=True, kw_only=True, forbid_unknown_fi
         """The fewest successes with which the rule can fire."""
         return self.countries
 
-    def find(self, events: Sequence[Event]) -> Iterator[Event]:
-        """Yield the successes with which the window has enough countries."""
-        tallies = sliding_tallies(events, window=self.window, value=attrgetter("country"))
-        for event, countries in zip(events, tallies, strict=True):
-            if len(countries) >= self.countries:
-                yield event
+    def find(self, events: Contexts) -> pl.Series:
+        """Return whether the window has enough countries."""
+        return sliding_values(events, pl.col("country"), window=self.window) >= self.countries

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import narwhals.stable.v2 as nw
+import polars as pl
 from msgspec import Meta
 
-from gold.rules.model import Event, Rule
+from gold.rules.measures import PROBES
+from gold.rules.model import Rule
 
 DAY_SECONDS = 86_400
 
@@ -42,6 +43,12 @@ class SignalRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     entity = "src_ip"
     select = SIGNALS
+    # A null user name counts as one.
+    measures = (
+        pl.col("times").filter(pl.col("action") == "login").sum().alias("failures"),
+        PROBES.alias("probes"),
+        pl.col("username").n_unique().alias("users"),
+    )
 
     capacity: Annotated[
         int, Meta(ge=1, description="Signals that the leaky bucket holds; one more overflows it and fires the rule.")
@@ -59,11 +66,3 @@ class SignalRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def min_occurrences(self) -> int:
         """The fewest signals with which the bucket overflows."""
         return self.capacity + 1
-
-    def measures(self, evidence: Sequence[Event]) -> dict[str, int]:
-        """Return the failures, the probes and the distinct users of the evidence; a null user name counts as one."""
-        return {
-            "failures": sum(event.times for event in evidence if event.action == "login"),
-            "probes": sum(event.times for event in evidence if event.action == "probe"),
-            "users": len({event.username for event in evidence}),
-        }

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from datetime import datetime
-from operator import attrgetter
 from typing import ClassVar
 
-from gold.rules.model import Event, Rule
+import polars as pl
+
+from gold.rules.measures import OCCURRENCES, distinct
+from gold.rules.model import Contexts, Rule
 from gold.rules.signals import SUCCESSES
 from gold.rules.sources import ELASTIC_LINUX, ELASTIC_OKTA
+from gold.rules.windows import MICROSECOND
 
 
 class SuccessAfterAttack(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,31 +25,23 @@ class SuccessAfterAttack(Rule, frozen=True, kw_only=True, forbid_unknown_fields=
     entity = "username"
     select = SUCCESSES
     follows: ClassVar[tuple[str, ...]] = ("distributed_brute_force_user", "lockout_burst")
+    measures = (
+        OCCURRENCES.alias("successes"),
+        distinct("username").alias("users"),
+        distinct("src_ip").alias("ips"),
+    )
+    is_evidence = pl.col("is_hit")
     sources: ClassVar[tuple[str, ...]] = (
         f"{ELASTIC_OKTA}/credential_access_okta_successful_login_after_credential_attack.toml",
     )
     false_alarms = "During the attack, the user logs in for the first time in days, or from a new place."
 
-    def find_after(self, events: Sequence[Event], hits: Sequence[Event]) -> Iterator[Event]:
-        """Yield the successes less than a window after a hit, of a user and an address without an earlier success."""
-        first_at: dict[tuple[str | None, str | None], datetime] = {}
-        for event in events:
-            known_at = first_at.setdefault((event.username, event.src_ip), event.at)
-            number = bisect_right(hits, event.at - self.window, key=attrgetter("at"))
-            if number < len(hits) and hits[number].at <= min(event.at, known_at):
-                yield event
-
-    def evidence(self, events: Sequence[Event], hits: Sequence[Event]) -> Sequence[Event]:  # noqa: ARG002 (not needed)
-        """Return the successes at which the rule fired."""
-        return hits
-
-    def measures(self, evidence: Sequence[Event]) -> dict[str, int]:
-        """Return the successes, the distinct users and the distinct addresses of the evidence."""
-        return {
-            "successes": sum(event.times for event in evidence),
-            "users": len({event.username for event in evidence} - {None}),
-            "ips": len({event.src_ip for event in evidence} - {None}),
-        }
+    def find_after(self, events: Contexts, hits: pl.Series) -> pl.Series:
+        """Return whether a success is soon after a hit, and its user and address had no success before the hit."""
+        known = events.select(pl.col("clock").min().over("context", "username", "src_ip")).to_series()
+        number = hits.search_sorted(events["clock"] - self.window // MICROSECOND, side="right")
+        attacked = hits.extend_constant(None, 1).gather(number)
+        return ((attacked <= events["clock"]) & (attacked <= known)).fill_null(value=False)
 
 
 class SuccessAfterAttackIp(SuccessAfterAttack, frozen=True, kw_only=True, forbid_unknown_fields=True):

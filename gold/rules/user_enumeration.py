@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from operator import attrgetter
 from typing import Annotated
 
 import narwhals.stable.v2 as nw
+import polars as pl
 from msgspec import Meta
 
-from gold.rules.model import Event
+from gold.rules.model import Contexts
 from gold.rules.signals import DAY_SECONDS, SIGNALS, SignalRule
 from gold.rules.sources import CROWDSEC
 from gold.rules.windows import distinct_overflows
@@ -48,11 +47,13 @@ class UserEnumeration(SignalRule, frozen=True, kw_only=True, forbid_unknown_fiel
         """The fewest signals with which one of the buckets overflows."""
         return min(self.capacity, self.slow_capacity) + 1
 
-    def find(self, events: Sequence[Event]) -> Iterator[Event]:
-        """Yield the signals at which one of the buckets overflows."""
-        user = attrgetter("username")
-        fast = distinct_overflows(events, capacity=self.capacity, leak_seconds=self.leak_seconds, value=user)
-        slow = distinct_overflows(events, capacity=self.slow_capacity, leak_seconds=self.slow_leak_seconds, value=user)
-        for event, *is_overflow in zip(events, fast, slow, strict=True):
-            if any(is_overflow):
-                yield event
+    def find(self, events: Contexts) -> pl.Series:
+        """Return whether one of the buckets overflows."""
+        fast, slow = (
+            distinct_overflows(events, "username", capacity=capacity, leak_seconds=leak_seconds)
+            for capacity, leak_seconds in (
+                (self.capacity, self.leak_seconds),
+                (self.slow_capacity, self.slow_leak_seconds),
+            )
+        )
+        return fast | slow

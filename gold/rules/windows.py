@@ -1,150 +1,126 @@
-"""Building blocks of rules over events ordered by time: leaky buckets, sliding counts and tallies, chains."""
+"""Building blocks of rules: sliding counts and leaky buckets over the events of many contexts at once.
+
+A context is what a rule sees when one day is evaluated for one entity. A frame of contexts (`Contexts`) has the events
+of one context after another, each in the order of time. Its column `clock` ascends through the whole frame: the number
+of the context and the microseconds of the event in it, as one integer. Contexts are so far apart on this clock that no
+window reaches from one into another.
+"""
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from gold.rules.model import Event
+import polars as pl
+
+from gold.rules.model import Contexts
+
+MICROSECOND = timedelta(microseconds=1)
+# Three days of a context, and more than the longest window (a day) on both sides.
+CONTEXT_SPAN = timedelta(days=5) // MICROSECOND
 
 
-def overflows(events: Iterable[Event], *, capacity: int, leak_seconds: float) -> Iterator[bool]:
-    """Yield for each event whether it overflows a leaky bucket; an overflow empties the bucket.
+def sliding_counts(events: Contexts, *, window: timedelta, of: str = "times") -> pl.Series:
+    """Return for each event the sum of a column over the window that ends with the event.
 
     Args:
-        events: Ordered by time.
+        events: Events of many contexts.
+        window: Its length; an event exactly that long ago is outside.
+        of: The column; by default, the occurrences of the events.
+    """
+    sums = events[of].cum_sum()
+    return sums - (sums - events[of]).gather(window_starts(events, window=window))
+
+
+def sliding_values(
+    events: Contexts, value: pl.Expr, *, window: timedelta, at_least: int = 1, at_most: int | None = None
+) -> pl.Series:
+    """Return for each event how many distinct values occur often enough, and not too often, in the window.
+
+    Args:
+        events: Events of many contexts.
+        value: The value of an event; null is not a value.
+        window: Its length; an event exactly that long ago is outside.
+        at_least: Occurrences of a value in the window, at least 1.
+        at_most: Occurrences of a value in the window, at most.
+    """
+    entered = events.select("context", "times", value=value.cast(pl.String)).with_row_index("row").drop_nulls("value")
+    # The row at which the event has left the window.
+    ends = events["clock"].search_sorted(events["clock"] + window // MICROSECOND, side="left")
+    left = entered.with_columns(row=ends.gather(entered["row"]), times=-pl.col("times"))
+    level = pl.col("times").cum_sum()
+    # Whatever enters leaves, so that sums through the frame begin at zero for each value of each context.
+    is_counted = (level >= at_least) & (level <= at_most if at_most is not None else pl.lit(value=True))
+    changes = (
+        pl.concat([entered, left])
+        .lazy()
+        .group_by("context", "value", "row")
+        .agg(pl.col("times").sum())
+        .sort("context", "value", "row")
+        .select("row", change=is_counted.cast(pl.Int64).diff().fill_null(is_counted.cast(pl.Int64)))
+        .group_by("row")
+        .agg(pl.col("change").sum())
+        .collect()
+    )
+    by_row = pl.zeros(len(events) + 1, dtype=pl.Int64, eager=True).scatter(changes["row"], changes["change"])
+    return by_row.cum_sum().head(len(events))
+
+
+def window_starts(events: Contexts, *, window: timedelta) -> pl.Series:
+    """Return for each event the number of the first row in the window that ends with the event."""
+    return events["clock"].search_sorted(events["clock"] - window // MICROSECOND, side="right")
+
+
+def overflows(events: Contexts, *, capacity: int, leak_seconds: float) -> pl.Series:
+    """Return for each event whether it overflows the leaky bucket of its context; an overflow empties the bucket.
+
+    Args:
+        events: Events of many contexts.
         capacity: Occurrences that the bucket holds.
         leak_seconds: The bucket drains one occurrence in this time.
     """
-    level = 0.0
-    last: datetime | None = None
-    for event in events:
-        drained = (event.at - last).total_seconds() / leak_seconds if last else 0.0
-        level, last = max(0.0, level - drained) + event.times, event.at
-        yield level > capacity
+    level, last, of_context = 0.0, 0, -1
+    is_overflow = []
+    for context, clock, times in events.select("context", "clock", "times").iter_rows():
+        if context != of_context:
+            of_context, level, last = context, 0.0, clock
+        level, last = max(0.0, level - (clock - last) / 1_000_000 / leak_seconds) + times, clock
+        is_overflow.append(level > capacity)
         if level > capacity:
             level = 0.0
+    return pl.Series(is_overflow, dtype=pl.Boolean)
 
 
-def distinct_overflows(
-    events: Iterable[Event], *, capacity: int, leak_seconds: float, value: Callable[[Event], object]
-) -> Iterator[bool]:
-    """Yield for each event whether it overflows a leaky bucket of distinct values; an overflow empties the bucket.
+def distinct_overflows(events: Contexts, column: str, *, capacity: int, leak_seconds: float) -> pl.Series:
+    """Return for each event whether it overflows a leaky bucket of distinct values; an overflow empties the bucket.
 
     A value that is in the bucket is not added again. An empty bucket forgets all values.
 
     Args:
-        events: Ordered by time.
+        events: Events of many contexts.
+        column: The column of the values.
         capacity: Values that the bucket holds.
         leak_seconds: The bucket drains one value in this time.
-        value: Returns the value of an event.
     """
-    level = 0.0
-    last: datetime | None = None
+    level, last, of_context = 0.0, 0, -1
     inside: set[object] = set()
-    for event in events:
-        level = max(0.0, level - ((event.at - last).total_seconds() / leak_seconds if last else 0.0))
-        last = event.at
+    is_overflow = []
+    for context, clock, value in events.select("context", "clock", column).iter_rows():
+        if context != of_context:
+            of_context, level, last = context, 0.0, clock
+        level, last = max(0.0, level - (clock - last) / 1_000_000 / leak_seconds), clock
         if level == 0.0:
             inside.clear()
-        if (new := value(event)) not in inside:
-            inside.add(new)
+        if value not in inside:
+            inside.add(value)
             level += 1
-        yield level > capacity
+        is_overflow.append(level > capacity)
         if level > capacity:
             level = 0.0
+    return pl.Series(is_overflow, dtype=pl.Boolean)
 
 
-def sliding_counts(events: Iterable[Event], *, window: timedelta) -> Iterator[int]:
-    """Yield for each event the occurrences in the window that ends with it.
-
-    Args:
-        events: Ordered by time.
-        window: Its length; an event exactly that long ago is outside.
-    """
-    recent: deque[Event] = deque()
-    count = 0
-    for event in events:
-        recent.append(event)
-        count += event.times
-        while recent[0].at <= event.at - window:
-            count -= recent.popleft().times
-        yield count
-
-
-class Tally:
-    """How often each value occurs in a sliding window. Null is not a value.
-
-    Attributes:
-        occurrences: Occurrences of all values.
-        first_at: Time of the first event in the window, whatever its value.
-        values_by_count: How many values occur this often.
-    """
-
-    def __init__(self) -> None:
-        self.occurrences = 0
-        self.first_at = datetime.min.replace(tzinfo=UTC)
-        self.values_by_count: Counter[int] = Counter()
-        self._counts: dict[object, int] = {}
-
-    def __len__(self) -> int:
-        """Return the number of distinct values."""
-        return len(self._counts)
-
-    @property
-    def most(self) -> int:
-        """Occurrences of the most frequent value."""
-        return max(self.values_by_count, default=0)
-
-    def add(self, value: object, times: int) -> None:
-        """Add occurrences of a value, or remove them if `times` is negative."""
-        if value is None:
-            return
-        before = self._counts.pop(value, 0)
-        after = before + times
-        self.occurrences += times
-        if before:
-            self.values_by_count[before] -= 1
-            if not self.values_by_count[before]:
-                del self.values_by_count[before]
-        if after:
-            self._counts[value] = after
-            self.values_by_count[after] += 1
-
-
-def sliding_tallies(events: Iterable[Event], *, window: timedelta, value: Callable[[Event], object]) -> Iterator[Tally]:
-    """Yield for each event the tally of the window that ends with it: always the same object, updated.
-
-    Args:
-        events: Ordered by time.
-        window: Its length; an event exactly that long ago is outside.
-        value: Returns the value of an event.
-    """
-    recent: deque[Event] = deque()
-    tally = Tally()
-    for event in events:
-        recent.append(event)
-        tally.add(value(event), event.times)
-        while recent[0].at <= event.at - window:
-            gone = recent.popleft()
-            tally.add(value(gone), -gone.times)
-        tally.first_at = recent[0].at
-        yield tally
-
-
-def chains(events: Iterable[Event], *, gap: timedelta) -> Iterator[list[Event]]:
-    """Yield runs of events in which each event is less than `gap` after the one before.
-
-    Args:
-        events: Ordered by time.
-        gap: Two neighbours at least this far apart belong to two chains.
-    """
-    chain: list[Event] = []
-    for event in events:
-        if chain and event.at - chain[-1].at >= gap:
-            yield chain
-            chain = []
-        chain.append(event)
-    if chain:
-        yield chain
+def split(events: Contexts, starts: pl.Series) -> Contexts:
+    """Return the events with a context of its own from each event at which `starts` is true."""
+    begins = starts | (events["context"] != events["context"].shift(1)).fill_null(value=True)
+    contexts = begins.cast(pl.Int64).cum_sum()
+    return events.with_columns(context=contexts, clock=contexts * CONTEXT_SPAN + events["clock"] % CONTEXT_SPAN)

@@ -17,11 +17,11 @@ import pytest
 
 from gold.rules import load_rules
 from gold.rules.evaluate import detect
-from gold.rules.model import Event
 from lakehouse.settings import Settings
 from lakehouse.tables.silver import EVENTS
 from tests.docs.pages import ROOT
 from tests.gold.rules import naive
+from tests.gold.rules.builders import Event
 from tests.silver.test_sshd import replayed
 
 SSHD_LOG = os.environ.get("LOGINLAKE_SSHD_LOG")

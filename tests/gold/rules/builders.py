@@ -3,20 +3,54 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import hypothesis.strategies as st
 import polars as pl
 import pyarrow as pa
 
 from gold.rules.brute_force_ip import BruteForceIp
-from gold.rules.model import Event
+from gold.rules.detections import Detection
+from gold.rules.evaluate import detections_in, slice_of
+from gold.rules.model import EVENT_COLUMNS, Rule
+from lakehouse.tables.silver import EVENTS
 from producer.events import instant_of
 from producer.generate import Stream
 from silver.decode import DecodeRules, decode
 from tests.silver.records import a_record, batch_of, headers_column
+
+
+class Event(NamedTuple):
+    """An accepted event.
+
+    Attributes:
+        at: Event time, UTC.
+        times: How many equal occurrences the record stands for.
+        username: Null if the source names no user.
+        position: Topic, partition and offset in bronze.
+        action: login, probe, lockout or logout.
+        outcome: success or failure for a login, otherwise null.
+        src_ip: Source address.
+        country: Country in which the source address is registered.
+        session_id: Session that the event belongs to.
+        agent_family: Family of the client software.
+        os_family: Operating system of the client.
+    """
+
+    at: datetime
+    times: int
+    username: str | None
+    position: tuple[str, int, int]
+    action: str = "login"
+    outcome: str | None = None
+    src_ip: str | None = None
+    country: str | None = None
+    session_id: str | None = None
+    agent_family: str | None = None
+    os_family: str | None = None
+
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 RULE = BruteForceIp(
@@ -38,6 +72,39 @@ def an_event(second: float = 0, *, number: int = 0, **values: Any) -> Event:
         NOON + timedelta(seconds=second), 1, "u0", ("logs", 0, number), "login", "failure", "192.0.2.1", "DE"
     )
     return failure._replace(**values)
+
+
+def detections_of(
+    entity: str, events: Sequence[Event], *, rule: Rule, followed: Sequence[tuple[Rule, Sequence[Event]]] = ()
+) -> list[Detection]:
+    """Return the detections of a rule for one entity.
+
+    Args:
+        entity: Value of the rule's entity column.
+        events: The entity's events that the rule reads.
+        rule: The rule.
+        followed: The rules that it follows, each with the entity's events that it reads.
+    """
+    read = [(rule, events), *followed]
+    names = [each.name for each, _ in read]
+    rows = pl.concat(
+        rows_of(of_rule).with_columns(**{name: pl.lit(name == each.name) for name in names}, entity=pl.lit(entity))
+        for each, of_rule in read
+    )
+    return [
+        found
+        for number in sorted({slice_of(event.at.date()) for event in events})
+        for found in detections_in(rows, [each for each, _ in read], slice_number=number)
+        if found["rule"] == rule.name
+    ]
+
+
+def rows_of(events: Sequence[Event]) -> pl.DataFrame:
+    """Return the rows of silver.events of some events, with the columns that rules use."""
+    rows = [(*event[:3], *event[4:8], None, *event[8:], *event.position) for event in events]
+    schema = EVENTS.arrow_schema()
+    types = pl.DataFrame(schema.empty_table()).schema
+    return pl.DataFrame(rows, schema={name: types[name] for name in EVENT_COLUMNS}, orient="row")
 
 
 def generated_events(stream: Stream) -> pl.LazyFrame:

@@ -10,10 +10,8 @@ from hypothesis import given, settings
 from msgspec.structs import replace
 
 from gold.rules.brute_force_ip import BruteForceIp
-from gold.rules.evaluate import detections_of
-from gold.rules.model import Event
 from tests.gold.rules import naive
-from tests.gold.rules.builders import NOON, RULE, events_at, histories
+from tests.gold.rules.builders import NOON, RULE, Event, detections_of, events_at, histories
 
 
 def found(failures: list[Event], rule: BruteForceIp = RULE) -> list[dict[str, Any]]:

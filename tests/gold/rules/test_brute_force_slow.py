@@ -4,10 +4,9 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from gold.rules.brute_force_slow import BruteForceSlow
-from gold.rules.evaluate import Detection, detections_of
-from gold.rules.model import Event
+from gold.rules.detections import Detection
 from tests.gold.rules import naive
-from tests.gold.rules.builders import NOON, events_at, histories
+from tests.gold.rules.builders import NOON, Event, detections_of, events_at, histories
 
 RULE = BruteForceSlow(version=1, capacity=10, leak_seconds=60, window_minutes=60, severity="medium", technique="T1110")
 

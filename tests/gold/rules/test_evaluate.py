@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from typing import ClassVar
 
 import narwhals.stable.v2 as nw
@@ -13,26 +13,23 @@ from msgspec.structs import asdict, replace
 
 from gold.rules import load_rules
 from gold.rules.brute_force_ip import BruteForceIp
+from gold.rules.candidates import candidates
+from gold.rules.detections import CONTEXT_DAYS, Detection
 from gold.rules.evaluate import (
-    CONTEXT_DAYS,
+    DAY,
     EPOCH,
-    EVENT_COLUMNS,
     SLICE_DAYS,
-    Detection,
-    candidates,
     days_around,
     detect,
     detect_in_arrow,
-    detections_of,
-    midnight,
     rows_read,
     slice_of,
 )
-from gold.rules.model import Event, Rule
+from gold.rules.model import EVENT_COLUMNS, Contexts, Rule
 from lakehouse.settings import Settings
 from lakehouse.tables.gold import DETECTIONS
 from lakehouse.tables.silver import EVENTS
-from tests.gold.rules.builders import NOON, RULE, events_at
+from tests.gold.rules.builders import NOON, RULE, Event, detections_of, events_at
 from tests.serving.lakes import a_login
 
 BURST = [0.0] * 6
@@ -142,7 +139,7 @@ class CountingRule(BruteForceIp, frozen=True, kw_only=True):
 
     read: ClassVar[list[int]] = []
 
-    def find(self, events: Sequence[Event]) -> Iterator[Event]:
+    def find(self, events: Contexts) -> pl.Series:
         self.read.append(len(events))
         return super().find(events)
 
@@ -152,7 +149,7 @@ def test_each_event_is_read_once_per_day_that_it_can_change_however_long_the_his
     history = [event for day in range(days) for event in events_at(BURST, start=NOON + timedelta(days=day))]
 
     assert len(detections_of("192.0.2.1", history, rule=rule)) == days
-    assert len(rule.read) == days
+    assert len(rule.read) == days // SLICE_DAYS + 1
     assert sum(rule.read) <= (2 * CONTEXT_DAYS + 1) * len(history)
 
 
@@ -160,6 +157,11 @@ def test_days_around_are_the_days_whose_detections_can_change() -> None:
     first, apart = date(2026, 3, 1), date(2026, 3, 10)
 
     assert days_around([apart, first]) == [first + timedelta(days=n) for n in (-1, 0, 1, 8, 9, 10)]
+
+
+def rows_of_addresses(events: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
+    rows: pl.DataFrame = rows_read(events, rules).collect()
+    return rows.with_columns(entity="src_ip")
 
 
 def test_only_accepted_signals_of_addresses_with_enough_of_them_are_candidates() -> None:
@@ -173,9 +175,9 @@ def test_only_accepted_signals_of_addresses_with_enough_of_them_are_candidates()
     ]
     events = pl.from_arrow(pa.Table.from_pylist(attackers + others, schema=EVENTS.arrow_schema()))
 
-    read = candidates(rows_read(events, [RULE]).collect(), [RULE])
+    read = candidates(rows_of_addresses(events, [RULE]), [RULE])
 
-    assert set(read.columns) == {*EVENT_COLUMNS, "brute_force_ip"}
+    assert set(read.columns) == {*EVENT_COLUMNS, "entity", "brute_force_ip"}
     assert sorted(read["offset"].to_list()) == [0, 1]
 
 
@@ -192,7 +194,7 @@ def test_a_rule_reads_nothing_of_an_address_whose_events_do_not_differ_where_the
     shipped = load_rules(Settings(_env_file=None))
     both = [shipped.brute_force_ip, shipped.password_spray]
 
-    read = candidates(rows_read(events, both).collect(), both)
+    read = candidates(rows_of_addresses(events, both), both)
 
     assert {name for name in ("brute_force_ip", "password_spray") if read[name].any()} == rules
 
@@ -203,7 +205,7 @@ def test_events_that_do_not_count_do_not_make_an_entity_a_candidate() -> None:
     refused = [a_login(offset, failure_reason="mfa_failed", username="user0002") for offset in range(30, 35)]
     events = pl.from_arrow(pa.Table.from_pylist(successes + refused, schema=EVENTS.arrow_schema()))
 
-    read = candidates(rows_read(events, [shipped]).collect(), [shipped])
+    read = candidates(rows_read(events, [shipped]).collect().with_columns(entity="username"), [shipped])
 
     assert set(read["username"]) == {"user0002"}
 
@@ -225,12 +227,10 @@ class ManyFailures(Rule, frozen=True, kw_only=True):
     name = "many_failures"
     entity = "username"
     select = nw.col("outcome") == "failure"
+    measures = (pl.len().alias("failures"),)
 
-    def find(self, events: Sequence[Event]) -> Iterator[Event]:
-        return iter(events[1:])
-
-    def measures(self, evidence: Sequence[Event]) -> dict[str, int]:
-        return {"failures": len(evidence)}
+    def find(self, events: Contexts) -> pl.Series:
+        return events.select(pl.int_range(pl.len()).over("context") > 0).to_series()
 
 
 def test_rules_of_several_entities_are_evaluated_together() -> None:
@@ -258,11 +258,14 @@ def test_rows_in_any_order_become_rows_of_the_table() -> None:
 
 
 def test_a_slice_has_the_detections_of_its_own_days() -> None:
-    first = EPOCH + timedelta(days=SLICE_DAYS * slice_of(NOON.date()))
+    first = EPOCH + SLICE_DAYS * slice_of(NOON.date()) * DAY
     days = [first + timedelta(days=distance) for distance in (-1, 0, SLICE_DAYS - 1, SLICE_DAYS)]
-    rows = [a_login(offset, times=6, event_at=midnight(day), src_ip="192.0.2.9") for offset, day in enumerate(days)]
+    rows = [
+        a_login(offset, times=6, event_at=datetime.combine(day, time(), UTC), src_ip="192.0.2.9")
+        for offset, day in enumerate(days)
+    ]
     events = pl.from_arrow(pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema()))
-    of_entities = rows_read(events, [RULE]).collect().with_columns(entity_type=pl.lit("src_ip"))
+    of_entities = rows_of_addresses(events, [RULE]).with_columns(entity_type=pl.lit("src_ip"))
 
     found = detect_in_arrow([RULE])(of_entities.with_columns(slice=slice_of(NOON.date())).to_arrow())
 

@@ -8,12 +8,11 @@ from msgspec.structs import replace
 from gold.rules import load_rules
 from gold.rules.addresses import AddressSet
 from gold.rules.countries import distance_km, positions
-from gold.rules.evaluate import Detection, detections_of
+from gold.rules.detections import Detection
 from gold.rules.impossible_travel import ImpossibleTravel
-from gold.rules.model import Event
 from lakehouse.settings import Settings
 from tests.gold.rules import naive
-from tests.gold.rules.builders import an_event, histories
+from tests.gold.rules.builders import Event, an_event, detections_of, histories
 
 SHIPPED = load_rules(Settings(_env_file=None)).impossible_travel
 

@@ -11,14 +11,14 @@ from msgspec.structs import replace
 
 from gold.rules import load_rules
 from gold.rules.addresses import AddressSet
-from gold.rules.evaluate import Detection, detect, detections_of
+from gold.rules.detections import Detection
+from gold.rules.evaluate import detect
 from gold.rules.listed_ip import ListedIp
-from gold.rules.model import Event
 from lakehouse.errors import UsageError
 from lakehouse.settings import Settings
 from lakehouse.tables.silver import EVENTS
 from tests.gold.rules import naive
-from tests.gold.rules.builders import histories
+from tests.gold.rules.builders import Event, detections_of, histories
 from tests.serving.lakes import a_login
 
 SHIPPED = load_rules(Settings(_env_file=None)).listed_ip

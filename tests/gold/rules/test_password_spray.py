@@ -5,12 +5,11 @@ import pytest
 from hypothesis import given, settings
 
 from gold.rules import load_rules
-from gold.rules.evaluate import Detection, detections_of
-from gold.rules.model import Event
+from gold.rules.detections import Detection
 from gold.rules.password_spray import PasswordSpray
 from lakehouse.settings import Settings
 from tests.gold.rules import naive
-from tests.gold.rules.builders import an_event, histories
+from tests.gold.rules.builders import Event, an_event, detections_of, histories
 
 SHIPPED = load_rules(Settings(_env_file=None)).password_spray
 

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from msgspec.structs import replace
 
 from gold.rules import load_rules
-from gold.rules.evaluate import Detection, detect, detections_of
-from gold.rules.model import Event
+from gold.rules.detections import Detection
+from gold.rules.evaluate import detect
 from gold.rules.success_after_attack import SuccessAfterAttackIp
 from lakehouse.settings import Settings
 from lakehouse.tables.silver import EVENTS
 from tests.gold.rules import naive
-from tests.gold.rules.builders import NOON, an_event, events_at, histories
+from tests.gold.rules.builders import NOON, Event, an_event, detections_of, events_at, histories
 from tests.serving.lakes import a_login
 from tests.silver.records import Row
 

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given, settings
 
 from gold.rules import load_rules
-from gold.rules.evaluate import Detection, detections_of
-from gold.rules.model import Event
+from gold.rules.detections import Detection
 from gold.rules.user_enumeration import UserEnumeration
 from lakehouse.settings import Settings
 from tests.gold.rules import naive
-from tests.gold.rules.builders import NOON, an_event, events_at, histories
+from tests.gold.rules.builders import NOON, Event, an_event, detections_of, events_at, histories
 
 SHIPPED = load_rules(Settings(_env_file=None)).user_enumeration
 
