@@ -35,7 +35,7 @@ class Plan:
     """Parameters of a generated stream.
 
     Attributes:
-        seed: Seed of all random decisions; the population depends on the seed and its size alone.
+        seed: Seed of all random decisions, except who the users are.
         start: Earliest instant of an event, milliseconds since 1970.
         users: Size of the population.
         attacks: Share of the records that belong to planted attacks, from 0 to 1.
@@ -141,7 +141,7 @@ def batch(plan: Plan, *, events: int, end: int) -> Stream:
     Raises:
         UsageError: The planned number of cases has more events than the batch.
     """
-    population = make_population(plan.seed, plan.users)
+    population = make_population(plan.users)
     planted = sorted(
         (
             each
@@ -162,7 +162,7 @@ def batch(plan: Plan, *, events: int, end: int) -> Stream:
 
 def live(plan: Plan, *, rate: float) -> Stream:
     """Return an endless stream of `rate` records a second from the plan's start."""
-    population = make_population(plan.seed, plan.users)
+    population = make_population(plan.users)
     rest = 1.0 - plan.attacks - plan.look_alikes
     arrivals = live_arrivals(plan.rng("arrivals"), start=plan.start, per_second=rate * rest)
     planted = (planting.live(rate, start=plan.start) for planting in _plantings(plan, population))

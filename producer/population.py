@@ -91,9 +91,12 @@ class Population:
     cohorts: tuple[Cohort, ...]
 
 
-def make_population(seed: int, users: int) -> Population:
-    """Return the population of a seed and size; the same arguments give the same users."""
-    rng = Random(f"population {seed}")  # noqa: S311 (reproducible on purpose)
+def make_population(users: int) -> Population:
+    """Return the first so many users.
+
+    They are the same for every seed: in a lake with several batches, a user has the same home and devices in all.
+    """
+    rng = Random("population")  # noqa: S311 (reproducible on purpose)
     cohorts: dict[tuple[Country, Shift], list[User]] = {}
     for number in range(1, users + 1):
         country = rng.choices(COUNTRIES, _COUNTRY_WEIGHTS)[0]

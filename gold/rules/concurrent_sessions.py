@@ -12,13 +12,14 @@ from gold.rules.measures import OCCURRENCES, distinct
 from gold.rules.model import Contexts, Rule
 from gold.rules.signals import SUCCESSES
 from gold.rules.sources import ELASTIC_OKTA
-from gold.rules.windows import sliding_values
+from gold.rules.windows import regrouped, restored, sliding_values
 
 
 class ConcurrentSessions(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One user starts several sessions within a short time.
+    """One user starts several sessions of an app within a short time.
 
-    Its severity is low, because the source counts the sessions of a single sign-on: here each app may have its own.
+    Only sessions of the same app are counted together, because the source counts those of a single sign-on: a user of
+    several apps has a session in each of them. The severity is low: a login that replaces a session counts, too.
     """
 
     name = "concurrent_sessions"
@@ -30,10 +31,12 @@ class ConcurrentSessions(Rule, frozen=True, kw_only=True, forbid_unknown_fields=
         distinct("session_id").alias("sessions"),
         distinct("src_ip").alias("ips"),
     )
+    # The successes of the apps in which the rule fired.
+    is_evidence = pl.col("is_hit").any().over("chain", "app")
     sources = (f"{ELASTIC_OKTA}/lateral_movement_multiple_sessions_for_single_user.toml",)
-    false_alarms = "A user who logs in to several apps or on several devices; an account that a program uses."
+    false_alarms = "A user who logs in again and again, or on several devices; an account that a program uses."
 
-    sessions: Annotated[int, Meta(ge=2, description="Sessions within the window, at least.")]
+    sessions: Annotated[int, Meta(ge=2, description="Sessions of one app within the window, at least.")]
 
     @property
     def min_occurrences(self) -> int:
@@ -41,5 +44,7 @@ class ConcurrentSessions(Rule, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.sessions
 
     def find(self, events: Contexts) -> pl.Series:
-        """Return whether the window has enough sessions."""
-        return sliding_values(events, pl.col("session_id"), window=self.window) >= self.sessions
+        """Return whether the window has enough sessions of the event's app."""
+        of_apps = regrouped(events, "app")
+        sessions = sliding_values(of_apps, pl.col("session_id"), window=self.window)
+        return restored(sessions >= self.sessions, of_apps)

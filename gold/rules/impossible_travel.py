@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 import polars as pl
@@ -10,14 +11,15 @@ from msgspec import Meta
 from gold.rules.countries import CountryRule, distance_km, positions
 from gold.rules.model import HOUR, Contexts
 from gold.rules.sources import CROWDSEC, PANTHER
-from gold.rules.windows import MICROSECOND
+from gold.rules.windows import MICROSECOND, at_rows
 
 
 class ImpossibleTravel(CountryRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A user logs in from two countries in succession, faster than anyone can travel between them.
 
     A login counts as one from the capital of its country. Countries less than `km` apart are never reported, nor is
-    an address without a country, such as a private one.
+    an address without a country, such as a private one. Hits less than eight hours apart are one detection: a user
+    between two places has one detection a day, since a day has a night.
     """
 
     name = "impossible_travel"
@@ -29,6 +31,11 @@ class ImpossibleTravel(CountryRule, frozen=True, kw_only=True, forbid_unknown_fi
 
     km_per_hour: Annotated[float, Meta(gt=0, description="The speed is greater than this.")]
     km: Annotated[float, Meta(ge=0, description="The distance is greater than this.")]
+
+    @property
+    def gap(self) -> timedelta:
+        """Hits that are less than this apart belong to one detection."""
+        return timedelta(hours=8)
 
     @property
     def min_occurrences(self) -> int:
@@ -50,7 +57,7 @@ class ImpossibleTravel(CountryRule, frozen=True, kw_only=True, forbid_unknown_fi
             .select("row", "country_before", "country", "elapsed")
         )
         rows = [row for row, *ends, elapsed in moves.iter_rows() if self.is_impossible(*ends, elapsed=elapsed)]
-        return pl.repeat(False, len(events), eager=True).scatter(rows, True)
+        return at_rows(pl.Series(rows, dtype=pl.UInt32), of=events)
 
     def is_impossible(self, before: str, country: str, *, elapsed: int) -> bool:
         """Return whether nobody can travel from one country to another in so many microseconds."""

@@ -11,7 +11,8 @@ from gold.rules.measures import OCCURRENCES, distinct
 from gold.rules.model import Contexts, Rule
 from gold.rules.signals import GUESSES, SUCCESSES
 from gold.rules.sources import ELASTIC_OKTA
-from gold.rules.windows import sliding_counts, sliding_values
+from gold.rules.sprayed_users import sprayed_users
+from gold.rules.windows import at_rows, sliding_counts
 
 IS_GUESS = pl.col("outcome") == "failure"
 
@@ -19,7 +20,9 @@ IS_GUESS = pl.col("outcome") == "failure"
 class PasswordSprayDistributed(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A few wrong passwords for each of many users of one app, from several addresses that share the work.
 
-    `percent` is not from the source: without it, the mistakes of the users of any busy app would be an attack.
+    A user with more than `guesses_per_user` guesses is attacked in another way: their guesses do not count. The source
+    limits the mean, which an attack on a single user raises. `percent` is not from the source: without it, the mistakes
+    of the users of any busy app would be an attack.
     """
 
     name = "password_spray_distributed"
@@ -39,7 +42,7 @@ class PasswordSprayDistributed(Rule, frozen=True, kw_only=True, forbid_unknown_f
     ips: Annotated[int, Meta(ge=2, description="Addresses with a guess within the window, at least.")]
     users: Annotated[int, Meta(ge=1, description="Users with a guess within the window, at least.")]
     guesses: Annotated[int, Meta(ge=1, description="Guesses within the window, at least.")]
-    guesses_per_user: Annotated[float, Meta(gt=0, description="Guesses per user in the mean, at most.")]
+    guesses_per_user: Annotated[int, Meta(ge=1, description="Guesses of each user, at most; others are left out.")]
     users_per_ip: Annotated[float, Meta(ge=0, description="Users divided by addresses, at least.")]
     percent: Annotated[float, Meta(ge=0, le=100, description="Percentage of the guesses in all logins, at least.")]
 
@@ -50,19 +53,15 @@ class PasswordSprayDistributed(Rule, frozen=True, kw_only=True, forbid_unknown_f
 
     def find(self, events: Contexts) -> pl.Series:
         """Return whether an event is a guess with which the window meets all thresholds."""
-        logins = sliding_counts(events, window=self.window)
-        marked = events.with_columns(guesses=pl.when(IS_GUESS).then("times").otherwise(0))
-        guesses = sliding_counts(marked, window=self.window, of="guesses")
-        users, ips = (
-            sliding_values(events, pl.when(IS_GUESS).then(column), window=self.window)
-            for column in ("username", "src_ip")
+        successes = events.with_columns(successes=pl.when(IS_GUESS).then(0).otherwise("times"))
+        counted = events.with_columns(successes=sliding_counts(successes, window=self.window, of="successes"))
+        guesses = counted.with_row_index("row").filter(IS_GUESS)
+        sprayed = sprayed_users(guesses, limit=self.guesses_per_user, window=self.window)
+        is_spray = (
+            (sprayed["guesses"] >= self.guesses)
+            & (sprayed["users"] >= self.users)
+            & (sprayed["ips"] >= self.ips)
+            & (sprayed["users"] >= self.users_per_ip * sprayed["ips"])
+            & (100 * sprayed["guesses"] >= self.percent * (sprayed["guesses"] + guesses["successes"]))
         )
-        return (
-            (events["outcome"] == "failure")
-            & (guesses >= self.guesses)
-            & (users >= self.users)
-            & (ips >= self.ips)
-            & (guesses <= self.guesses_per_user * users)
-            & (users >= self.users_per_ip * ips)
-            & (100 * guesses >= self.percent * logins)
-        )
+        return at_rows(guesses["row"].filter(is_spray), of=events)

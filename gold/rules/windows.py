@@ -119,8 +119,27 @@ def distinct_overflows(events: Contexts, column: str, *, capacity: int, leak_sec
     return pl.Series(is_overflow, dtype=pl.Boolean)
 
 
+def regrouped(events: Contexts, column: str) -> Contexts:
+    """Return the events with a context of its own for each value of a column in a context.
+
+    The column `row` has the number of the row of each event before: see `restored`.
+    """
+    in_order = events.with_row_index("row").sort("context", column, "clock", maintain_order=True)
+    return split(in_order, in_order[column].ne_missing(in_order[column].shift(1)))
+
+
+def restored(values: pl.Series, events: Contexts) -> pl.Series:
+    """Return values of the events that `regrouped` returned, in the order that the events had before."""
+    return values.gather(events["row"].arg_sort())
+
+
 def split(events: Contexts, starts: pl.Series) -> Contexts:
     """Return the events with a context of its own from each event at which `starts` is true."""
     begins = starts | (events["context"] != events["context"].shift(1)).fill_null(value=True)
     contexts = begins.cast(pl.Int64).cum_sum()
     return events.with_columns(context=contexts, clock=contexts * CONTEXT_SPAN + events["clock"] % CONTEXT_SPAN)
+
+
+def at_rows(rows: pl.Series, *, of: Contexts) -> pl.Series:
+    """Return for each event of a frame whether the number of its row is among the given ones."""
+    return pl.repeat(False, len(of), eager=True).scatter(rows, True)

@@ -76,6 +76,8 @@ def is_read(event: Event, rule: str) -> bool:
         return event.outcome == "success" and event.country is not None
     if rule.startswith("lockout"):
         return event.action == "lockout"
+    if rule == "success_after_attack_ip":
+        return event.outcome is not None and event.username is not None
     is_signal = event.outcome == "failure" or event.action == "probe"
     return is_signal and (rule != "user_enumeration" or event.username is not None)
 
@@ -85,13 +87,15 @@ def found_in_raw_lines(rule: Any) -> set[Listed]:
     by_entity: dict[str, list[Event]] = defaultdict(list)
     for event in raw_events():
         entity = event.src_ip if rule.entity == "src_ip" else event.username
-        if entity is not None and is_read(event, rule.name):
+        if entity is not None:
             by_entity[entity].append(event)
-    return {
-        (rule.name, row["fired_at"], entity)
-        for entity, events in by_entity.items()
-        for row in naive.detections_of(entity, events, rule)
-    }
+    found = set()
+    for entity, events in by_entity.items():
+        read = {name: [event for event in events if is_read(event, name)] for name in (rule.name, *rule.follows)}
+        followed = [(RULES[name], read[name]) for name in rule.follows]
+        for row in naive.detections_of(entity, read[rule.name], rule, followed):
+            found.add((rule.name, row["fired_at"], entity))
+    return found
 
 
 def test_a_second_program_finds_the_detections_of_the_page_in_the_raw_lines() -> None:

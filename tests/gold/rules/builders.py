@@ -15,6 +15,7 @@ from gold.rules.brute_force_ip import BruteForceIp
 from gold.rules.detections import Detection
 from gold.rules.evaluate import detections_in, slice_of
 from gold.rules.model import EVENT_COLUMNS, Rule
+from lakehouse.tables.bronze import POSITION
 from lakehouse.tables.silver import EVENTS
 from producer.events import instant_of
 from producer.generate import Stream
@@ -37,6 +38,8 @@ class Event(NamedTuple):
         session_id: Session that the event belongs to.
         agent_family: Family of the client software.
         os_family: Operating system of the client.
+        app: Application.
+        device_id: Device, as the source names it.
     """
 
     at: datetime
@@ -50,6 +53,8 @@ class Event(NamedTuple):
     session_id: str | None = None
     agent_family: str | None = None
     os_family: str | None = None
+    app: str | None = None
+    device_id: str | None = None
 
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -101,10 +106,11 @@ def detections_of(
 
 def rows_of(events: Sequence[Event]) -> pl.DataFrame:
     """Return the rows of silver.events of some events, with the columns that rules use."""
-    rows = [(*event[:3], *event[4:8], None, *event[8:], *event.position) for event in events]
-    schema = EVENTS.arrow_schema()
-    types = pl.DataFrame(schema.empty_table()).schema
-    return pl.DataFrame(rows, schema={name: types[name] for name in EVENT_COLUMNS}, orient="row")
+    types = pl.DataFrame(EVENTS.arrow_schema().empty_table()).schema
+    rows = [
+        {"event_at": event.at, **event._asdict()} | dict(zip(POSITION, event.position, strict=True)) for event in events
+    ]
+    return pl.DataFrame(rows, schema={name: types[name] for name in EVENT_COLUMNS})
 
 
 def generated_events(stream: Stream) -> pl.LazyFrame:
@@ -148,6 +154,8 @@ def histories(draw: st.DrawFn) -> list[Event]:
             f"s{chance.randrange(values)}",
             chance.choice([None, "Firefox", "Chrome"]),
             chance.choice([None, "Linux", "Windows"]),
+            chance.choice([None, "mail", "vpn"]),
+            chance.choice([None, *(f"d{device}" for device in range(values))]),
         )
         for number, (second, count) in enumerate(sorted(times))
     ]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
@@ -30,6 +32,18 @@ def test_three_sessions_within_35_minutes_are_reported(sessions: str, minutes: f
     ]
 
     assert len(found(logins)) == is_found
+
+
+def test_sessions_of_different_apps_are_not_counted_together() -> None:
+    logins = [
+        an_event(60 * number, number=number, outcome="success", session_id=f"s{number}", app=app)
+        for number, app in enumerate(["mail", "vpn", "wiki", "mail"])
+    ]
+    third = an_event(300, number=9, outcome="success", session_id="s9", app="mail")
+
+    assert found(logins) == []
+    (detection,) = found([*logins, third])
+    assert json.loads(detection["measures"]) == {"hits": 1, "ips": 1, "sessions": 3, "successes": 3}
 
 
 RULES = st.builds(

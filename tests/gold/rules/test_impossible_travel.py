@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
@@ -56,6 +58,15 @@ def test_a_login_from_a_proxy_is_left_out() -> None:
 
     assert len(found(logins)) == 1
     assert found(logins, replace(SHIPPED, proxies=AddressSet(["198.51.100.0/24"]))) == []
+
+
+def test_hits_of_two_days_are_two_detections_and_each_has_its_own_hits() -> None:
+    places = ["DE", "JP", "DE", "JP"]
+    days = [[login(24 * day + hour, place) for hour, place in enumerate(places)] for day in range(3)]
+
+    found_each_day = found([event for day in days for event in day])
+
+    assert [json.loads(row["measures"])["hits"] for row in found_each_day] == [3, 3, 3]
 
 
 def test_a_user_between_two_far_countries_all_day_is_one_detection() -> None:

@@ -21,12 +21,14 @@ def found(logins: list[Event], rule: PasswordSprayDistributed = SHIPPED) -> list
     return detections_of("mail", logins, rule=rule)
 
 
-def spray(*, guesses: int = 25, users: int = 8, ips: int = 5, seconds: float = 36, **values: Any) -> list[Event]:
-    """Guesses of an app, at so many users in turn, from so many addresses in turn."""
+def spray(
+    *, guesses: int = 25, users: int = 8, ips: int = 5, seconds: float = 36, first: int = 0, **values: Any
+) -> list[Event]:
+    """Guesses of an app, at so many users in turn, from so many addresses in turn; `first` numbers them."""
     return [
         an_event(
             seconds * number,
-            number=number,
+            number=first + number,
             **{"username": f"u{number % users}", "src_ip": f"192.0.2.{number % ips}", **values},
         )
         for number in range(guesses)
@@ -63,6 +65,14 @@ def test_guesses_at_many_users_from_several_addresses_are_reported(events: list[
 
 def test_more_than_five_guesses_per_user_are_not_a_spray() -> None:
     assert found(spray(guesses=9, times=6, users=9)) == []
+
+
+def test_an_attack_on_one_user_at_the_same_time_does_not_hide_a_spray() -> None:
+    from_one, from_many = (spray(guesses=60, username="u99", ips=ips, seconds=1, first=100) for ips in (1, 60))
+
+    assert len(found(sorted([*spray(), *from_one]))) == 1
+    assert len(found(sorted([*spray(), *from_many]))) == 1
+    assert found(sorted([*spray(guesses=24), *from_one])) == []
 
 
 def test_the_evidence_is_the_guesses() -> None:

@@ -51,6 +51,29 @@ def test_a_user_who_logged_in_from_the_address_before_the_attack_is_not_reported
     assert len(found(before, after, other)) == 1
 
 
+def test_a_user_who_logged_in_on_the_device_before_the_attack_is_not_reported() -> None:
+    at_home = an_event(-300, number=15, outcome="success", src_ip="192.0.2.7", device_id="laptop")
+    elsewhere = [
+        an_event(60 + number, number=20 + number, outcome="success", device_id=device)
+        for number, device in enumerate(["laptop", "phone", None])
+    ]
+
+    assert [len(found(at_home, event)) for event in elsewhere] == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "is_found"), [(25, 14.9, True), (24, 14.9, False), (25, 15, False)], ids=str
+)
+def test_a_user_whose_guesses_end_with_a_success_is_reported_even_if_known(
+    count: int, seconds: float, is_found: bool
+) -> None:
+    before = an_event(-300, number=15, outcome="success")
+    series = [an_event(3 * number, number=20 + number) for number in range(count)]
+    after = an_event(3 * (count - 1) + seconds, number=90, outcome="success")
+
+    assert len(found(before, *series, after, attack=series)) == is_found
+
+
 def test_the_evidence_is_the_successes_after_the_attack() -> None:
     (detection,) = found(*(an_event(60 * minute, number=10 + minute, outcome="success") for minute in (5, 9)))
 
@@ -95,6 +118,8 @@ RULES = st.builds(
     SuccessAfterAttackIp,
     version=st.just(1),
     window_minutes=st.sampled_from([1.0, 90.0, 180.0, 1_440.0]),
+    guesses=st.sampled_from([1, 3, 10]),
+    seconds=st.sampled_from([15.0, 60.0]),
     severity=st.just("high"),
     technique=st.just("T1110"),
 )
@@ -103,10 +128,9 @@ RULES = st.builds(
 @settings(derandomize=True, deadline=None, max_examples=100)
 @given(RULES, histories())
 def test_the_rule_equals_a_naive_loop(rule: SuccessAfterAttackIp, events: list[Event]) -> None:
-    successes = [event for event in events if event.outcome == "success"]
     failures = [event for event in events if event.outcome == "failure"]
     followed = [(SHIPPED.brute_force_ip, failures), (SHIPPED.lockout_burst_ip, failures)]
 
-    assert detections_of("192.0.2.1", successes, rule=rule, followed=followed) == list(
-        naive.detections_of("192.0.2.1", successes, rule, followed)
+    assert detections_of("192.0.2.1", events, rule=rule, followed=followed) == list(
+        naive.detections_of("192.0.2.1", events, rule, followed)
     )

@@ -16,6 +16,8 @@ from tests.gold.rules.naive.windows import chains
 
 DAY = timedelta(days=1)
 LISTED = 100
+# Hits of these rules less than this apart are one detection; of others, an hour or a window.
+GAPS = {"impossible_travel": timedelta(hours=8)}
 HITS: dict[str, Callable[[Sequence[Event], Any], Iterable[int]]] = {
     "brute_force_ip": signals.brute_force,
     "brute_force_slow": signals.brute_force,
@@ -52,7 +54,7 @@ def detections_of(
     """
     events = [event for event in events if not _is_from_proxy(event, rule)]
     instants, window = [event.at for event in events], timedelta(minutes=rule.window_minutes)
-    gap = max(window, timedelta(hours=1))
+    gap = GAPS.get(rule.name, max(window, timedelta(hours=1)))
     for day in sorted({at.date() for at in instants}):
         first, end = _midnight(day) - DAY, _midnight(day) + 2 * DAY
         near = events[bisect_left(instants, first) : bisect_left(instants, end)]
@@ -95,6 +97,8 @@ def _detection(entity: str, events: Sequence[Event], *, hits: list[int], rule: A
     evidence = events[first : bisect_right(events, last_at, key=lambda event: event.at)]
     if rule.name == "password_spray_distributed":
         evidence = [event for event in evidence if event.outcome == "failure"]
+    if rule.name == "concurrent_sessions":
+        evidence = [event for event in evidence if event.app in {events[number].app for number in hits}]
     if rule.name.startswith("success_after_attack"):
         evidence = [events[number] for number in hits]
     hour = fired_at.replace(minute=0, second=0, microsecond=0)

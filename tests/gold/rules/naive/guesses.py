@@ -42,13 +42,20 @@ def distributed(events: Sequence[Event], rule: Any) -> Iterator[int]:
 
 
 def distributed_spray(events: Sequence[Event], rule: Any) -> Iterator[int]:
-    """Yield the guesses where the window has enough guesses, users and addresses, in the right proportions."""
+    """Yield the guesses where the window has enough guesses, users and addresses, in the right proportions.
+
+    Guesses at a user with too many of them do not count.
+    """
     for number, inside in windows(events, rule):
-        guessed = [event for event in inside if event.outcome == "failure"]
-        guesses, users, ips = total(guessed), distinct_users(guessed), distinct_ips(guessed)
+        by_user: Counter[str | None] = Counter()
+        for event in inside:
+            by_user[event.username] += event.times if event.outcome == "failure" else 0
+        counted = [
+            event for event in inside if event.outcome == "failure" and by_user[event.username] <= rule.guesses_per_user
+        ]
+        guesses, users, ips = total(counted), distinct_users(counted), distinct_ips(counted)
         if events[number].outcome != "failure" or guesses < rule.guesses or users < rule.users or ips < rule.ips:
             continue
-        if guesses / users > rule.guesses_per_user or users / ips < rule.users_per_ip:
-            continue
-        if guesses / total(inside) * 100 >= rule.percent:
+        successes = total([event for event in inside if event.outcome == "success"])
+        if users >= rule.users_per_ip * ips and guesses * 100 >= rule.percent * (guesses + successes):
             yield number

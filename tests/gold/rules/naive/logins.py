@@ -13,13 +13,35 @@ from tests.gold.rules.naive.windows import windows
 
 
 def after_attack(events: Sequence[Event], rule: Any, attacked_at: Sequence[datetime]) -> Iterator[int]:
-    """Yield the successes at a hit of an attack or less than a window after it; not of who was there before it."""
+    """Yield the successes at a hit of an attack or less than a window after it, if they may be the attacker's."""
     window = timedelta(minutes=rule.window_minutes)
     for number, event in enumerate(events):
         attack = [at for at in attacked_at if at <= event.at < at + window]
-        same = [other for other in events if (other.username, other.src_ip) == (event.username, event.src_ip)]
-        if attack and not any(other.at < min(attack) for other in same):
-            yield number
+        if event.outcome == "success" and attack:
+            before = [other for other in events if other.outcome == "success" and other.at < min(attack)]
+            if not any(_is_known(event, other) for other in before) or _ends_series(events[: number + 1], rule):
+                yield number
+
+
+def _is_known(event: Event, other: Event) -> bool:
+    """Whether the user of an event logged in there before, or on its device."""
+    is_same_device = event.device_id is not None and event.device_id == other.device_id
+    return event.username == other.username and (event.src_ip == other.src_ip or is_same_device)
+
+
+def _ends_series(events: Sequence[Event], rule: Any) -> bool:
+    """Whether the last event is a success soon after many guesses at its user, with no success between them."""
+    if rule.name != "success_after_attack_ip":
+        return False
+    success, window = events[-1], timedelta(minutes=rule.window_minutes)
+    series: list[Event] = []
+    for event in reversed(events[:-1]):
+        if event.username == success.username:
+            if event.outcome == "success":
+                break
+            series.append(event)
+    count = sum(event.times for event in series if success.at - event.at < window)
+    return count >= rule.guesses and success.at - series[0].at < timedelta(seconds=rule.seconds)
 
 
 def mfa_fatigue(events: Sequence[Event], rule: Any) -> Iterator[int]:
@@ -74,7 +96,7 @@ def session_replay(events: Sequence[Event], rule: Any) -> Iterator[int]:
 
 
 def concurrent_sessions(events: Sequence[Event], rule: Any) -> Iterator[int]:
-    """Yield where the window has enough sessions."""
+    """Yield where the window has enough sessions of the app of its last event."""
     for number, inside in windows(events, rule):
-        if len({event.session_id for event in inside}) >= rule.sessions:
+        if len({event.session_id for event in inside if event.app == inside[-1].app}) >= rule.sessions:
             yield number
