@@ -1,17 +1,19 @@
-"""Compare detections with the planted attacks and look-alikes of ground truth files. docs/scoring.md has the rules."""
+"""Compare detections with the truth: ground truth files, and labels. docs/scoring.md has the rules."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from math import floor
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from lakehouse.tables.gold import RETRACTED
+from loginlake.labeled import Labeled
+from loginlake.matching import CasesByEntity, Detection, by_entity, matching, merged, overlap, time_of
 from producer.ground_truth import PlantedCase, TruthFile
 
 if TYPE_CHECKING:
@@ -20,19 +22,13 @@ if TYPE_CHECKING:
 # Only rules of these severities count towards recall and precision.
 COUNTED_SEVERITIES = ("medium", "high", "critical")
 
-# A row of gold.detections.
-Detection: TypeAlias = Mapping[str, Any]
 # The severity of each rule that is scored.
 Severities: TypeAlias = Mapping[str, str]
-# The type of an entity, and the entity.
-EntityKey: TypeAlias = tuple[str, str]
-# The first and the last instant.
-Interval: TypeAlias = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True)
 class Attacked:
-    """A planted attack, the scored rules that must find it, and those that did."""
+    """An attack that was planted or labeled true, the scored rules that must find it, and those that did."""
 
     case: PlantedCase
     rules: tuple[str, ...]
@@ -46,16 +42,24 @@ class Attacked:
 
 @dataclass(frozen=True)
 class Alert:
-    """A detection, and what was planted for its entity at its time; both are None if nothing was."""
+    """A detection, and what is known about its entity at its time.
+
+    Attributes:
+        detection: The detection.
+        attack: A planted attack; None if there was none.
+        look_alike: A planted look-alike; None if there was none.
+        label: The label of a detection of the same rule, where nothing was planted; None without one.
+    """
 
     detection: Detection
     attack: PlantedCase | None
     look_alike: PlantedCase | None
+    label: str | None = None
 
     @property
     def is_false(self) -> bool:
         """True if there was no attack."""
-        return self.attack is None
+        return self.attack is None and self.label != "true"
 
 
 @dataclass(frozen=True)
@@ -63,16 +67,18 @@ class Tally:
     """Counts of one rule, or of several together.
 
     Attributes:
-        cases: Pairs of a planted attack and a rule that must find it.
+        cases: Pairs of an attack and a rule that must find it.
         found: Cases in which the rule found the attack.
         alerts: Detections.
         false_alarms: Detections for which there was no attack.
+        labeled: Detections for which a label decided that.
     """
 
     cases: int
     found: int
     alerts: int
     false_alarms: int
+    labeled: int = 0
 
     @property
     def recall(self) -> float | None:
@@ -93,16 +99,18 @@ class Score:
         severities: The severity of each scored rule.
         days: Length of the time that the ground truth covers.
         users: Number of users of the ground truth.
-        attacks: The complete attacks that a scored rule must find.
-        alerts: The detections of scored rules within the time that the ground truth covers.
+        attacks: The complete planted attacks that a scored rule must find.
+        labeled: Detections of scored rules that are labeled true, as attacks that the rule must find.
+        alerts: The detections of scored rules within the time that the ground truth covers, and those with a label.
         look_alikes: The planted look-alikes.
-        others: Number of detections outside that time, or of rules that are not scored.
+        others: Number of the other detections: outside that time, or of rules that are not scored.
     """
 
     severities: Severities
     days: float
     users: int
     attacks: Sequence[Attacked]
+    labeled: Sequence[Attacked]
     alerts: Sequence[Alert]
     look_alikes: Sequence[PlantedCase]
     others: int
@@ -116,7 +124,7 @@ class Score:
     def misses(self) -> list[tuple[str, PlantedCase]]:
         """Each counted rule and attack that it must find and did not."""
         counted = set(self.counted_rules)
-        return [(rule, attack.case) for attack in self.attacks for rule in attack.missed if rule in counted]
+        return [(rule, attack.case) for attack in self._cases for rule in attack.missed if rule in counted]
 
     @property
     def false_alarms(self) -> list[Alert]:
@@ -138,11 +146,16 @@ class Score:
         """Return the counts of these rules together."""
         alerts = [alert for alert in self.alerts if alert.detection["rule"] in rules]
         return Tally(
-            cases=sum(rule in rules for attack in self.attacks for rule in attack.rules),
-            found=sum(rule in rules for attack in self.attacks for rule in attack.found),
+            cases=sum(rule in rules for attack in self._cases for rule in attack.rules),
+            found=sum(rule in rules for attack in self._cases for rule in attack.found),
             alerts=len(alerts),
             false_alarms=sum(alert.is_false for alert in alerts),
+            labeled=sum(alert.label is not None for alert in alerts),
         )
+
+    @property
+    def _cases(self) -> tuple[Attacked, ...]:
+        return (*self.attacks, *self.labeled)
 
     @property
     def total(self) -> Tally:
@@ -158,43 +171,43 @@ class Score:
         return tally.alerts / self.days / self.users * 1_000 if self.days and self.users else None
 
 
-def score(truths: Sequence[TruthFile], detections: Iterable[Detection], *, severities: Severities) -> Score:
-    """Return the comparison of detections with ground truth.
+def score(
+    truths: Sequence[TruthFile],
+    detections: Iterable[Detection],
+    *,
+    severities: Severities,
+    labels: Iterable[Labeled] = (),
+) -> Score:
+    """Return the comparison of detections with ground truth and labels.
 
     A detection matches a planted case if its entity is one of the case's addresses, users, apps or expected entities,
-    and if the times from the first to the last event of both overlap.
+    and if the times from the first to the last event of both overlap. A label is also that of another detection of the
+    same rule and entity at the same time: it stays when a rule is changed.
 
     Args:
-        truths: Contents of ground truth files: at least one.
+        truths: Contents of ground truth files.
         detections: Rows of gold.detections; retracted ones are left out.
         severities: The severity of each rule to score.
+        labels: Detections with a label, which counts where nothing was planted.
     """
-    periods = _merged((truth.start, truth.end) for truth in truths)
+    periods = merged((truth.start, truth.end) for truth in truths)
+    planted = [case for truth in truths for case in truth.attacks]
+    look_alikes = [case for truth in truths for case in truth.look_alikes]
+    attacks_of, look_alikes_of = by_entity(planted), by_entity(look_alikes)
+    given = _Labels(each for each in labels if not _any_match(each.detection, attacks_of, look_alikes_of))
     confirmed = [row for row in detections if row["status"] != RETRACTED]
     scored = [
         row for row in confirmed
-        if row["rule"] in severities and any(_overlap(_time_of(row), period) for period in periods)
+        if row["rule"] in severities and (given.of(row) or any(overlap(time_of(row), period) for period in periods))
     ]  # fmt: skip
-    attacks = [case for truth in truths for case in truth.attacks]
-    look_alikes = [case for truth in truths for case in truth.look_alikes]
-    attacks_of, look_alikes_of = _by_entity(attacks), _by_entity(look_alikes)
-    rules_that_match: dict[PlantedCase, set[str]] = defaultdict(set)
-    alerts = []
-    for row in scored:
-        matching = _matching(row, attacks_of)
-        for case in matching:
-            rules_that_match[case].add(row["rule"])
-        alerts.append(Alert(row, next(iter(matching), None), next(iter(_matching(row, look_alikes_of)), None)))
+    labeled = [each.case for each in given if each.label == "true"]
     return Score(
         severities=severities,
         days=sum(((end - start) for start, end in periods), timedelta(0)) / timedelta(days=1),
-        users=max(truth.users for truth in truths),
-        attacks=[
-            Attacked(case, rules, tuple(rule for rule in rules if rule in rules_that_match[case]))
-            for case in attacks
-            if case.is_complete and (rules := _rules_of(case, severities))
-        ],
-        alerts=alerts,
+        users=max((truth.users for truth in truths), default=0),
+        attacks=_attacked(planted, scored, severities=severities),
+        labeled=_attacked(labeled, scored, severities=severities),
+        alerts=[_alert(row, attacks_of, look_alikes=look_alikes_of, labels=given) for row in scored],
         look_alikes=look_alikes,
         others=len(confirmed) - len(scored),
     )
@@ -211,13 +224,14 @@ def within(truth: TruthFile, period: Period) -> TruthFile:
 
 
 def summary(score: Score) -> str:
-    """Return what happened to attacks and look-alikes, and recall and precision, in two lines."""
+    """Return what happened to attacks and look-alikes, recall and precision, and how many labels decided, in lines."""
     total = score.total
     return (
         f"{len(score.found_attacks):,} of {len(score.attacks):,} planted attacks found, "
         f"{len(score.detected_look_alikes):,} of {len(score.look_alikes):,} look-alikes detected\n"
         f"Recall {_ratio(total.recall)} ({total.found:,} of {total.cases:,} cases), "
         f"precision {_ratio(total.precision)} ({total.alerts - total.false_alarms:,} of {total.alerts:,} alerts)"
+        + (f", {total.labeled:,} of them by their label" if total.labeled else "")
     )
 
 
@@ -226,41 +240,50 @@ def _rules_of(case: PlantedCase, severities: Severities) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.rule for each in case.expected if each.rule in severities))
 
 
-def _by_entity(cases: Iterable[PlantedCase]) -> Mapping[EntityKey, list[PlantedCase]]:
-    """Return the planted cases of each entity that has a part in them."""
-    found: dict[EntityKey, list[PlantedCase]] = defaultdict(list)
-    for case in cases:
-        entities: set[EntityKey] = {(each.entity_type, each.entity) for each in case.expected}
-        entities |= {("src_ip", source) for source in case.sources} | {("username", user) for user in case.users}
-        entities |= {("app", app) for app in case.apps}
-        for entity in entities:
-            found[entity].append(case)
-    return found
+class _Labels:
+    """Detections with a label, by rule and entity."""
+
+    def __init__(self, labeled: Iterable[Labeled]) -> None:
+        self._labeled = tuple(labeled)
+        self._by_key: dict[tuple[str, ...], list[Labeled]] = defaultdict(list)
+        for each in self._labeled:
+            self._by_key[self._key(each.detection)].append(each)
+
+    def __iter__(self) -> Iterator[Labeled]:
+        return iter(self._labeled)
+
+    def of(self, row: Detection) -> str | None:
+        """Return the label of a detection, or of one of its rule and entity that overlaps it."""
+        near = [each for each in self._by_key.get(self._key(row), ()) if overlap(time_of(each.detection), time_of(row))]
+        own = [each for each in near if each.detection["detection_id"] == row["detection_id"]]
+        return next((each.label for each in (*own, *near)), None)
+
+    @staticmethod
+    def _key(row: Detection) -> tuple[str, ...]:
+        return row["rule"], row["entity_type"], row["entity"]
 
 
-def _matching(row: Detection, cases: Mapping[EntityKey, list[PlantedCase]]) -> list[PlantedCase]:
-    """Return the cases that a detection matches."""
-    of_entity = cases.get((row["entity_type"], row["entity"]), [])
-    return [case for case in of_entity if _overlap(_time_of(row), (case.first_at, case.last_at))]
+def _any_match(row: Detection, *cases: CasesByEntity) -> bool:
+    return any(matching(row, each) for each in cases)
 
 
-def _time_of(row: Detection) -> Interval:
-    return row["first_at"], row["last_at"]
+def _attacked(cases: Sequence[PlantedCase], rows: Iterable[Detection], *, severities: Severities) -> list[Attacked]:
+    """Return the complete cases that a scored rule must find, each with the rules of the detections that match it."""
+    cases_of, found_by = by_entity(cases), defaultdict[PlantedCase, set[str]](set)
+    for row in rows:
+        for case in matching(row, cases_of):
+            found_by[case].add(row["rule"])
+    return [
+        Attacked(case, rules, tuple(rule for rule in rules if rule in found_by[case]))
+        for case in cases
+        if case.is_complete and (rules := _rules_of(case, severities))
+    ]
 
 
-def _overlap(one: Interval, other: Interval) -> bool:
-    return one[0] <= other[1] and other[0] <= one[1]
-
-
-def _merged(periods: Iterable[Interval]) -> list[Interval]:
-    """Return the same time as periods that don't overlap, in order."""
-    merged: list[Interval] = []
-    for start, end in sorted(periods):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        else:
-            merged.append((start, end))
-    return merged
+def _alert(row: Detection, attacks: CasesByEntity, *, look_alikes: CasesByEntity, labels: _Labels) -> Alert:
+    """Return a detection with what is known about it; what was planted goes before a label."""
+    attack, look_alike = (next(iter(matching(row, cases)), None) for cases in (attacks, look_alikes))
+    return Alert(row, attack, look_alike, labels.of(row) if attack is look_alike is None else None)
 
 
 def _ratio(value: float | None) -> str:

@@ -45,7 +45,7 @@ def attacks(rows: Rows, *, snapshot: Snapshot) -> pl.LazyFrame:
     held = _confirmed(rows, snapshot)
     names = [name for name in ATTACKS.column_names if name in held.columns]
     found = held.select(names).join(_logins(held, rows, snapshot=snapshot), on="detection_id", how="left")
-    found = found.join(_last_labels(rows), on="detection_id", how="left").with_columns(
+    found = found.join(last_labels(rows), on="detection_id", how="left").with_columns(
         pl.col("successes").fill_null(0), pl.col("success_users", "success_evidence").fill_null("[]")
     )
     return found.with_columns(worked=pl.col("successes") > 0).select(ATTACKS.column_names).lazy()
@@ -65,7 +65,7 @@ def entity_risk(rows: Rows, *, snapshot: Snapshot) -> pl.LazyFrame:
     held = (
         _confirmed(rows, snapshot)
         .filter(pl.col("entity_type").is_in(["username", "src_ip"]))
-        .join(_last_labels(rows), on="detection_id", how="left")
+        .join(last_labels(rows), on="detection_id", how="left")
     )
     counted = held.filter(~pl.col("label").is_in(HARMLESS).fill_null(value=False))
     groups = counted.partition_by(ENTITY_RISK.key) if now else []
@@ -120,7 +120,7 @@ def _confirmed(rows: Rows, snapshot: Snapshot) -> pl.DataFrame:
         return rows(DETECTIONS).filter(pl.col("status") == CONFIRMED).collect()
 
 
-def _last_labels(rows: Rows) -> pl.DataFrame:
+def last_labels(rows: Rows) -> pl.DataFrame:
     """Return the last label of each labeled detection: `detection_id`, `label`."""
     last = rows(LABELS).sort("labeled_at").group_by("detection_id", maintain_order=True).last()
     with reading(LABELS):

@@ -25,6 +25,7 @@ from loginlake.commands.reading import (
 if TYPE_CHECKING:
     from gold.rules.model import Rule
     from loginlake.backtest import Detection, Pair
+    from loginlake.labeled import Labeled
     from producer.ground_truth import TruthFile
 
 app = typer.Typer(add_completion=False)
@@ -62,6 +63,7 @@ def backtest(  # noqa: PLR0913 - each parameter is an option of the command
     from lakehouse.settings import load_settings
     from lakehouse.tables.silver import EVENTS
     from loginlake.backtest import changed_rule, detections, pairs
+    from loginlake.labeled import labeled_detections
     from loginlake.scoring import within
     from producer.ground_truth import read_truth
 
@@ -72,9 +74,11 @@ def backtest(  # noqa: PLR0913 - each parameter is an option of the command
     period = requested_period(since, until, now=utc_now())
     truths = [within(read_truth(path), period) for path in truth or ()]
     named = requested_snapshot(store, as_of=as_of, snapshot=snapshot)
+    labels = labeled_detections(store, named, period=period)
     events = store.rows(EVENTS, named)
     now, then = (detections(events, each, others=rules, period=period) for each in (present, changed))
-    sides = {"now": _side(present, now, truths=truths), "then": _side(changed, then, truths=truths)}
+    tried = (("now", present, now), ("then", changed, then))
+    sides = {name: _side(each, found, truths=truths, labels=labels) for name, each, found in tried}
     if json:
         listed = [_pair_json(pair) for pair in pairs(now, then)]
         print_json({"snapshot": named.id, "rule": rule, **sides, "detections": listed})
@@ -96,8 +100,10 @@ def _rule(name: str, rules: Iterable[Rule]) -> Rule:
     return by_name[name]
 
 
-def _side(rule: Rule, found: Sequence[Detection], *, truths: Sequence[TruthFile]) -> dict[str, Any]:
-    """Return the thresholds of a rule and what it found; recall and precision are None without ground truth."""
+def _side(
+    rule: Rule, found: Sequence[Detection], *, truths: Sequence[TruthFile], labels: Sequence[Labeled]
+) -> dict[str, Any]:
+    """Return the thresholds of a rule and what it found; recall and precision are None without truth and labels."""
     import msgspec
 
     return {
@@ -106,17 +112,20 @@ def _side(rule: Rule, found: Sequence[Detection], *, truths: Sequence[TruthFile]
         "entities": len({row["entity"] for row in found}),
         "recall": None,
         "precision": None,
-        **_scored(rule, found, truths=truths),
+        **_scored(rule, found, truths=truths, labels=[each for each in labels if each.detection["rule"] == rule.name]),
     }
 
 
-def _scored(rule: Rule, found: Sequence[Detection], *, truths: Sequence[TruthFile]) -> dict[str, Any]:
+def _scored(
+    rule: Rule, found: Sequence[Detection], *, truths: Sequence[TruthFile], labels: Sequence[Labeled]
+) -> dict[str, Any]:
     from loginlake.scoring import score
 
-    if not truths:
+    if not truths and not labels:
         return {}
-    tally = score(truths, found, severities={rule.name: rule.severity}).tally(rule.name)
-    return {"recall": tally.recall, "precision": tally.precision, "cases": tally.cases}
+    tally = score(truths, found, severities={rule.name: rule.severity}, labels=labels).tally(rule.name)
+    figures = {"recall": tally.recall, "precision": tally.precision, "cases": tally.cases}
+    return figures | ({"labeled": tally.labeled} if labels else {})
 
 
 def _summary_rows(sides: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:

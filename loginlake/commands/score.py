@@ -1,4 +1,4 @@
-"""`loginlake score`: compare detections with the ground truth of generated events, without Spark."""
+"""`loginlake score`: compare detections with ground truth and labels, without Spark."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 Truth = Annotated[
-    list[Path],
+    list[Path] | None,
     typer.Option(
         "--truth",
         metavar="FILE",
@@ -30,22 +30,29 @@ Truth = Annotated[
 
 
 @app.command(cls=SettingsCommand, epilog="For example: loginlake score --truth truth.json")
-def score(*, truth: Truth, as_of: AsOf = None, snapshot: SnapshotId = None, json: Json = False) -> None:
-    """Compare detections with the planted attacks and look-alikes of generated events: recall, precision, alerts.
+def score(*, truth: Truth = None, as_of: AsOf = None, snapshot: SnapshotId = None, json: Json = False) -> None:
+    """Compare detections with the planted attacks of generated events, and with labels: recall, precision, alerts.
 
+    A label of `loginlake label` counts where no ground truth file names what happened.
     Rules of severity medium and higher count towards recall and precision. For the others, the alerts per 1,000 users
     and day are reported. docs/scoring.md describes when a detection matches an attack.
     """
     store = open_store()
     from gold.rules import load_rules
+    from lakehouse.errors import UsageError
     from lakehouse.settings import load_settings
     from lakehouse.tables.gold import DETECTIONS
+    from loginlake.labeled import labeled_detections
     from producer.ground_truth import read_truth
 
-    truths = [read_truth(path) for path in truth]
+    truths = [read_truth(path) for path in truth or ()]
     named = requested_snapshot(store, as_of=as_of, snapshot=snapshot)
     severities = {rule.name: rule.severity for rule in load_rules(load_settings())}
-    result = scoring.score(truths, store.rows(DETECTIONS, named).collect().to_dicts(), severities=severities)
+    labels = labeled_detections(store, named)
+    if not truths and not labels:
+        raise UsageError("There is no truth to compare with", hint="Name a --truth file, or give detections a label")
+    rows = store.rows(DETECTIONS, named).collect().to_dicts()
+    result = scoring.score(truths, rows, severities=severities, labels=labels)
     if json:
         print_json({"snapshot": named.id, **score_json(result)})
     else:
@@ -61,7 +68,7 @@ def print_score(score: Score, *, title: str) -> None:
     print_rows([{"rule": rule, **_case_row(case)} for rule, case in score.misses], title="Attacks that a rule missed")
     print_rows([_alert_row(alert) for alert in score.false_alarms], title="False alarms")
     if score.others:
-        typer.echo(f"Not scored: {score.others:,} detections outside the time of the ground truth or of unknown rules")
+        typer.echo(f"Not scored: {score.others:,} detections, outside the time of the ground truth or of unknown rules")
 
 
 def score_json(score: Score) -> dict[str, Any]:
@@ -106,7 +113,7 @@ def _alert_json(alert: Alert) -> dict[str, Any]:
     named = ("detection_id", "rule", "entity_type", "entity", "severity")
     times = {name: alert.detection[name].isoformat() for name in ("first_at", "fired_at", "last_at")}
     look_alike = alert.look_alike and alert.look_alike.scenario
-    return {name: alert.detection[name] for name in named} | times | {"look_alike": look_alike}
+    return {name: alert.detection[name] for name in named} | times | {"look_alike": look_alike, "label": alert.label}
 
 
 def _counted_row(score: Score, rule: str) -> dict[str, Any]:
@@ -116,6 +123,7 @@ def _counted_row(score: Score, rule: str) -> dict[str, Any]:
         "found": f"{tally.found} of {tally.cases}",
         "alerts": tally.alerts,
         "false": tally.false_alarms,
+        "labeled": tally.labeled,
         "precision": tally.precision,
         "alerts a day": score.alerts_per_day(tally),
     }
@@ -127,6 +135,7 @@ def _uncounted_row(score: Score, rule: str) -> dict[str, Any]:
         "rule": rule,
         "found": f"{tally.found} of {tally.cases}",
         "alerts": tally.alerts,
+        "labeled": tally.labeled,
         "a day and 1,000 users": score.alerts_per_1000_users_and_day(tally),
     }
 
@@ -137,4 +146,4 @@ def _case_row(case: PlantedCase) -> dict[str, Any]:
 
 def _alert_row(alert: Alert) -> dict[str, Any]:
     row = {name: alert.detection[name] for name in ("rule", "entity", "fired_at", "detection_id")}
-    return row | {"look_alike": alert.look_alike and alert.look_alike.scenario}
+    return row | {"look_alike": alert.look_alike and alert.look_alike.scenario, "label": alert.label}

@@ -20,7 +20,7 @@ from loginlake.backtest import Pair, changed_rule, pairs
 from tests.loginlake.command_line import Loginlake
 from tests.loginlake.test_cli import the_only_line
 from tests.loginlake.test_scoring import a_truth, an_attack, detected
-from tests.serving.lakes import DAY, SmallLake, a_login, settings_of
+from tests.serving.lakes import DAY, SmallLake, a_detection, a_login, settings_of
 
 RULE = load_rules(Settings(_env_file=None)).brute_force_ip
 # Both have more failures in a minute than the bucket holds.
@@ -102,6 +102,24 @@ def test_recall_and_precision_follow_from_ground_truth(
 
     assert (answer["now"]["recall"], answer["now"]["precision"]) == now
     assert (answer["then"]["recall"], answer["then"]["precision"]) == then
+
+
+def test_labels_are_the_truth_without_a_file(loginlake: Loginlake, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    noon = DAY + timedelta(hours=12)
+    times = {"first_at": noon, "fired_at": noon, "last_at": noon + timedelta(minutes=1)}
+    published = [a_detection(f"d{number}", entity=entity, **times) for number, entity in enumerate((SMALL, LARGE))]
+    rows = [*failures(8, SMALL, first_offset=0), *failures(30, LARGE, first_offset=100)]
+    SmallLake(settings).publish(rows, published)
+    loginlake = loginlake.with_environment(LOGINLAKE_ROOT=settings.root)
+    loginlake("label", "d0", "true")
+    loginlake("label", "d1", "benign")
+
+    answer = backtested(loginlake, "--set", "capacity=10")
+
+    figures = ("recall", "precision", "cases", "labeled")
+    assert [answer["now"][name] for name in figures] == [1.0, 0.5, 1, 2]
+    assert [answer["then"][name] for name in figures] == [0.0, 0.0, 1, 1]
 
 
 def test_nothing_is_written(loginlake: Loginlake, root: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from loginlake.labeled import Labeled
 from loginlake.scoring import Score, Tally, score
 from producer.ground_truth import PlantedCase, TruthFile
 from producer.planted import ExpectedDetection
@@ -131,6 +132,48 @@ def test_only_detections_within_the_time_of_the_ground_truth_are_scored() -> Non
     assert result.alerts_per_day(result.total) == 0.5
 
 
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("true", Tally(cases=1, found=1, alerts=1, false_alarms=0, labeled=1)),
+        ("false", Tally(cases=0, found=0, alerts=1, false_alarms=1, labeled=1)),
+        ("benign", Tally(cases=0, found=0, alerts=1, false_alarms=1, labeled=1)),
+    ],
+)
+def test_a_label_is_the_truth_where_nothing_was_planted(label: str, expected: Tally) -> None:
+    row = detected(10, 11)
+
+    result = score([], [row, detected(1, 2)], severities=SEVERITIES, labels=[Labeled(row, label)])
+
+    assert result.total == expected
+    assert (result.days, result.others) == (0.0, 1)
+
+
+def test_what_was_planted_goes_before_a_label() -> None:
+    attack, look_alike = detected(10, 11), detected(10, 11, detection_id="d2", entity="192.0.2.9")
+    labels = [Labeled(attack, "false"), Labeled(look_alike, "true")]
+
+    result = score([a_truth()], [attack, look_alike], severities=SEVERITIES, labels=labels)
+
+    assert result.total == Tally(cases=1, found=1, alerts=2, false_alarms=1, labeled=0)
+
+
+def test_an_attack_that_only_a_label_knows_is_not_a_false_alarm() -> None:
+    row = detected(3, 4, entity="192.0.2.77")
+
+    assert score([a_truth()], [row], severities=SEVERITIES).total.false_alarms == 1
+    assert score([a_truth()], [row], severities=SEVERITIES, labels=[Labeled(row, "true")]).total.false_alarms == 0
+
+
+def test_a_label_stays_with_the_detection_of_a_changed_rule() -> None:
+    before, after = detected(10, 11), detected(9, 10.5, detection_id="d2")
+    labels = [Labeled(before, "true")]
+
+    assert score([], [after], severities=SEVERITIES, labels=labels).total.recall == 1.0
+    missed = score([], [before | {"status": "retracted"}], severities=SEVERITIES, labels=labels)
+    assert (missed.total.recall, [case.scenario for _, case in missed.misses]) == (0.0, ["labeled true"])
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A lake with one detection in its first snapshot, and a false one more in its second."""
@@ -198,3 +241,25 @@ def test_a_wrong_ground_truth_file_is_an_error_with_a_hint(
     line = the_only_line(ended, code=2)
     assert complaint in line
     assert "produce generate --truth" in line
+
+
+def test_the_command_scores_with_labels_alone(loginlake: Loginlake, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    true, false = detected(10, 11), detected(10, 11, detection_id="d2", entity="192.0.2.9")
+    SmallLake(settings).publish([a_login(0)], [true, false, detected(1, 2, detection_id="d3", entity="192.0.2.7")])
+    loginlake = loginlake.with_environment(LOGINLAKE_ROOT=settings.root)
+    assert "give detections a label" in the_only_line(loginlake("score"), code=2)
+    loginlake("label", "d1", "true")
+    loginlake("label", "d2", "benign")
+
+    answer = json.loads(loginlake("score", "--json").stdout)
+
+    assert {name: answer["total"][name] for name in ("recall", "precision", "labeled")} == {
+        "recall": 1.0,
+        "precision": 0.5,
+        "labeled": 2,
+    }
+    assert [(each["detection_id"], each["label"]) for each in answer["false_alarms"]] == [("d2", "benign")]
+    assert answer["not_scored"] == 1
+    printed = loginlake("score").stdout
+    assert "precision 0.500 (1 of 2 alerts), 2 of them by their label" in printed
