@@ -12,7 +12,7 @@ from gold.rules.measures import OCCURRENCES, distinct
 from gold.rules.model import Contexts, Rule
 from gold.rules.signals import SUCCESSES
 from gold.rules.sources import ELASTIC_OKTA
-from gold.rules.windows import regrouped, restored, sliding_values
+from gold.rules.windows import at_rows, crowded, regrouped, sliding_values
 
 
 class ConcurrentSessions(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,6 +45,6 @@ class ConcurrentSessions(Rule, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def find(self, events: Contexts) -> pl.Series:
         """Return whether the window has enough sessions of the event's app."""
-        of_apps = regrouped(events, "app")
+        of_apps = crowded(regrouped(events, "app"), window=self.window, at_least=self.sessions)
         sessions = sliding_values(of_apps, pl.col("session_id"), window=self.window)
-        return restored(sessions >= self.sessions, of_apps)
+        return at_rows(of_apps["row"].filter(sessions >= self.sessions), of=events)

@@ -12,7 +12,7 @@ from gold.rules.model import Contexts, Rule
 from gold.rules.signals import GUESSES, SUCCESSES
 from gold.rules.sources import ELASTIC_OKTA
 from gold.rules.sprayed_users import sprayed_users
-from gold.rules.windows import at_rows, sliding_counts
+from gold.rules.windows import at_rows, crowded, sliding_counts
 
 IS_GUESS = pl.col("outcome") == "failure"
 
@@ -55,7 +55,7 @@ class PasswordSprayDistributed(Rule, frozen=True, kw_only=True, forbid_unknown_f
         """Return whether an event is a guess with which the window meets all thresholds."""
         successes = events.with_columns(successes=pl.when(IS_GUESS).then(0).otherwise("times"))
         counted = events.with_columns(successes=sliding_counts(successes, window=self.window, of="successes"))
-        guesses = counted.with_row_index("row").filter(IS_GUESS)
+        guesses = crowded(counted.with_row_index("row").filter(IS_GUESS), window=self.window, at_least=self.guesses)
         sprayed = sprayed_users(guesses, limit=self.guesses_per_user, window=self.window)
         is_spray = (
             (sprayed["guesses"] >= self.guesses)

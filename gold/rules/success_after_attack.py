@@ -12,7 +12,7 @@ from gold.rules.measures import OCCURRENCES, distinct
 from gold.rules.model import Contexts, Rule
 from gold.rules.signals import GUESSES, SUCCESSES
 from gold.rules.sources import ELASTIC_LINUX, ELASTIC_OKTA
-from gold.rules.windows import MICROSECOND, regrouped, restored, sliding_counts, split
+from gold.rules.windows import MICROSECOND, at_rows, regrouped, sliding_counts, split
 
 
 class SuccessAfterAttack(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,4 +104,4 @@ class SuccessAfterAttackIp(SuccessAfterAttack, frozen=True, kw_only=True, forbid
         guesses = pl.when(pl.col("outcome") == "failure").then("times").otherwise(0)
         count = sliding_counts(series.with_columns(times=guesses), window=self.window)
         is_soon = series["clock"].diff() < timedelta(seconds=self.seconds) // MICROSECOND
-        return restored((count >= self.guesses) & is_soon, series)
+        return at_rows(series["row"].filter((count >= self.guesses) & is_soon), of=events)

@@ -122,15 +122,16 @@ def distinct_overflows(events: Contexts, column: str, *, capacity: int, leak_sec
 def regrouped(events: Contexts, column: str) -> Contexts:
     """Return the events with a context of its own for each value of a column in a context.
 
-    The column `row` has the number of the row of each event before: see `restored`.
+    The column `row` has the number of the row of each event before: see `at_rows`.
     """
     in_order = events.with_row_index("row").sort("context", column, "clock", maintain_order=True)
     return split(in_order, in_order[column].ne_missing(in_order[column].shift(1)))
 
 
-def restored(values: pl.Series, events: Contexts) -> pl.Series:
-    """Return values of the events that `regrouped` returned, in the order that the events had before."""
-    return values.gather(events["row"].arg_sort())
+def crowded(events: Contexts, *, window: timedelta, at_least: int) -> Contexts:
+    """Return the events of the contexts in which a window has so many occurrences: the others need no closer look."""
+    full = events["context"].filter(sliding_counts(events, window=window) >= at_least)
+    return events.filter(pl.col("context").is_in(full.unique().implode()))
 
 
 def split(events: Contexts, starts: pl.Series) -> Contexts:
