@@ -90,16 +90,20 @@ def detections_of(
         rule: The rule.
         followed: The rules that it follows, each with the entity's events that it reads.
     """
-    read = [(rule, events), *followed]
-    names = [each.name for each, _ in read]
+    return found_in([(entity, each, of_rule) for each, of_rule in [(rule, events), *followed]], rule=rule)
+
+
+def found_in(read: Sequence[tuple[str, Rule, Sequence[Event]]], *, rule: Rule) -> list[Detection]:
+    """Return the detections of a rule, given what each rule reads of each entity."""
+    rules = {each.name: each for _, each, _ in read}
     rows = pl.concat(
-        rows_of(of_rule).with_columns(**{name: pl.lit(name == each.name) for name in names}, entity=pl.lit(entity))
-        for each, of_rule in read
+        rows_of(events).with_columns(**{name: pl.lit(name == each.name) for name in rules}, entity=pl.lit(entity))
+        for entity, each, events in read
     )
     return [
         found
-        for number in sorted({slice_of(event.at.date()) for event in events})
-        for found in detections_in(rows, [each for each, _ in read], slice_number=number)
+        for number in sorted({slice_of(event.at.date()) for _, _, events in read for event in events})
+        for found in detections_in(rows, list(rules.values()), slice_number=number)
         if found["rule"] == rule.name
     ]
 
@@ -121,6 +125,12 @@ def generated_events(stream: Stream) -> pl.LazyFrame:
         for offset, record in enumerate(stream)
     )
     return pl.from_arrow(pa.Table.from_batches([decode(batch_of(*records), DecodeRules())])).lazy()
+
+
+def histories_by_entity() -> st.SearchStrategy[dict[str, list[Event]]]:
+    """Histories of a few entities, by entity."""
+    several = st.lists(histories(), min_size=1, max_size=6)
+    return several.map(lambda each: {f"192.0.2.{number}": events for number, events in enumerate(each)})
 
 
 @st.composite

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gold.rules.brute_force_ip import BruteForceIp
 from tests.gold.rules import naive
-from tests.gold.rules.builders import NOON, RULE, Event, detections_of, events_at, histories
+from tests.gold.rules.builders import NOON, RULE, Event, detections_of, events_at, histories_by_entity
 
 
 def found(failures: list[Event], rule: BruteForceIp = RULE) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ RULES = st.builds(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
-@given(RULES, histories())
-def test_the_rule_equals_a_naive_loop(rule: BruteForceIp, failures: list[Event]) -> None:
-    assert found(failures, rule) == list(naive.detections_of("192.0.2.1", failures, rule))
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(RULES, histories_by_entity())
+def test_the_rule_equals_a_naive_loop(rule: BruteForceIp, histories: dict[str, list[Event]]) -> None:
+    naive.assert_finds_the_same(rule, histories)

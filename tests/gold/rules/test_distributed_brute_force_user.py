@@ -9,7 +9,7 @@ from gold.rules.detections import Detection
 from gold.rules.distributed_brute_force_user import DistributedBruteForceUser
 from lakehouse.settings import Settings
 from tests.gold.rules import naive
-from tests.gold.rules.builders import Event, an_event, detections_of, histories
+from tests.gold.rules.builders import Event, an_event, detections_of, histories_by_entity
 
 SHIPPED = load_rules(Settings(_env_file=None)).distributed_brute_force_user
 
@@ -67,7 +67,7 @@ RULES = st.builds(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
-@given(RULES, histories())
-def test_the_rule_equals_a_naive_loop(rule: DistributedBruteForceUser, guesses: list[Event]) -> None:
-    assert found(guesses, rule) == list(naive.detections_of("alice", guesses, rule))
+@settings(derandomize=True, deadline=None, max_examples=30)
+@given(RULES, histories_by_entity())
+def test_the_rule_equals_a_naive_loop(rule: DistributedBruteForceUser, histories: dict[str, list[Event]]) -> None:
+    naive.assert_finds_the_same(rule, histories)

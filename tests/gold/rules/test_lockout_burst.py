@@ -9,7 +9,7 @@ from gold.rules.detections import Detection
 from gold.rules.lockout_burst import LockoutBurst, LockoutBurstIp
 from lakehouse.settings import Settings
 from tests.gold.rules import naive
-from tests.gold.rules.builders import Event, an_event, detections_of, histories
+from tests.gold.rules.builders import Event, an_event, detections_of, histories_by_entity
 
 SHIPPED = load_rules(Settings(_env_file=None)).lockout_burst
 
@@ -41,7 +41,7 @@ def thresholds(rule: type[LockoutBurst]) -> st.SearchStrategy[LockoutBurst]:
 RULES = thresholds(LockoutBurst) | thresholds(LockoutBurstIp)
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
-@given(RULES, histories())
-def test_the_rule_equals_a_naive_loop(rule: LockoutBurst, lockouts: list[Event]) -> None:
-    assert found(lockouts, rule) == list(naive.detections_of("alice", lockouts, rule))
+@settings(derandomize=True, deadline=None, max_examples=30)
+@given(RULES, histories_by_entity())
+def test_the_rule_equals_a_naive_loop(rule: LockoutBurst, histories: dict[str, list[Event]]) -> None:
+    naive.assert_finds_the_same(rule, histories)

@@ -9,7 +9,7 @@ from gold.rules.detections import Detection
 from gold.rules.password_spray import PasswordSpray
 from lakehouse.settings import Settings
 from tests.gold.rules import naive
-from tests.gold.rules.builders import Event, an_event, detections_of, histories
+from tests.gold.rules.builders import Event, an_event, detections_of, histories_by_entity
 
 SHIPPED = load_rules(Settings(_env_file=None)).password_spray
 
@@ -75,7 +75,7 @@ RULES = st.builds(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
-@given(RULES, histories())
-def test_the_rule_equals_a_naive_loop(rule: PasswordSpray, guesses: list[Event]) -> None:
-    assert found(guesses, rule) == list(naive.detections_of("192.0.2.1", guesses, rule))
+@settings(derandomize=True, deadline=None, max_examples=30)
+@given(RULES, histories_by_entity())
+def test_the_rule_equals_a_naive_loop(rule: PasswordSpray, histories: dict[str, list[Event]]) -> None:
+    naive.assert_finds_the_same(rule, histories)

@@ -11,7 +11,7 @@ from gold.rules.detections import Detection
 from gold.rules.user_enumeration import UserEnumeration
 from lakehouse.settings import Settings
 from tests.gold.rules import naive
-from tests.gold.rules.builders import NOON, Event, an_event, detections_of, events_at, histories
+from tests.gold.rules.builders import NOON, Event, an_event, detections_of, events_at, histories_by_entity
 
 SHIPPED = load_rules(Settings(_env_file=None)).user_enumeration
 
@@ -56,7 +56,7 @@ RULES = st.builds(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
-@given(RULES, histories())
-def test_the_rule_equals_a_naive_loop(rule: UserEnumeration, signals: list[Event]) -> None:
-    assert found(signals, rule) == list(naive.detections_of("192.0.2.1", signals, rule))
+@settings(derandomize=True, deadline=None, max_examples=30)
+@given(RULES, histories_by_entity())
+def test_the_rule_equals_a_naive_loop(rule: UserEnumeration, histories: dict[str, list[Event]]) -> None:
+    naive.assert_finds_the_same(rule, histories)
