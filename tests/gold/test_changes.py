@@ -139,7 +139,7 @@ READ = {
     "several_countries": [1],
     "password_spray_distributed": [0, 1, 2],
     "success_after_attack": [1],
-    "success_after_attack_ip": [1],
+    "success_after_attack_ip": [0, 1],
     "impossible_travel": [1],
     "session_replay": [1],
     "concurrent_sessions": [1],
