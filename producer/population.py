@@ -11,6 +11,8 @@ from producer.ip_blocks import COUNTRIES, OFFICE_BLOCK, Country, random_address
 
 HOURS_OF_WEEK = 168
 CLIENTS_PER_USER = 6
+# The default seed of events.
+POPULATION_SEED = 7
 
 # Users per country, in the order of COUNTRIES.
 _COUNTRY_WEIGHTS = (22, 12, 12, 8, 20, 5, 5, 6, 3, 3, 2, 2)
@@ -96,7 +98,7 @@ def make_population(users: int) -> Population:
 
     They are the same for every seed: in a lake with several batches, a user has the same home and devices in all.
     """
-    rng = Random("population")  # noqa: S311 (reproducible on purpose)
+    rng = Random(f"population {POPULATION_SEED}")  # noqa: S311 (reproducible on purpose)
     cohorts: dict[tuple[Country, Shift], list[User]] = {}
     for number in range(1, users + 1):
         country = rng.choices(COUNTRIES, _COUNTRY_WEIGHTS)[0]

@@ -16,7 +16,7 @@ from lakehouse.tables.bronze import POSITION
 # The columns of silver.events that rules and detections use.
 EVENT_COLUMNS = (
     *("event_at", "times", "username", "action", "outcome", "src_ip", "country"),
-    *("app", "session_id", "device_id", "agent_family", "os_family"),
+    *("app", "is_mfa", "session_id", "device_id", "agent_family", "os_family"),
     *POSITION,
 )
 # Events of many contexts: EVENT_COLUMNS, entity, judged_on, context and clock. See `gold.rules.windows`.

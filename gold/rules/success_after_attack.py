@@ -20,8 +20,8 @@ class SuccessAfterAttack(Rule, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Follows `distributed_brute_force_user` and `lockout_burst`. A success that ends the series of `mfa_fatigue` is part
     of that detection. An address is new if the user logged in neither from it nor on the same device before the attack,
-    on the same day or the day before; the source reports all addresses. The evidence is the successes; the attack has a
-    detection of its own.
+    on the same day or the day before; the source reports all addresses. A success with a second factor is not reported:
+    a guess gives the password alone. The evidence is the successes; the attack has a detection of its own.
     """
 
     name = "success_after_attack"
@@ -43,8 +43,10 @@ class SuccessAfterAttack(Rule, frozen=True, kw_only=True, forbid_unknown_fields=
         """Return whether a success is soon after a hit, and may be the attacker's."""
         number = hits.search_sorted(events["clock"] - self.window // MICROSECOND, side="right")
         attacked = hits.extend_constant(None, 1).gather(number)
-        is_soon = (events["outcome"] == "success") & (attacked <= events["clock"])
-        return (is_soon & self.is_suspicious(events, attacked)).fill_null(value=False)
+        is_by_password = (events["outcome"] == "success") & ~events["is_mfa"].fill_null(value=False)
+        return (is_by_password & (attacked <= events["clock"]) & self.is_suspicious(events, attacked)).fill_null(
+            value=False
+        )
 
     def is_suspicious(self, events: Contexts, attacked: pl.Series) -> pl.Series:
         """Return for each success whether it may be the attacker's: the address and the device are new.
@@ -65,7 +67,8 @@ class SuccessAfterAttackIp(SuccessAfterAttack, frozen=True, kw_only=True, forbid
     """A new user logs in from an address less than a window after an attack from it: a guess may have been right.
 
     Follows the rules that find guesses and lockouts of one address. A user is new if they did not log in from the
-    address before the attack, on the same day or the day before. A user who is not new is reported as well if the
+    address before the attack, on the same day or the day before. A success with a second factor is not reported, as in
+    `success_after_attack`. A user who is not new is reported as well if the
     success ends a long series of guesses at them within seconds. The second source wants the whole series within these
     seconds, which a program that opens a connection for each guess does not reach.
     """

@@ -40,6 +40,7 @@ class Event(NamedTuple):
         os_family: Operating system of the client.
         app: Application.
         device_id: Device, as the source names it.
+        is_mfa: Whether a second factor was used.
     """
 
     at: datetime
@@ -55,6 +56,7 @@ class Event(NamedTuple):
     os_family: str | None = None
     app: str | None = None
     device_id: str | None = None
+    is_mfa: bool | None = None
 
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -166,6 +168,7 @@ def histories(draw: st.DrawFn) -> list[Event]:
             chance.choice([None, "Linux", "Windows"]),
             chance.choice([None, "mail", "vpn"]),
             chance.choice([None, *(f"d{device}" for device in range(values))]),
+            chance.choice([None, False, True]),
         )
         for number, (second, count) in enumerate(sorted(times))
     ]

@@ -61,6 +61,11 @@ def test_a_user_who_logged_in_on_the_device_before_the_attack_is_not_reported() 
     assert [len(found(at_home, event)) for event in elsewhere] == [0, 1, 1]
 
 
+@pytest.mark.parametrize(("is_mfa", "is_found"), [(None, True), (False, True), (True, False)], ids=str)
+def test_a_success_with_a_second_factor_is_not_reported(is_mfa: bool | None, is_found: bool) -> None:
+    assert len(found(an_event(60, number=10, outcome="success", is_mfa=is_mfa))) == is_found
+
+
 @pytest.mark.parametrize(
     ("count", "seconds", "is_found"), [(25, 14.9, True), (24, 14.9, False), (25, 15, False)], ids=str
 )

@@ -17,7 +17,7 @@ def after_attack(events: Sequence[Event], rule: Any, attacked_at: Sequence[datet
     window = timedelta(minutes=rule.window_minutes)
     for number, event in enumerate(events):
         attack = [at for at in attacked_at if at <= event.at < at + window]
-        if event.outcome == "success" and attack:
+        if event.outcome == "success" and not event.is_mfa and attack:
             before = [other for other in events if other.outcome == "success" and other.at < min(attack)]
             if not any(_is_known(event, other) for other in before) or _ends_series(events[: number + 1], rule):
                 yield number
