@@ -74,16 +74,26 @@ def detect(events: pl.LazyFrame, rules: Iterable[Rule]) -> pa.Table:
     """
     rules = tuple(rules)
     rows: pl.DataFrame = rows_read(events, rules).sort("event_at").collect()
-    day = pl.col("event_at").dt.date()
-    slices = sorted({slice_of(each) for each in rows.select(day.unique()).to_series()})
     return _as_table(
         found
-        for number in slices
+        for number, of_slice in slices_of(rows)
         for entity, of_entity in by_entity(rules).items()
-        for found in detections_in(
-            rows.filter(day.is_between(*_days_read(number))).with_columns(entity=entity), of_entity, slice_number=number
-        )
+        for found in detections_in(of_slice.with_columns(entity=entity), of_entity, slice_number=number)
     )
+
+
+def slices_of(rows: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Yield the number of each slice that has an event, and the rows of its days and of the days around them.
+
+    Args:
+        rows: Rows ordered by `event_at`.
+    """
+    days = rows["event_at"].dt.date()
+    for number in sorted({slice_of(day) for day in days.unique()}):
+        first = EPOCH + number * SLICE_DAYS * DAY
+        begin = days.search_sorted(first - CONTEXT_DAYS * DAY, side="left")
+        end = days.search_sorted(first + (SLICE_DAYS + CONTEXT_DAYS) * DAY, side="left")
+        yield number, rows.slice(begin, end - begin)
 
 
 def detect_in_arrow(rules: Sequence[Rule]) -> Callable[[pa.Table], pa.Table]:
@@ -119,6 +129,8 @@ def detections_in(rows: pl.DataFrame, rules: Sequence[Rule], *, slice_number: in
     # Rules that follow others come after them.
     for rule in sorted(rules, key=attrgetter("follows")):
         of_rule = rule.relevant(events.filter(rule.name))
+        if of_rule.is_empty():
+            continue
         if rule.follows:
             followed = [hits[other.name] for other in rules if other.name in rule.follows and other.name in hits]
             is_hit = rule.find_after(of_rule, pl.concat([NO_HITS, *followed]).sort())
@@ -165,12 +177,6 @@ def days_around(days: Iterable[date]) -> list[date]:
     """
     reach = range(-CONTEXT_DAYS, CONTEXT_DAYS + 1)
     return sorted({day + timedelta(days=distance) for day in days for distance in reach})
-
-
-def _days_read(slice_number: int) -> tuple[date, date]:
-    """Return the first and the last day whose events are read for a slice."""
-    first = EPOCH + slice_number * SLICE_DAYS * DAY
-    return first - CONTEXT_DAYS * DAY, first + (SLICE_DAYS - 1 + CONTEXT_DAYS) * DAY
 
 
 def _as_table(found: Iterable[Detection]) -> pa.Table:
