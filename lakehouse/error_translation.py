@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lakehouse.errors import DiskFull, LakehouseError, LakeUnreadable, OutOfMemory, Unwritable
+from lakehouse.errors import ClusterFailed, DiskFull, LakehouseError, LakeUnreadable, OutOfMemory, Unwritable
 from lakehouse.s3 import is_of_store, unreachable
 
 # A path as Java, Hadoop and Python write it.
@@ -60,6 +60,12 @@ ERROR_PATTERNS = (
         "Spark has run out of memory",
         "Raise spark.driver.memory in a copy of conf/, and set LOGINLAKE_CONF to that folder",
     ),
+    ErrorPattern(
+        re.compile(r"ExecutorLostFailure|Master removed our application|All masters are unresponsive"),
+        ClusterFailed,
+        "The Spark cluster has lost its executors or its master ({match})",
+        "Start the job again: it continues after the last commit. The workers' logs have the reason",
+    ),
 )
 
 
@@ -68,8 +74,8 @@ def translated_errors() -> Iterator[None]:
     """Translate the errors that the block raises; an error in our own code is raised unchanged.
 
     Raises:
-        DiskFull, Unwritable, StoreUnreachable, LakeUnreadable, OutOfMemory: Instead of an error of Spark, Java or the
-            system.
+        DiskFull, Unwritable, StoreUnreachable, LakeUnreadable, OutOfMemory, ClusterFailed: Instead of an error of
+            Spark, Java or the system.
     """
     try:
         yield

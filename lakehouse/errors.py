@@ -126,6 +126,10 @@ class OutOfMemory(LakehouseError):
     """Spark needs more memory than it has."""
 
 
+class ClusterFailed(LakehouseError):
+    """The Spark cluster can't be reached, or has lost more executors than a job survives."""
+
+
 class LakeUnreadable(LakehouseError):
     """A file of the lake is missing or damaged."""
 

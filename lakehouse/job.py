@@ -73,7 +73,7 @@ def running_spark(settings: Settings, *, job: str, errors: Path | None = None) -
         JavaMissing, JarsMissing: Spark can't be started.
         KeyboardInterrupt: A signal arrived while Spark was starting.
     """
-    from lakehouse.session import spark_session
+    from lakehouse.session import spark_session, stop_session
 
     # An interrupted start would leave the JVM running. The block also restores our signal handlers: Spark's handler
     # fails the running job, and that error would hide the interruption.
@@ -87,4 +87,4 @@ def running_spark(settings: Settings, *, job: str, errors: Path | None = None) -
             raise KeyboardInterrupt
         yield spark
     finally:
-        spark.stop()
+        stop_session(spark)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+# Folder of the lake in which each job on a cluster stores what must not be computed twice, in a folder of its own.
+CHECKPOINTS = "_checkpoints"
+
 
 class Lake:
     """The Delta tables of one lake, in one Spark session."""
@@ -142,13 +145,14 @@ class Lake:
     def checkpoint(self, rows: DataFrame) -> DataFrame:
         """Compute rows now and return them; later writes to the tables that they are computed from don't change them.
 
-        On a cluster they are stored in ROOT/_checkpoints: the memory and the disks of executors are lost with them.
+        On a cluster they are stored in the lake: the memory and the disks of executors are lost with them. Their folder
+        is removed when the session ends (lakehouse/session.py); `loginlake maintain` removes those of killed jobs.
         """
         if not self.settings.is_on_cluster:
             return rows.localCheckpoint()
         context = self.spark.sparkContext
         if context.getCheckpointDir() is None:
-            context.setCheckpointDir(self.folder_uri("_checkpoints"))
+            context.setCheckpointDir(self.folder_uri(CHECKPOINTS))
         return rows.checkpoint()
 
     def delete(self, table: Table, *, condition: str) -> None:

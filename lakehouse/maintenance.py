@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -13,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from lakehouse.fragments import FRAGMENTS, SMALL_BYTES, Fragmented
-from lakehouse.lake import Lake
+from lakehouse.lake import CHECKPOINTS, Lake
 from lakehouse.steps import step
 from lakehouse.tables.model import Table
 
@@ -119,6 +120,23 @@ def trim_log(lake: Lake, table: Table, *, needed: int) -> int:
     return len(superseded)
 
 
+def remove_old_checkpoints(lake: Lake, *, before: datetime) -> int:
+    """Remove the checkpoints of jobs that were killed: their folders without a file written since an instant.
+
+    Returns:
+        The number of removed folders.
+    """
+    root = _path(lake, lake.folder_uri(CHECKPOINTS))
+    files = root.getFileSystem(_hadoop(lake))
+    if not files.exists(root):
+        return 0
+    folders = [status.getPath() for status in files.listStatus(root)]
+    old = [folder for folder in folders if _last_written(files, folder) < before.timestamp()]
+    for folder in old:
+        files.delete(folder, True)
+    return len(old)
+
+
 def size_of(lake: Lake, table: Table) -> int:
     """Return the bytes of all files in the table's folder, with its log and the files it no longer names."""
     folder = _path(lake, lake.uri(table))
@@ -132,6 +150,14 @@ def _data_files(lake: Lake, folder: str) -> list[str]:
     changes = _path(lake, folder, "_change_data")
     folders = [folder, *([str(changes)] if changes.getFileSystem(_hadoop(lake)).exists(changes) else [])]
     return [row.path for row in listing.option("pathGlobFilter", "*.parquet").load(folders).select("path").collect()]
+
+
+def _last_written(files: Any, folder: Any) -> float:
+    """Return when the newest file below a folder was written, in seconds since the epoch; 0 if there is none."""
+    statuses, newest = files.listFiles(folder, True), 0
+    while statuses.hasNext():
+        newest = max(newest, statuses.next().getModificationTime())
+    return newest / 1000
 
 
 def _name(path: str) -> str:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 from zipfile import ZIP_DEFLATED, ZipFile
 
+import structlog
+from py4j.protocol import Py4JError
 from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 
 from lakehouse import s3
+from lakehouse.cluster import require_master
 from lakehouse.conf import conf_folder
 from lakehouse.jars import jar_paths, job_groups
 from lakehouse.java import java_path
 from lakehouse.settings import Settings
+
+log = structlog.get_logger()
 
 Result = TypeVar("Result")
 
@@ -37,8 +43,10 @@ def spark_session(settings: Settings, *, job: str) -> SparkSession:
     Raises:
         JavaMissing: Java is missing, or Spark does not run on its version.
         JarsMissing: The jars of the connectors can't be fetched.
+        ClusterFailed: The master of the cluster does not listen.
     """
     java_path()
+    require_master(settings)
     scratch = settings.state.resolve() / "spark"
     os.environ["SPARK_CONF_DIR"] = str(conf_folder(settings))
     os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
@@ -59,25 +67,45 @@ def spark_session(settings: Settings, *, job: str) -> SparkSession:
         .getOrCreate()
     )
     if settings.is_on_s3:
-        add_log_store(session, folder=scratch)
+        jar = add_log_store(session, folder=scratch)
+        if settings.is_on_cluster:
+            session.sparkContext._jsc.addJar(str(jar))
     if settings.is_on_cluster:
         session.sparkContext.addPyFile(str(package_archive(scratch)))
     return session
 
 
-def add_log_store(spark: SparkSession, *, folder: Path) -> None:
-    """Compile `ConditionalLogStore.java` and add it to the class path of the driver, which makes all commits."""
+def stop_session(spark: SparkSession) -> None:
+    """Stop the session, and then remove the checkpoints that it has stored in the lake for its executors."""
+    context = spark.sparkContext
+    folder, hadoop = context.getCheckpointDir(), context._jsc.hadoopConfiguration()
+    spark.stop()
+    if folder is None:
+        return
+    try:
+        path = spark._jvm.org.apache.hadoop.fs.Path(folder)  # type: ignore[union-attr]
+        path.getFileSystem(hadoop).delete(path, True)
+    except (Py4JError, OSError) as error:  # the store may be what the job failed on
+        log.warning("checkpoints_not_removed", folder=folder, error=str(error).splitlines()[0])
+
+
+def add_log_store(spark: SparkSession, *, folder: Path) -> Path:
+    """Compile `ConditionalLogStore.java` into a jar, and add it to the driver's class path: the driver commits.
+
+    Returns:
+        The jar. Executors need it too: where files are removed, they list those of the table by this class.
+    """
     jvm = spark._jvm
     loader = jvm.org.apache.spark.util.Utils.getContextOrSparkClassLoader()  # type: ignore[union-attr]
     compiler = jvm.org.codehaus.janino.SimpleCompiler()  # type: ignore[union-attr]
     compiler.setParentClassLoader(loader)
     compiler.cook(Path(__file__).with_name("ConditionalLogStore.java").read_text())
-    classes = folder / "classes"
-    for name, code in compiler.getBytecodes().items():
-        file = classes / f"{name.replace('.', '/')}.class"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(code)
-    loader.addURL(jvm.java.io.File(str(classes)).toURI().toURL())  # type: ignore[union-attr]
+    jar = folder / "log-store.jar"
+    with replaced_archive(jar) as classes:
+        for name, code in compiler.getBytecodes().items():
+            classes.writestr(f"{name.replace('.', '/')}.class", code)
+    loader.addURL(jvm.java.io.File(str(jar)).toURI().toURL())  # type: ignore[union-attr]
+    return jar
 
 
 def cluster_settings(settings: Settings) -> dict[str, str]:
@@ -88,18 +116,27 @@ def cluster_settings(settings: Settings) -> dict[str, str]:
 
 
 def package_archive(folder: Path) -> Path:
-    """Write a zip file of our packages that executors import, and return its path; it replaces an earlier one.
+    """Write a zip file of our packages that executors import, and return its path.
 
     Executors import it before packages of their own: they always run the code of their driver.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     archive, packages = folder / "packages.zip", Path(__file__).parent.parent
-    with ZipFile(archive, "w", ZIP_DEFLATED) as content:
+    with replaced_archive(archive) as content:
         for name in EXECUTOR_PACKAGES:
             for file in sorted((packages / name).rglob("*")):
                 if file.is_file() and file.suffix != ".pyc":
                     content.write(file, file.relative_to(packages))
     return archive
+
+
+@contextmanager
+def replaced_archive(path: Path) -> Iterator[ZipFile]:
+    """Yield a zip file to write; at the end it replaces an earlier one, which another driver may be reading."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = path.with_name(f"{path.name}.{os.getpid()}")
+    with ZipFile(written, "w", ZIP_DEFLATED) as content:
+        yield content
+    written.replace(path)
 
 
 def page_settings(settings: Settings) -> dict[str, str | bool | int | float | None]:

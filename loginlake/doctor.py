@@ -24,9 +24,11 @@ from lakehouse.addresses import (
     other_port_hint,
     server_addresses,
 )
+from lakehouse.cluster import require_master
 from lakehouse.conf import conf_folder
 from lakehouse.errors import (
     BrokerFailed,
+    ClusterFailed,
     JavaMissing,
     LakehouseError,
     LockHeld,
@@ -93,6 +95,7 @@ def diagnose() -> list[Finding]:
         *(check_package(settings, name) for name in JARS_OF_PACKAGES),
         *(check_jars(settings, group) for group in (*job_groups(settings), "broker")),
         *check_store(settings),
+        *check_cluster(settings),
         *check_locks(settings),
         *check_kafka(settings),
         check_api(settings),
@@ -157,6 +160,17 @@ def check_store(settings: Settings) -> list[Finding]:
     except ModuleNotFoundError:
         return [Finding("s3", State.WARN, "not checked: pyarrow is not installed", INSTALL_READERS)]
     return [Finding("s3", State.OK, f"{where} answers")]
+
+
+def check_cluster(settings: Settings) -> list[Finding]:
+    """Check that the master of a standalone cluster listens."""
+    if not settings.is_on_cluster:
+        return []
+    try:
+        require_master(settings)
+    except ClusterFailed as error:
+        return [_failed("cluster", error)]
+    return [Finding("cluster", State.OK, f"jobs run on {settings.spark_master}")]
 
 
 def check_locks(settings: Settings) -> list[Finding]:

@@ -14,7 +14,7 @@ from lakehouse.clock import Clock, utc_now
 from lakehouse.errors import LockHeld
 from lakehouse.lake import Lake
 from lakehouse.locks import no_readers, writer_lock
-from lakehouse.maintenance import compact, remove_unneeded, size_of, trim_log, vacuum
+from lakehouse.maintenance import compact, remove_old_checkpoints, remove_unneeded, size_of, trim_log, vacuum
 from lakehouse.settings import Settings
 from lakehouse.snapshots import RETAINED_FROM, Snapshot, oldest_needed, snapshot_from_row
 from lakehouse.tables import SNAPSHOT_TABLES
@@ -30,6 +30,8 @@ log = structlog.get_logger()
 FILES_KEPT_FROM = "loginlake.keptFrom"
 # A removal reads all later commits, so it waits until a day of snapshots can be removed together.
 REMOVAL_INTERVAL = timedelta(days=1)
+# No job that writes runs beside maintenance. A dry run may, and is shorter than this.
+CHECKPOINT_AGE = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ def maintain(lake: Lake, *, clock: Clock = utc_now) -> list[TableMaintenance]:
         locks.enter_context(writer_lock(lake, "refresh", is_maintenance=True))
         if lake.settings.retention_grace_days == 0:
             locks.enter_context(no_readers(lake))
+        if folders := remove_old_checkpoints(lake, before=clock() - CHECKPOINT_AGE):
+            log.info("checkpoints_removed", folders=folders)
         return [*_maintain_published(lake, clock), *_maintain_bronze(lake)]
 
 

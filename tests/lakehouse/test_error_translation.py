@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.error_translation import error_from_text, translated_errors
-from lakehouse.errors import DiskFull, LakehouseError, LakeUnreadable, OutOfMemory, Unwritable
+from lakehouse.errors import ClusterFailed, DiskFull, LakehouseError, LakeUnreadable, OutOfMemory, Unwritable
 
 TRACE = """An error occurred while calling o1.save.
 : org.apache.spark.SparkException: {first}
@@ -34,6 +34,7 @@ TRANSLATED = [
     ),
     ("Job aborted", "java.io.FileNotFoundException: File file:/lake/a b", LakeUnreadable, "/lake/a"),
     ("Job aborted", "java.lang.OutOfMemoryError: Java heap space", OutOfMemory, ""),
+    ("Job aborted: Task 0 failed 8 times", "ExecutorLostFailure (executor 3 exited)", ClusterFailed, "executors"),
 ]
 
 
