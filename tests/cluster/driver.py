@@ -1,35 +1,42 @@
 """A Spark driver for tests, as a process: it runs the steps that its arguments name, in one session.
 
-A step is the name of a job, or of a job with a fault: `silver!executor` kills an executor while silver is computed,
-`refresh!checkpoints` kills one after each checkpoint, and `refresh!pause` stops this process and its JVM right before
-the snapshot is published, as a suspended machine does.
+A step is the name of a job, or of a job with a fault: `silver!executor` kills an executor while silver is computed, and
+`refresh!pause` stops this process and its JVM right before the snapshot is published, as a suspended machine does. All
+faults are in `FAULTS`.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from unittest.mock import patch
 
 import typer
+from pyspark import SparkContext
 from pyspark.sql import DataFrame
 
 import gold.job
 from bronze.stream import ingest_once
+from gold.job import refresh_gold
 from lakehouse.entrypoint import run
 from lakehouse.job import spark_job
 from lakehouse.lake import Lake
 from loginlake.pipeline import rebuild_gold, rebuild_silver, redrive, refresh
 from loginlake.retention import maintain
 from silver.job import update_silver
-from tests.cluster.standalone import executors
+from tests.cluster.standalone import WORKERS, executors, worker_of
 
 APPENDS = 40
+KILLED_CHECKPOINTS = 3
+# A second batch that `send` produces.
+SEND = ("-m", "loginlake", "produce", "generate", "--events", "1500", "--seed", "2", "--days", "3")
 
 
 def append_rows(lake: Lake) -> None:
@@ -39,10 +46,17 @@ def append_rows(lake: Lake) -> None:
         rows.save(lake.folder_uri("appended"))
 
 
+def send(_lake: Lake) -> None:
+    """Send events to the topic."""
+    subprocess.run([sys.executable, *SEND], check=True)
+
+
 JOBS: dict[str, Callable[[Lake], object]] = {
     "append": append_rows,
+    "send": send,
     "bronze": ingest_once,
     "silver": update_silver,
+    "gold": refresh_gold,
     "refresh": refresh,
     "redrive": redrive,
     "rebuild-silver": rebuild_silver,
@@ -70,38 +84,67 @@ def no_fault(_lake: Lake) -> Iterator[None]:
 
 
 @contextmanager
-def killed_executor(lake: Lake) -> Iterator[None]:
-    """Kill one executor of this machine while a stage of the block runs on it."""
-    killed = threading.Event()
+def killed(lake: Lake, *, part: str | None = None, victim: Callable[[int], int] = int) -> Iterator[None]:
+    """Kill one executor of this machine while it runs a task of the block.
+
+    Args:
+        lake: The lake.
+        part: Name of a function of the gold job, to wait for its tasks; None for those of any query.
+        victim: Returns what to kill, a process or the group of one, by the executor's process id.
+    """
+    context, killed = lake.spark.sparkContext, threading.Event()
 
     def kill() -> None:
-        tracker = lake.spark.sparkContext.statusTracker()
-        while not any(
-            stage.numActiveTasks for stage in map(tracker.getStageInfo, tracker.getActiveStageIds()) if stage
-        ):
+        while not (part is None or active_stages(context, part)) or (pid := busy_executor(context)) is None:
             time.sleep(0.005)
-        kill_an_executor(lake)
+        os.kill(victim(pid), signal.SIGKILL)
         killed.set()
 
-    killing = threading.Thread(target=kill, daemon=True)
-    killing.start()
-    yield
+    with patch(f"gold.job.{part}", grouped(context, part)) if part else nullcontext():
+        threading.Thread(target=kill, daemon=True).start()
+        yield
     assert killed.is_set()
+
+
+def grouped(context: SparkContext, part: str) -> Callable[..., object]:
+    """Return a function of the gold job, which runs its queries as a group of that name."""
+    work = getattr(gold.job, part)
+
+    def run_grouped(*arguments: object, **named: object) -> object:
+        context.setJobGroup(part, part)
+        return work(*arguments, **named)
+
+    return run_grouped
+
+
+def active_stages(context: SparkContext, group: str) -> list[int]:
+    """Return the stages of a group of queries that run now."""
+    tracker = context.statusTracker()
+    jobs = map(tracker.getJobInfo, tracker.getJobIdsForGroup(group))
+    return [stage for job in jobs if job for stage in job.stageIds if stage in tracker.getActiveStageIds()]
+
+
+def busy_executor(context: SparkContext) -> int | None:
+    """Return the process id of an executor that runs a task now; None if there is none."""
+    running = executors(context.applicationId)
+    tasks = context._jsc.sc().taskScheduler().runningTasksByExecutors()
+    return next((pid for number, pid in running.items() if tasks.contains(number) and tasks.apply(number)), None)
 
 
 @contextmanager
 def killed_after_checkpoints(_lake: Lake) -> Iterator[None]:
-    """Kill one executor right after each checkpoint of the block."""
+    """Kill one executor right after each of the first checkpoints of the block: of silver, the base and detections."""
     checkpoint, kills = Lake.checkpoint, []
 
     def checkpoint_and_kill(lake: Lake, rows: DataFrame) -> DataFrame:
         stored = checkpoint(lake, rows)
-        kills.append(kill_an_executor(lake))
+        if len(kills) < KILLED_CHECKPOINTS:
+            kills.append(kill_an_executor(lake))
         return stored
 
     with patch.object(Lake, "checkpoint", checkpoint_and_kill):
         yield
-    assert len(kills) >= 2, kills
+    assert len(kills) == KILLED_CHECKPOINTS
 
 
 @contextmanager
@@ -119,15 +162,19 @@ def paused_before_publishing(_lake: Lake) -> Iterator[None]:
 
 def kill_an_executor(lake: Lake) -> int:
     """Kill the oldest executor, once there is more than one, and return its process id."""
-    while len(running := executors(lake.spark.sparkContext.applicationId)) < 2:
+    while len(running := executors(lake.spark.sparkContext.applicationId)) < WORKERS:
         time.sleep(0.1)
-    os.kill(running[0], signal.SIGKILL)
-    return running[0]
+    pid = min(running.values())
+    os.kill(pid, signal.SIGKILL)
+    return pid
 
 
 FAULTS = {
     "": no_fault,
-    "executor": killed_executor,
+    "executor": killed,
+    "base": partial(killed, part="write_activity"),
+    "detections": partial(killed, part="write_detections"),
+    "worker": partial(killed, part="write_detections", victim=lambda pid: -worker_of(pid)),
     "checkpoints": killed_after_checkpoints,
     "pause": paused_before_publishing,
 }

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pyarrow.fs import S3FileSystem
+from pyarrow.fs import FileSelector, S3FileSystem
 
 from tests.compose.conftest import service_named
 from tests.conftest import a_free_port
@@ -55,9 +55,24 @@ def running_store(folder: Path) -> Iterator[dict[str, str]]:
         process.wait(60)
 
 
+def files_below(clients: dict[str, str], path: str) -> list[str]:
+    """Return the paths of the files below a folder of the bucket."""
+    folder = FileSelector(f"{BUCKET}/{path}", recursive=True, allow_not_found=True)
+    return [info.path for info in _file_system(clients).get_file_info(folder) if info.is_file]
+
+
 def _has_bucket(clients: dict[str, str]) -> bool:
     """Create the bucket by writing into it; return False while the store has not started."""
-    store = S3FileSystem(
+    try:
+        with _file_system(clients).open_output_stream(f"{BUCKET}/started") as file:
+            file.write(b"1")
+    except OSError:
+        return False
+    return True
+
+
+def _file_system(clients: dict[str, str]) -> S3FileSystem:
+    return S3FileSystem(
         access_key=clients["AWS_ACCESS_KEY_ID"],
         secret_key=clients["AWS_SECRET_ACCESS_KEY"],
         endpoint_override=clients["AWS_ENDPOINT_URL"].removeprefix("http://"),
@@ -66,9 +81,3 @@ def _has_bucket(clients: dict[str, str]) -> bool:
         connect_timeout=2,
         request_timeout=5,
     )
-    try:
-        with store.open_output_stream(f"{BUCKET}/started") as file:
-            file.write(b"1")
-    except OSError:
-        return False
-    return True

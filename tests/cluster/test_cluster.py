@@ -1,0 +1,220 @@
+"""The whole flow on a standalone Spark cluster and on S3: by commands, and with executors that die."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from lakehouse.lake import CHECKPOINTS
+from tests.cluster.conftest import Machine, new_machine
+from tests.cluster.seaweedfs import files_below
+from tests.cluster.standalone import WORKERS, Cluster
+from tests.cluster.test_s3 import send, verified
+from tests.conftest import a_free_port
+from tests.silver.records import a_login
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.slow
+
+# In each of two rounds. Most of them are generated; one source has the others, 30 % of all.
+EVENTS = 10_000
+SKEWED = 3_000
+SOURCE = "198.51.100.7"
+REPORT = ("query", "ip_activity", "--every", "day", "--format", "csv")
+# Events of the first day are broken until a redrive allows older ones.
+DECODED_DAYS = {"LOGINLAKE_MAX_EVENT_AGE_DAYS": "2"}
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A lake on S3 that two refreshes on the cluster have published.
+
+    Attributes:
+        machine: It runs commands on the lake.
+        first: The id of the snapshot of the first round.
+        answer: What a query answered then.
+    """
+
+    machine: Machine
+    first: int
+    answer: str
+
+
+@pytest.fixture(scope="module")
+def grown(
+    store: dict[str, str],
+    kafka: str,
+    cluster_environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Grown:
+    ours = cluster_environment | DECODED_DAYS | {"LOGINLAKE_PORT": str(a_free_port())}
+    machine = new_machine(store, kafka, tmp_path_factory.mktemp("grown"), **ours)
+    with machine.running("bronze") as bronze, machine.running("refresh", "--every", "5s") as refresh:
+        for number in (1, 2):
+            send(machine, events=EVENTS - SKEWED, seed=number)
+            send_skewed(machine, number)
+            wait_until(lambda number=number: covered(machine) == number * EVENTS, bronze, refresh, seconds=600)
+            if number == 1:
+                first = rows(machine, "snapshots", "--order-by", "-id")[0]["id"]
+                answer = machine.read(*REPORT).stdout
+    return Grown(machine, first, answer)
+
+
+def covered(machine: Machine) -> int:
+    """Return the number of Kafka records that the last snapshot covers."""
+    # Before the first snapshot the query is refused.
+    published = json.loads(machine.read("query", "snapshots", "--order-by", "id", "--json").stdout or "[]")
+    return sum(sum(offsets.values()) for offsets in published[-1]["offsets"].values()) if published else 0
+
+
+def send_skewed(machine: Machine, number: int) -> None:
+    """Send logins of one source, five seconds apart until now, by replaying a file of them."""
+    file, now = machine.folder / f"skewed-{number}.ndjson", datetime.now(UTC)
+    logins = (
+        a_login(
+            event_id=f"skewed-{number}-{nth}",
+            event_at=(now - nth * timedelta(seconds=5)).isoformat(),
+            outcome="success" if nth % 100 == 0 else "failure",
+            username=f"user{nth % 50}",
+            src_ip=SOURCE,
+            app="vpn",
+        )
+        for nth in range(SKEWED)
+    )
+    file.write_bytes(b"\n".join(logins))
+    sent = machine.read("produce", "replay", str(file))
+    assert sent.returncode == 0, sent.stderr
+
+
+def ran(machine: Machine, *words: str) -> str:
+    """Run a command that starts Spark, which must succeed, and return its output."""
+    ended = machine.job(*words)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@contextmanager
+def serving(machine: Machine) -> Iterator[httpx.Client]:
+    """Run `loginlake serve` for the block and yield a client of it."""
+    url = f"http://127.0.0.1:{machine.environment['LOGINLAKE_PORT']}"
+    with machine.running("serve") as process, httpx.Client(base_url=url, timeout=30) as client:
+
+        def is_ready() -> bool:
+            try:
+                return client.get("/readyz").is_success
+            except httpx.TransportError:
+                return False
+
+        wait_until(is_ready, process, seconds=60)
+        yield client
+
+
+def rows(machine: Machine, *words: str) -> list[dict[str, Any]]:
+    """Return what a query answers."""
+    return json.loads(machine.read("query", *words, "--json").stdout)
+
+
+def attempts(machine: Machine) -> int:
+    """Return the attempts that the last snapshot counts."""
+    return sum(row["attempts"] for row in rows(machine, "app_activity", "--every", "day"))
+
+
+def test_two_executors_fill_a_lake_of_which_no_record_is_missing(grown: Grown, cluster: Cluster) -> None:
+    assert set(cluster.workers_of_applications().values()) == {WORKERS}
+
+    report = json.loads(verified(grown.machine, "--deep", "--json"))
+
+    assert report["layers"] == {"kafka": 2 * EVENTS, "bronze": 2 * EVENTS, "silver": 2 * EVENTS}
+
+
+def test_a_redrive_rebuilds_and_maintenance_leave_what_was_published(grown: Grown, tmp_path: Path) -> None:
+    machine = grown.machine
+    wider = machine.on(tmp_path / "wider", LOGINLAKE_MAX_EVENT_AGE_DAYS="30")
+
+    before = attempts(machine)
+
+    assert "accepted now: " in ran(wider, "redrive", "--reason", "implausible_time")
+    assert attempts(machine) > before
+    assert ran(machine, "rebuild", "silver").startswith("Published snapshot")  # and gold
+    assert attempts(machine) == before
+    assert "gold.snapshots" in ran(machine, "maintain")
+    assert attempts(machine) == before
+    assert machine.read(*REPORT, "--snapshot", str(grown.first)).stdout == grown.answer
+    verified(machine, "--deep")
+
+
+def test_a_source_with_a_third_of_all_events_is_counted_and_detected(grown: Grown) -> None:
+    activity = rows(grown.machine, "ip_activity", "--every", "day", "--where", f"src_ip={SOURCE}")
+    detections = rows(grown.machine, "detections", "--where", f"entity={SOURCE}")
+
+    assert sum(row["attempts"] for row in activity) == 2 * SKEWED
+    assert {"brute_force_ip", "user_enumeration"} <= {row["rule"] for row in detections}
+
+
+@pytest.mark.parametrize(
+    ("words", "printed"),
+    [
+        (("tables",), "silver.events"),
+        (("history", "silver.events"), "WRITE"),
+        (("diff", "1", "2"), "gold.ip_activity"),
+        (("diff", "1", "2", "app_activity"), "changed"),
+        (("sql", "SELECT max(attempts) AS most FROM ip_activity_week"), "most"),
+        (("maintain", "--dry-run"), "gold.snapshots"),
+        (("doctor",), "answers"),
+    ],
+)
+def test_a_command_without_spark_reads_the_lake(grown: Grown, words: tuple[str, ...], printed: str) -> None:
+    ended = grown.machine.read(*words)
+
+    assert ended.returncode == 0, ended.stderr
+    assert printed in ended.stdout
+
+
+def test_a_label_is_stored(grown: Grown) -> None:
+    detection = rows(grown.machine, "detections", "--limit", "1")[0]["detection_id"]
+
+    labeled = grown.machine.read("label", detection, "benign", "--note", "a test")
+
+    assert labeled.returncode == 0, labeled.stderr
+    assert [row["label"] for row in rows(grown.machine, "labels")] == ["benign"]
+
+
+def test_the_api_answers_as_of_each_snapshot(grown: Grown) -> None:
+    machine = grown.machine
+    (first,) = (row for row in rows(machine, "snapshots") if row["id"] == grown.first)
+
+    with serving(machine) as api:
+        then, by_id, now = (
+            api.get("/v1/metrics/ip_activity", params={"every": "day"} | at, headers={"accept": "text/csv"}).text
+            for at in ({"as_of": first["at"]}, {"snapshot": grown.first}, {})
+        )
+
+    assert then == by_id != now
+    assert then.splitlines()[0] == grown.answer.splitlines()[0]
+
+
+def test_a_killed_executor_or_worker_loses_nothing(
+    store: dict[str, str], kafka: str, cluster: Cluster, cluster_environment: dict[str, str], tmp_path: Path
+) -> None:
+    machine = new_machine(store, kafka, tmp_path, **cluster_environment)
+    send(machine, events=1_500)
+
+    machine.driver(
+        *("bronze!executor", "silver!executor", "gold!base"),  # of an empty gold: a rebuild
+        *("send", "bronze", "refresh!checkpoints"),
+        *("rebuild-gold!worker", "redrive", "maintain"),
+    )
+    cluster.start_missing_workers()
+
+    verified(machine, "--deep")
+    lake = machine.environment["LOGINLAKE_ROOT"].rpartition("/")[2]
+    assert files_below(store, lake)
+    assert files_below(store, f"{lake}/{CHECKPOINTS}") == []
