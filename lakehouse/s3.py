@@ -32,6 +32,8 @@ UNANSWERED = re.compile(
 REFUSED = re.compile(
     r"(?i)access_?denied|invalid_?access_?key_?id|signature_?does_?not_?match|NoAuthWithAWSException|403 Forbidden"
 )
+NO_BUCKET = re.compile(r"NoSuchBucket|NO_SUCH_BUCKET")
+BUCKET = re.compile(r"s3a?://([^/\s'`\"]+)")
 
 
 def endpoint() -> str:
@@ -115,19 +117,27 @@ def names_below(settings: Settings) -> list[str]:
     except OSError as error:
         raise unreachable(str(error)) from error
     if is_missing:
-        where = endpoint() or "Amazon S3"
-        raise StoreUnreachable(f"There is no bucket {bucket} at {where}", hint="Create it, or correct LOGINLAKE_ROOT")
+        raise no_bucket(bucket)
     return [info.base_name for info in found]
 
 
 def is_of_store(text: str) -> bool:
-    """Return True if the text of an engine's error is that a store does not answer or refuses access."""
-    return bool(UNANSWERED.search(text) or REFUSED.search(text))
+    """Return True if an engine reports that a store does not answer, refuses access or lacks the bucket."""
+    return any(pattern.search(text) for pattern in (UNANSWERED, REFUSED, NO_BUCKET))
+
+
+def no_bucket(name: str) -> StoreUnreachable:
+    """Return the error for a bucket that the store does not have."""
+    where = endpoint() or "Amazon S3"
+    return StoreUnreachable(f"There is no bucket {name} at {where}", hint="Create it, or correct LOGINLAKE_ROOT")
 
 
 def unreachable(text: str) -> StoreUnreachable:
-    """Return the error for a store that does not answer or refuses access, by the text of an engine's error."""
+    """Return the error for a store that does not answer, refuses access or lacks the bucket, by an engine's text."""
     where = endpoint() or "Amazon S3"
+    if NO_BUCKET.search(text):
+        named = BUCKET.search(text)
+        return no_bucket(named[1] if named else "of this name")
     if UNANSWERED.search(text):
         return StoreUnreachable(
             f"The object store at {where} does not answer", hint=f"Start it, or correct {ENDPOINT}", where=where

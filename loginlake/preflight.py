@@ -5,6 +5,7 @@ All checks together take about a second: they start no Spark and import little.
 
 from __future__ import annotations
 
+from lakehouse import s3
 from lakehouse.addresses import any_server_listens, other_port_hint, require_free_port
 from lakehouse.errors import BrokerFailed, TopicChanged
 from lakehouse.java import java_path
@@ -16,11 +17,13 @@ from loginlake.broker import check_data_unused, check_port_free
 
 
 def check_startable(settings: Settings) -> None:
-    """Raise if `up` or `demo` can't start on this lake: locks, ports, STATE, broker, topic, Java, in this order.
+    """Raise if `up` or `demo` can't start on this lake: store, locks, ports, STATE, broker, topic, Java, in this order.
 
     Raises:
         LakehouseError: The first check that fails.
     """
+    if settings.is_on_s3:
+        s3.names_below(settings)
     refuse_second_writer(settings, "stack", "bronze", "refresh")
     require_free_port(settings.host, settings.port, what="The API can't listen on", hint=other_port_hint("port", 8080))
     if not settings.kafka_is_given:

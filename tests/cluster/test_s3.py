@@ -115,5 +115,6 @@ def test_wrong_keys_and_a_missing_bucket_are_errors_that_name_them(machine: Mach
     assert "refuses access" in keys.stderr
     assert "Check AWS_ACCESS_KEY_ID" in keys.stderr
 
-    bucket = machine.on(tmp_path / "bucket", LOGINLAKE_ROOT="s3://nowhere/lake").read("tables")
-    assert "There is no bucket nowhere at http://127.0.0.1:" in bucket.stderr
+    elsewhere = machine.on(tmp_path / "bucket", LOGINLAKE_ROOT="s3://nowhere/lake")
+    for words in (("tables",), ("demo", "--once"), ("up",)):
+        assert "There is no bucket nowhere at http://127.0.0.1:" in elsewhere.read(*words).stderr

@@ -20,6 +20,11 @@ REFUSED = [
     "Server returned non-2xx status code\n403 Forbidden\n<Error><Code>InvalidAccessKeyId</Code>",
 ]
 
+NO_BUCKET = (
+    "org.apache.hadoop.fs.s3a.UnknownStoreException: `s3://nowhere/lake/_locks/bronze.json': getFileStatus on "
+    "s3://nowhere/lake/_locks/bronze.json: NoSuchBucketException: The specified bucket does not exist"
+)
+
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,3 +75,8 @@ def test_a_store_that_refuses_access_is_named(text: str) -> None:
 
 def test_a_damaged_file_is_not_an_error_of_the_store() -> None:
     assert not is_of_store("s3://lake/silver/events/part-0.parquet is not a Parquet file")
+
+
+def test_a_missing_bucket_is_named() -> None:
+    assert is_of_store(NO_BUCKET)
+    assert "There is no bucket nowhere at http://store.example:9000. Create it" in str(unreachable(NO_BUCKET))
