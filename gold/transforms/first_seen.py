@@ -49,8 +49,8 @@ def changed_values(feed: Events, published: Any) -> Any:
 
     Returns:
         A lazy frame of the same engine with the columns of `KEY` and `old_at`, the published `first_at`; `first_at`,
-        the new one; `is_lost`, true if the first login is among the removed ones, so that only the events can tell
-        the new `first_at`.
+        the new one; `is_lost`, true if the first login may be among the removed ones, so that only the events can
+        tell the new `first_at`.
     """
     change = nw.col("_change_type")
     nothing = nw.lit(None).cast(nw.Datetime("us", "UTC"))
@@ -65,7 +65,12 @@ def changed_values(feed: Events, published: Any) -> Any:
     instants = {name: nw.col(name).min() for name in ("old_at", "added_at", "removed_at")}
     both = nw.concat([values, known]).group_by(*KEY).agg(**instants)
     old_at, added_at, removed_at = map(nw.col, instants)
-    is_lost = nw.when(removed_at <= old_at).then(nw.lit(value=True)).otherwise(nw.lit(value=False))
+    # A row may have been added and removed since the rows were published.
+    is_lost = (
+        nw.when(removed_at <= nw.min_horizontal(old_at, added_at))
+        .then(nw.lit(value=True))
+        .otherwise(nw.lit(value=False))
+    )
     is_earlier = ~added_at.is_null() & (old_at.is_null() | (added_at < old_at))
     marked = both.with_columns(first_at=added_at, is_lost=is_lost).filter(is_earlier | nw.col("is_lost"))
     return marked.select(*KEY, "old_at", "first_at", "is_lost").to_native()

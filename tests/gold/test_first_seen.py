@@ -100,17 +100,18 @@ def test_first_logins_equal_a_naive_loop_over_the_events(events: list[Row]) -> N
 def test_an_update_by_added_removed_and_changed_rows_equals_computing_everything_again(
     data: st.DataObject, events: list[Row]
 ) -> None:
-    kept = [data.draw(st.sampled_from(("before", "both", "after", "changed"))) for _ in events]
+    kept = [data.draw(st.sampled_from(("before", "both", "after", "changed", "passing", "mended"))) for _ in events]
     changed_to = [
-        data.draw(an_event()) if fate == "changed" else event for fate, event in zip(kept, events, strict=True)
+        data.draw(an_event()) if fate in ("changed", "mended") else event
+        for fate, event in zip(kept, events, strict=True)
     ]
-    before = [event for fate, event in zip(kept, events, strict=True) if fate != "after"]
-    after = [event for fate, event in zip(kept, changed_to, strict=True) if fate != "before"]
+    before = [event for fate, event in zip(kept, events, strict=True) if fate in ("before", "both", "changed")]
+    after = [event for fate, event in zip(kept, changed_to, strict=True) if fate not in ("before", "passing")]
     feed = []
     for fate, event, new in zip(kept, events, changed_to, strict=True):
-        feed += [event | {"_change_type": "delete"}] if fate == "before" else []
-        feed += [event | {"_change_type": "insert"}] if fate == "after" else []
-        if fate == "changed":
+        feed += [event | {"_change_type": "insert"}] if fate in ("after", "passing", "mended") else []
+        feed += [event | {"_change_type": "delete"}] if fate in ("before", "passing") else []
+        if fate in ("changed", "mended"):
             feed += [event | {"_change_type": "update_preimage"}, new | {"_change_type": "update_postimage"}]
 
     assert updated(before, feed, after) == naive_rows(after)
