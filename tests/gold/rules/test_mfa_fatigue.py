@@ -44,6 +44,12 @@ def test_repeated_failures_of_the_second_factor_are_reported(events: list[Event]
     assert [detection["severity"] for detection in found(events)] == severities
 
 
+def test_a_success_elsewhere_does_not_end_the_series() -> None:
+    elsewhere = accepted(5)._replace(src_ip="192.0.2.9")
+
+    assert [detection["severity"] for detection in found(sorted([*refused(0, 2, 4, 6, 8), elsewhere]))] == ["medium"]
+
+
 def test_the_success_is_part_of_the_evidence() -> None:
     (detection,) = found([*refused(0, 2, 4, 6, 8), accepted(9)])
 

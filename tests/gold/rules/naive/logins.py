@@ -51,9 +51,11 @@ def mfa_fatigue(events: Sequence[Event], rule: Any) -> Iterator[int]:
     for number, event in enumerate(events):
         window = timedelta(minutes=rule.window_minutes)
         if event.outcome == "success":
-            if fired_at is not None and event.at < fired_at + window:
-                yield number
-            since, fired_at = [], None
+            near = [other for other in events[:number] if other.at > event.at - window]
+            if any((other.outcome, other.src_ip) == ("failure", event.src_ip) for other in near):
+                if fired_at is not None and event.at < fired_at + window:
+                    yield number
+                since, fired_at = [], None
         else:
             since.append(event)
             if sum(other.times for other in since if other.at > event.at - window) >= rule.failures:
