@@ -12,6 +12,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 from gold.changes import Changes, days_per_commit
 from gold.transforms.first_seen import KEY, as_rows, changed_values, first_seen
 from lakehouse.lake import Lake, anti_join, semi_join
+from lakehouse.steps import step
 from lakehouse.tables.gold import FIRST_SEEN
 
 # Rows of gold.first_seen.
@@ -20,25 +21,28 @@ Firsts: TypeAlias = DataFrame
 ChangedValues: TypeAlias = DataFrame
 
 
-def write_first_seen(lake: Lake, changes: Changes) -> None:
-    """Write gold.first_seen: all rows in a rebuild, otherwise the days on which a first login changed.
+@step("Finding first logins")
+def overwrite_first_seen(lake: Lake, changes: Changes) -> None:
+    """Write all rows of gold.first_seen."""
+    lake.overwrite(FIRST_SEEN, first_seen(changes.events))
 
-    Running it twice changes nothing. Most refreshes find few new values, or none, and then write nothing.
+
+@step("Finding first logins")
+def update_first_seen(lake: Lake, changes: Changes) -> list[date]:
+    """Write the days on which a first login is new, moved, or gone; return these days.
+
+    Most refreshes find few new values, or none, and then write nothing.
     """
-    if changes.is_rebuild:
-        lake.overwrite(FIRST_SEEN, first_seen(changes.events))
-    elif changes.summary.metric_days:
-        _update(lake, changes)
-
-
-def _update(lake: Lake, changes: Changes) -> None:
-    # Not the published rows: a stopped refresh may have written days that this one does not touch any more.
+    if not changes.summary.metric_days:
+        return []
     known = semi_join(lake.read(FIRST_SEEN), first_seen(changes.feed), on=KEY)
     changed: ChangedValues = lake.checkpoint(changed_values(changes.feed, known))
     firsts = _new_firsts(lake, changes, changed=changed)
-    for days in days_per_commit(_days(changed, firsts)):
+    changed_days = _days(changed, firsts)
+    for days in days_per_commit(changed_days):
         others = anti_join(lake.read(FIRST_SEEN).where(F.col("first_on").isin(days)), changed, on=KEY)
         lake.replace_days(FIRST_SEEN, others.unionByName(firsts.where(F.col("first_on").isin(days))), days=days)
+    return changed_days
 
 
 def _new_firsts(lake: Lake, changes: Changes, *, changed: ChangedValues) -> Firsts:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from gold.rules import Rules
-from gold.rules.evaluate import detect
+from gold.rules.evaluate_baselines import detect_all
 from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, PAIR_ACTIVITY, RETRACTED, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS, FAILURE_REASONS
@@ -124,7 +124,7 @@ def _detections_check(engine: Engine, lake: PinnedLake, *, rules: Rules) -> Chec
 
     Detections that are retracted, or of an earlier version of their rule, are not compared.
     """
-    recomputed = detect(engine.frame(ACCEPTED, EVENTS).lazy(), rules)
+    recomputed = detect_all(engine.frame(ACCEPTED, EVENTS).lazy(), rules)
     engine.load("recomputed", DETECTIONS, batches=iter(recomputed.to_batches()))
     engine.load("live_detections", DETECTIONS, batches=batches_of(lake.rows(DETECTIONS), DETECTIONS))
     is_earlier = " OR ".join(f"(rule = '{rule.name}' AND rule_version < {rule.version})" for rule in rules)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 
 from gold.rules import load_rules
-from gold.rules.evaluate import detect
+from gold.rules.evaluate_baselines import detect_all
 from gold.transforms.first_seen import first_seen
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
 from lakehouse.progress import BronzeProgress, Offsets, Partition, SilverProgress
@@ -210,7 +210,7 @@ def with_duplicates(events: pl.DataFrame) -> pl.DataFrame:
 
 def detections(events: pl.DataFrame, settings: Settings) -> pa.Table:
     """Return the detections of all rules."""
-    return detect(events.lazy(), load_rules(settings))
+    return detect_all(events.lazy(), load_rules(settings))
 
 
 def faults_of(report: Report) -> list[str]:
