@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gold.rules import with_thresholds
-from gold.rules.model import AnyRule, Rule
+from gold.rules.model import Rule
 from lakehouse.errors import BadQuery, name_hint
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Pair:
         return self.now or self.then or {}
 
 
-def changed_rule(rule: AnyRule, settings: Iterable[str], *, folder: Path) -> AnyRule:
+def changed_rule(rule: Rule, settings: Iterable[str], *, folder: Path) -> Rule:
     """Return the rule with other thresholds.
 
     Args:
@@ -61,9 +61,7 @@ def changed_rule(rule: AnyRule, settings: Iterable[str], *, folder: Path) -> Any
         raise BadQuery(f"--set: {error}", hint="docs/rules.md has the thresholds of each rule") from error
 
 
-def detections(
-    events: pl.LazyFrame, rule: AnyRule, *, others: Iterable[AnyRule], period: Period
-) -> Sequence[Detection]:
+def detections(events: pl.LazyFrame, rule: Rule, *, others: Iterable[Rule], period: Period) -> Sequence[Detection]:
     """Return what a rule finds and what fired within a period, oldest first.
 
     Args:
@@ -74,12 +72,11 @@ def detections(
     """
     import polars as pl
 
-    from gold.rules.evaluate_baselines import detect_all
+    from gold.rules.evaluate import detect
 
-    follows = rule.follows if isinstance(rule, Rule) else ()
-    found = detect_all(events, [rule, *(other for other in others if other.name in follows)])
-    of_rule = pl.DataFrame(found).filter(pl.col("rule") == rule.name)
-    return of_rule.filter(*period.instants("fired_at")).sort("fired_at", "entity").to_dicts()
+    followed = [other for other in others if other.name in rule.follows]
+    found = pl.DataFrame(detect(events, [rule, *followed])).filter(pl.col("rule") == rule.name)
+    return found.filter(*period.instants("fired_at")).sort("fired_at", "entity").to_dicts()
 
 
 def pairs(now: Sequence[Detection], then: Sequence[Detection]) -> list[Pair]:

@@ -10,7 +10,6 @@ from lakehouse.tables.gold import (
     ATTACKS,
     DETECTIONS,
     ENTITY_RISK,
-    FIRST_SEEN,
     LABELS,
     METRICS,
     PAIR_ACTIVITY,
@@ -27,7 +26,6 @@ SNAPSHOT_TABLES: tuple[Table, ...] = (
     EVENTS,
     PAIR_ACTIVITY,
     *(metric.table for metric in STORED_METRICS),
-    FIRST_SEEN,
     DETECTIONS,
     RESTATEMENTS,
 )
