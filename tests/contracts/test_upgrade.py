@@ -60,7 +60,7 @@ NEXT_RELEASE = [
         '    per_ip = pairs.group_by("window_at", "src_ip").agg(\n        **_sums("tries", ',
     ),
     (
-        "gold/rules/evaluate.py",
+        "gold/rules/detections.py",
         '        "technique": rule.technique,',
         '        "reviewer": "nobody",\n        "technique": rule.technique,',
     ),
