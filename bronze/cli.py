@@ -47,10 +47,12 @@ def _ingest_until_stopped(lake: Lake) -> None:
         running("Waiting for records") as rename,
     ):
         typer.echo(f"Reading {lake.settings.topic} at {lake.settings.kafka}; Ctrl-C stops it", err=True)
-        stored: dict[int, int] = {}
+        last_batch, records = None, 0
         while query.isActive and not stop.wait(POLL_SECONDS):
-            stored |= {batch.batchId: batch.numInputRows for batch in query.recentProgress}
-            rename(f"{sum(stored.values()):,} records stored")
+            batch = query.lastProgress  # an idle stream reports the next batch, without rows
+            if batch is not None and batch.numInputRows and batch.batchId != last_batch:
+                last_batch, records = batch.batchId, records + batch.numInputRows
+                rename(f"{records:,} records stored")
         failure = query.exception()
         if failure is not None:
             raise failure
