@@ -77,6 +77,12 @@ def spark_session(settings: Settings, *, job: str) -> SparkSession:
 
 def stop_session(spark: SparkSession) -> None:
     """Stop the session, and then remove the checkpoints that it has stored in the lake for its executors."""
+    # In a thread of its own, since each thread has a connection of its own to the JVM: after Ctrl-C in the middle of a
+    # call, that of this thread may still be closing.
+    ThreadPoolExecutor(max_workers=1).submit(_stop_session, spark).result()
+
+
+def _stop_session(spark: SparkSession) -> None:
     context = spark.sparkContext
     folder, hadoop = context.getCheckpointDir(), context._jsc.hadoopConfiguration()
     spark.stop()

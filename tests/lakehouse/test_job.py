@@ -23,19 +23,23 @@ app = typer.Typer()
 def wait():
     with spark_job("wait") as lake:
         print("waiting", flush=True)
-        lake.spark._jvm.java.lang.Thread.sleep(600_000)
+        {calls}
 
 run(app)
 """
+ONE_LONG_CALL = "lake.spark._jvm.java.lang.Thread.sleep(600_000)"
+MANY_SHORT_CALLS = "while True: lake.spark._jvm.java.lang.System.nanoTime()"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "calls"), [(signal.SIGINT, MANY_SHORT_CALLS), (signal.SIGTERM, ONE_LONG_CALL)]
+)
 def test_a_signal_in_the_middle_of_a_job_ends_it_with_130_and_no_traceback(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path, number: signal.Signals, calls: str
 ) -> None:
     environment = os.environ | {"LOGINLAKE_ROOT": str(tmp_path / "lake"), "LOGINLAKE_STATE": str(tmp_path / "state")}
     job = subprocess.Popen(
-        [sys.executable, "-c", JOB],
+        [sys.executable, "-c", JOB.format(calls=calls)],
         env=environment,
         cwd=tmp_path,
         stdout=subprocess.PIPE,
