@@ -31,9 +31,7 @@ ONE_LONG_CALL = "lake.spark._jvm.java.lang.Thread.sleep(600_000)"
 MANY_SHORT_CALLS = "while True: lake.spark._jvm.java.lang.System.nanoTime()"
 
 
-@pytest.mark.parametrize(
-    ("number", "calls"), [(signal.SIGINT, MANY_SHORT_CALLS), (signal.SIGTERM, ONE_LONG_CALL)]
-)
+@pytest.mark.parametrize(("number", "calls"), [(signal.SIGINT, MANY_SHORT_CALLS), (signal.SIGTERM, ONE_LONG_CALL)])
 def test_a_signal_in_the_middle_of_a_job_ends_it_with_130_and_no_traceback(
     tmp_path: Path, number: signal.Signals, calls: str
 ) -> None:
