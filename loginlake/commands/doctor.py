@@ -16,7 +16,8 @@ app = typer.Typer(add_completion=False)
 @app.command(cls=SettingsCommand, epilog="For example: loginlake doctor --json")
 def doctor(*, json: Json = False) -> None:
     """Check Python, Java, Spark, Delta, jars, ports, disk and settings, and print a hint for each problem."""
-    from loginlake.doctor import State, diagnose
+    from loginlake.doctor import diagnose
+    from loginlake.doctor.finding import State
 
     findings = diagnose()
     if json:

@@ -21,18 +21,11 @@ from deltalake.schema import PrimitiveType
 from lakehouse.kafka import admin_client, ensure_topic
 from lakehouse.settings import Settings
 from lakehouse.tables.silver import EVENTS
-from loginlake.doctor import (
-    State,
-    check_api,
-    check_disks,
-    check_jars,
-    check_java,
-    check_kafka,
-    check_lake,
-    check_package,
-    check_tables,
-    diagnose,
-)
+from loginlake.doctor import diagnose
+from loginlake.doctor.finding import State
+from loginlake.doctor.installation import check_jars, check_java, check_package
+from loginlake.doctor.lake import check_disks, check_lake, check_tables
+from loginlake.doctor.servers import check_api, check_kafka
 from tests.loginlake.command_line import Loginlake, LoginlakeProcess
 from tests.serving.lakes import SmallLake, a_login
 from tests.waiting import wait_until
@@ -45,7 +38,7 @@ def settings_with(tmp_path: Path, **values: object) -> Settings:
 
 @pytest.fixture
 def _short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loginlake.doctor.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("loginlake.doctor.servers.ANSWER_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -181,7 +174,7 @@ def test_a_lake_that_is_not_a_folder_fails(tmp_path: Path) -> None:
 
 
 def test_too_little_free_space_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loginlake.doctor.MIN_FREE_BYTES", 10**18)
+    monkeypatch.setattr("loginlake.doctor.lake.MIN_FREE_BYTES", 10**18)
 
     assert [finding.state for finding in check_disks(settings_with(tmp_path))] == [State.FAIL, State.FAIL]
 

@@ -19,7 +19,9 @@ from lakehouse.locks import lock_path, stack_lock
 from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS, TOPIC_ID
 from loginlake.broker import broker_folder
-from loginlake.doctor import State, check_kafka, check_locks
+from loginlake.doctor.finding import State
+from loginlake.doctor.lake import check_locks
+from loginlake.doctor.servers import check_kafka
 from loginlake.preflight import check_startable
 from tests.conftest import a_free_port
 from tests.loginlake.command_line import Loginlake
