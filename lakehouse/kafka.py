@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from operator import not_
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -14,6 +13,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetS
 from lakehouse.errors import BrokerFailed, TopicChanged
 from lakehouse.progress import Partition
 from lakehouse.settings import Settings
+from lakehouse.waiting import wait_until
 
 Client = TypeVar("Client")
 
@@ -210,13 +210,8 @@ def _listed(
 
 def _wait_for_topic(admin: AdminClient, settings: Settings) -> None:
     """Wait until the brokers know a topic that the controller has just created."""
-    from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
-
-    retrying = Retrying(retry=retry_if_result(not_), stop=stop_after_delay(TIMEOUT), wait=wait_fixed(0.05))
-    try:
-        retrying(lambda: settings.topic in _topics(admin, settings))
-    except RetryError:
-        raise _topic_missing(settings) from None
+    if not wait_until(lambda: settings.topic in _topics(admin, settings), seconds=TIMEOUT):
+        raise _topic_missing(settings)
 
 
 def _answer(settings: Settings, request: Future[Any]) -> Any:

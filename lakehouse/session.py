@@ -17,8 +17,9 @@ from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 
 from lakehouse import s3
-from lakehouse.cluster import require_master
+from lakehouse.cluster import is_standalone, require_executor, require_master
 from lakehouse.conf import conf_folder
+from lakehouse.errors import ClusterFailed
 from lakehouse.jars import jar_paths, job_groups
 from lakehouse.java import java_path
 from lakehouse.settings import Settings
@@ -43,7 +44,7 @@ def spark_session(settings: Settings, *, job: str) -> SparkSession:
     Raises:
         JavaMissing: Java is missing, or Spark does not run on its version.
         JarsMissing: The jars of the connectors can't be fetched.
-        ClusterFailed: The master of the cluster does not listen.
+        ClusterFailed: The master of the cluster does not listen, or it starts no executor.
     """
     java_path()
     require_master(settings)
@@ -72,6 +73,12 @@ def spark_session(settings: Settings, *, job: str) -> SparkSession:
             session.sparkContext._jsc.addJar(str(jar))
     if settings.is_on_cluster:
         session.sparkContext.addPyFile(str(package_archive(scratch)))
+    if is_standalone(settings):
+        try:
+            require_executor(session)
+        except ClusterFailed:
+            stop_session(session)
+            raise
     return session
 
 

@@ -21,8 +21,8 @@ from lakehouse.errors import BrokerFailed
 from lakehouse.jars import jar_paths
 from lakehouse.java import java_path
 from lakehouse.settings import Settings
+from lakehouse.waiting import wait_until
 from loginlake.subprocesses import child
-from loginlake.waiting import wait_until
 
 log = structlog.get_logger()
 

@@ -20,11 +20,11 @@ from lakehouse.logs import configure_logs, log_folder
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.steps import shown_steps
+from lakehouse.waiting import wait_until
 from loginlake.broker import embedded_broker
 from loginlake.preflight import check_topic_of_lake
 from loginlake.subprocesses import child, child_failed
 from loginlake.terminal import output_console, timed_step
-from loginlake.waiting import wait_until
 
 if TYPE_CHECKING:
     from rich.console import Console

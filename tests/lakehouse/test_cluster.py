@@ -3,8 +3,9 @@ from __future__ import annotations
 import socket
 
 import pytest
+from pyspark.sql import SparkSession
 
-from lakehouse.cluster import require_master
+from lakehouse.cluster import require_executor, require_master
 from lakehouse.errors import ClusterFailed
 from lakehouse.settings import Settings
 
@@ -27,3 +28,8 @@ def test_only_standalone_masters_are_checked(master: str) -> None:
 def test_one_of_several_masters_is_enough() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         require_master(settings_with(f"spark://127.0.0.1:1,127.0.0.1:{server.getsockname()[1]}"))
+
+
+def test_a_session_without_executors_is_an_error_instead_of_a_wait_without_end(spark: SparkSession) -> None:
+    with pytest.raises(ClusterFailed, match=r"started no executor within 0.2 s.*free memory"):
+        require_executor(spark, seconds=0.2)

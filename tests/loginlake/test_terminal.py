@@ -1,11 +1,10 @@
-"""Tables and timed steps on standard output, and waiting for a condition."""
+"""Tables and timed steps on standard output."""
 
 from __future__ import annotations
 
 import pytest
 
 from loginlake.terminal import output_console, print_table, timed_step
-from loginlake.waiting import wait_until
 
 
 def test_integers_are_aligned_right_with_separators_and_nulls_are_dashes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,13 +31,3 @@ def test_a_step_prints_its_time_only_if_it_succeeds(capsys: pytest.CaptureFixtur
     started, ended, failed = capsys.readouterr().out.splitlines()
     assert (started, failed) == ("Reading …", "Dividing …")
     assert ended.startswith("Reading: 0.")
-
-
-def test_waiting_ends_when_the_condition_is_met() -> None:
-    answers = iter([False, True])
-
-    assert wait_until(lambda: next(answers), seconds=60)
-
-
-def test_waiting_gives_up_after_the_given_time() -> None:
-    assert not wait_until(lambda: False, seconds=0.1)
