@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,8 +24,8 @@ from loginlake.local_stack import (
 )
 from loginlake.subprocesses import child, run_child
 from loginlake.terminal import output_console, timed_step
+from loginlake.truths import seed_of, truth_files, truth_path, truths_of_lake
 from loginlake.verify import verify
-from producer.ground_truth import TruthFile, read_truth
 from serving.store import Store
 
 if TYPE_CHECKING:
@@ -72,24 +71,22 @@ def run_demo(settings: Settings, *, once: bool, fresh: bool) -> None:
     if fresh:
         move_aside(settings, console)
     with running_stack(settings, console) as (lake, api):
-        truths = []
         for batch in BATCHES:
-            truths.append(publish_batch(lake, console, batch=batch))
+            publish_batch(lake, console, batch=batch)
             print_first_figures(Store(settings), console, url=api_url(settings))
-        verify_and_report(settings, console, truths=truths)
+        verify_and_report(settings, console)
         print_next_commands(console, settings, snapshot=Store(settings).snapshot(), is_live=not once)
         if not once:
             run_live(lake, console, api=api)
 
 
-def publish_batch(lake: Lake, console: Console, *, batch: Batch) -> TruthFile:
-    """Send a batch of generated events, ingest it and publish a snapshot; return its ground truth."""
+def publish_batch(lake: Lake, console: Console, *, batch: Batch) -> None:
+    """Send a batch of generated events, ingest it and publish a snapshot."""
     from bronze.stream import ingest_once
     from loginlake.pipeline import refresh
 
-    # A seed that no earlier demo on this lake has used, so that each adds other events.
-    seed = len(Store(lake.settings).snapshots()) + 1
-    truth = log_folder(lake.settings) / f"truth-{seed}.json"
+    seed = unused_seed(lake.settings)
+    truth = truth_path(log_folder(lake.settings), seed)
     start = (datetime.now(UTC) - timedelta(days=batch.days_ago)).isoformat(timespec="seconds")
     what = ("--events", str(batch.events), "--seed", str(seed), "--truth", str(truth))
     generate = python_module("producer", "generate", *what, "--start", start, "--days", str(batch.days))
@@ -99,11 +96,16 @@ def publish_batch(lake: Lake, console: Console, *, batch: Batch) -> TruthFile:
         ingest_once(lake)
     with timed_step(console, f"Silver and gold, {batch.events:,} records", usual_seconds=30):
         refresh(lake)
-    return read_truth(truth)
 
 
-def verify_and_report(settings: Settings, console: Console, *, truths: Sequence[TruthFile]) -> None:
-    """Verify the lake and print the report of its last snapshot.
+def unused_seed(settings: Settings) -> int:
+    """Return a seed that no earlier demo has used, so that each adds other events and keeps its ground truth."""
+    truths = truth_files(log_folder(settings))
+    return 1 + max([len(Store(settings).snapshots()), *map(seed_of, truths)])
+
+
+def verify_and_report(settings: Settings, console: Console) -> None:
+    """Verify the lake and print the report of its last snapshot, with the ground truth of all demos on this lake.
 
     Raises:
         VerifyFailed: `verify` found a fault; the report is printed all the same.
@@ -112,6 +114,7 @@ def verify_and_report(settings: Settings, console: Console, *, truths: Sequence[
     with timed_step(console, "Verifying that no record is missing or stored twice", usual_seconds=5):
         report = verify(settings, store)
     severities = {rule.name: rule.severity for rule in load_rules(settings)}
+    truths = truths_of_lake(log_folder(settings), store, snapshot=store.snapshot())
     print_report(store, report=report, truths=truths, severities=severities)
     if not report.ok:
         raise VerifyFailed("The lake has faults", hint="Run `loginlake verify` to list them")
@@ -120,17 +123,19 @@ def verify_and_report(settings: Settings, console: Console, *, truths: Sequence[
 
 def run_live(lake: Lake, console: Console, *, api: Popen[bytes]) -> None:
     """Send a steady stream of events, store and publish them, until Ctrl-C."""
-    seed = len(Store(lake.settings).snapshots()) + 1
-    generate = python_module("producer", "generate", "--rate", str(LIVE_RATE), "--seed", str(seed))
+    seed = unused_seed(lake.settings)
+    what = ("--rate", str(LIVE_RATE), "--seed", str(seed))
+    generate = python_module("producer", "generate", *what, "--truth", str(truth_path(log_folder(lake.settings), seed)))
     console.print(f"Live: {LIVE_RATE} events a second; {describe_pace(lake.settings)}; Ctrl-C stops everything")
     with child(generate, output=log_folder(lake.settings) / "producer.log") as producer:
         run_until_stopped(lake, console, children=(api, producer))
 
 
 def move_aside(settings: Settings, console: Console) -> None:
-    """Rename the lake and the embedded broker's data, so that the demo starts empty and nothing is lost.
+    """Rename the lake, the embedded broker's data and its ground truth: the demo starts empty and nothing is lost.
 
-    The records of a broker named by LOGINLAKE_KAFKA stay where they are: the new lake starts with them.
+    The records of a broker named by LOGINLAKE_KAFKA stay where they are: the new lake starts with them, and their
+    ground truth stays too.
 
     Raises:
         UsageError: The lake is not a folder on this machine.
@@ -142,12 +147,12 @@ def move_aside(settings: Settings, console: Console) -> None:
             hint="Set LOGINLAKE_ROOT to another path, and LOGINLAKE_STATE to another folder",
         )
     refuse_in_use(settings)
-    folders = [Path(settings.root)]
+    paths = [Path(settings.root)]
     if not settings.kafka_is_given:
-        folders.append(broker_folder(settings))
+        paths += [broker_folder(settings), *truth_files(log_folder(settings))]
     stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    for folder in folders:
-        if folder.exists():
-            aside = folder.with_name(f"{folder.name}.{stamp}")
-            folder.rename(aside)
-            console.print(f"Moved {folder} to {aside}")
+    for path in paths:
+        if path.exists():
+            aside = path.with_name(f"{path.name}.{stamp}")
+            path.rename(aside)
+            console.print(f"Moved {path} to {aside}")

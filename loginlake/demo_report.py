@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from lakehouse.options import option_name
 from loginlake.scoring import Attacked, Score, Severities, score, summary
 from loginlake.terminal import output_console, print_table
+from loginlake.truths import covered
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,27 +87,30 @@ def print_first_figures(store: Store, console: Console, *, url: str) -> None:
     console.print(f"The API answers now: {url}/docs")
 
 
-def print_report(store: Store, *, report: Report, truths: Sequence[TruthFile], severities: Severities) -> None:
+def print_report(store: Store, *, report: Report, truths: Mapping[Path, TruthFile], severities: Severities) -> None:
     """Print planted and detected attacks, addresses with most failures, and row counts of the last snapshot.
 
     Args:
         store: The lake.
         report: Result of `verify`.
-        truths: The producer's truth files.
+        truths: The ground truth files of the lake.
         severities: The severity of each rule that gold runs.
     """
     from lakehouse.tables.gold import DETECTIONS
     from serving.sql import sql_answer
 
     snapshot = store.snapshot()
-    result = score(truths, store.rows(DETECTIONS, snapshot).collect().to_dicts(), severities=severities)
+    result = score(list(truths.values()), store.rows(DETECTIONS, snapshot).collect().to_dicts(), severities=severities)
     print_table(
         "planted attack", "planted", "found", "by the rule",
-        title="Planted attacks of this run that a rule looks for",
+        title="Planted attacks that a rule looks for",
         rows=[(row.name, row.planted, row.found, " or ".join(row.rules)) for row in scenarios(result)],
     )  # fmt: skip
+    if truths:
+        output_console().print(f"{covered(truths)}; alerts about other events of this time count as false.")
     output_console().print(summary(result))
-    if others := sum(len(truth.attacks) for truth in truths) - len(result.attacks):
+    complete = [attack for truth in truths.values() for attack in truth.attacks if attack.is_complete]
+    if others := len(complete) - len(result.attacks):
         output_console().print(f"{others} more planted attacks are of kinds that no rule looks for yet.")
     worst = sql_answer(WORST_ATTACKS, store, snapshot=snapshot)
     print_table(

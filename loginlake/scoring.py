@@ -128,9 +128,10 @@ class Score:
 
     @property
     def false_alarms(self) -> list[Alert]:
-        """The false alarms of counted rules."""
+        """The false alarms of counted rules, in the order in which they fired."""
         counted = set(self.counted_rules)
-        return [alert for alert in self.alerts if alert.is_false and alert.detection["rule"] in counted]
+        alarms = [alert for alert in self.alerts if alert.is_false and alert.detection["rule"] in counted]
+        return sorted(alarms, key=lambda alert: (alert.detection["fired_at"], alert.detection["detection_id"]))
 
     @property
     def found_attacks(self) -> list[Attacked]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,10 +15,12 @@ from loginlake.commands.reading import (
     AsOf,
     Since,
     SnapshotId,
+    Truth,
     Until,
     open_store,
     requested_period,
     requested_snapshot,
+    requested_truths,
 )
 
 if TYPE_CHECKING:
@@ -33,10 +34,6 @@ app = typer.Typer(add_completion=False)
 RuleName = Annotated[str, typer.Argument(metavar="RULE", help="Name of a rule, see docs/rules.md.")]
 Change = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="A threshold to change. Repeat it for several.")
-]
-Truth = Annotated[
-    list[Path] | None,
-    typer.Option("--truth", metavar="FILE", help="Ground truth file, for recall and precision. Repeat it for several."),
 ]
 
 
@@ -65,15 +62,14 @@ def backtest(  # noqa: PLR0913 - each parameter is an option of the command
     from loginlake.backtest import changed_rule, detections, pairs
     from loginlake.labeled import labeled_detections
     from loginlake.scoring import within
-    from producer.ground_truth import read_truth
 
     settings = load_settings()
     rules = load_rules(settings)
     present = _rule(rule, rules)
     changed = changed_rule(present, change, folder=conf_folder(settings))
     period = requested_period(since, until, now=utc_now())
-    truths = [within(read_truth(path), period) for path in truth or ()]
     named = requested_snapshot(store, as_of=as_of, snapshot=snapshot)
+    truths = [within(each, period) for each in requested_truths(truth, store, snapshot=named).values()]
     labels = labeled_detections(store, named, period=period)
     events = store.rows(EVENTS, named)
     now, then = (detections(events, each, others=rules, period=period) for each in (present, changed))

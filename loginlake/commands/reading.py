@@ -16,6 +16,7 @@ from loginlake.commands.times import time_parser
 if TYPE_CHECKING:
     from lakehouse.settings import Settings
     from lakehouse.snapshots import Snapshot
+    from producer.ground_truth import TruthFile
     from serving.selection import Period
     from serving.store import Store
 
@@ -41,6 +42,16 @@ Since = Annotated[
     ),
 ]
 Until = Annotated[str | None, typer.Option("--to", metavar="T", help="End of the time range (exclusive).")]
+
+Truth = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--truth",
+        metavar="PATH",
+        help="Ground truth: a file of `produce generate --truth`, or a folder, of which all files truth-*.json about "
+        "events of this lake are read. Repeat it for several.",
+    ),
+]
 
 
 def open_store() -> Store:
@@ -87,6 +98,24 @@ def requested_snapshot(store: Store, *, as_of: str | None, snapshot: int | None)
     if as_of is not None and snapshot is not None:
         raise BadQuery("--as-of and --snapshot are both given", hint="Give only one of them")
     return store.snapshot(snapshot_id=snapshot, as_of=time_option("--as-of", as_of, now=utc_now()))
+
+
+def requested_truths(paths: list[Path] | None, store: Store, *, snapshot: Snapshot) -> dict[Path, TruthFile]:
+    """Return the ground truth that --truth names, with a note if files that lie beside the named ones are not named.
+
+    Raises:
+        UsageError: A file can't be read or is not a ground truth file, or a folder has none.
+    """
+    from loginlake.truths import files_beside, read_truths
+
+    truths = read_truths(paths or (), store, snapshot=snapshot)
+    if others := files_beside(paths or ()):
+        names = ", ".join(path.name for path in others)
+        typer.echo(
+            f"Not used: {names}, in the same folder; name the folder with --truth to use all files of this lake",
+            err=True,
+        )
+    return truths
 
 
 def requested_period(since: str | None, until: str | None, *, now: datetime) -> Period:

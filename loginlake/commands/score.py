@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from lakehouse.options import SettingsCommand
 from loginlake import scoring
 from loginlake.commands.output import Json, print_json, print_rows
-from loginlake.commands.reading import AsOf, SnapshotId, open_store, requested_snapshot
+from loginlake.commands.reading import AsOf, SnapshotId, Truth, open_store, requested_snapshot, requested_truths
 
 if TYPE_CHECKING:
     from loginlake.scoring import Alert, Score, Tally
     from producer.ground_truth import PlantedCase
 
 app = typer.Typer(add_completion=False)
-
-Truth = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--truth",
-        metavar="FILE",
-        help="Ground truth file of `produce generate --truth`. Repeat it for a lake with several batches.",
-    ),
-]
 
 
 @app.command(cls=SettingsCommand, epilog="For example: loginlake score --truth truth.json")
@@ -43,19 +33,23 @@ def score(*, truth: Truth = None, as_of: AsOf = None, snapshot: SnapshotId = Non
     from lakehouse.settings import load_settings
     from lakehouse.tables.gold import DETECTIONS
     from loginlake.labeled import labeled_detections
-    from producer.ground_truth import read_truth
+    from loginlake.truths import covered
 
-    truths = [read_truth(path) for path in truth or ()]
     named = requested_snapshot(store, as_of=as_of, snapshot=snapshot)
+    truths = requested_truths(truth, store, snapshot=named)
     severities = {rule.name: rule.severity for rule in load_rules(load_settings())}
     labels = labeled_detections(store, named)
     if not truths and not labels:
-        raise UsageError("There is no truth to compare with", hint="Name a --truth file, or give detections a label")
+        raise UsageError(
+            "There is no truth to compare with", hint="Name a --truth file of this lake, or give detections a label"
+        )
     rows = store.rows(DETECTIONS, named).collect().to_dicts()
-    result = scoring.score(truths, rows, severities=severities, labels=labels)
+    result = scoring.score(list(truths.values()), rows, severities=severities, labels=labels)
     if json:
         print_json({"snapshot": named.id, **score_json(result)})
     else:
+        if truths:
+            typer.echo(covered(truths))
         print_score(result, title=f"Snapshot {named.id}")
 
 

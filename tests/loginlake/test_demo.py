@@ -12,16 +12,18 @@ from rich.console import Console
 
 from lakehouse.errors import LockHeld
 from lakehouse.locks import lock_path
+from lakehouse.logs import log_folder
 from lakehouse.settings import Settings
 from loginlake.broker import broker_folder
-from loginlake.demo import move_aside
+from loginlake.demo import move_aside, unused_seed, verify_and_report
 from loginlake.demo_report import Scenario, print_first_figures, print_next_commands, print_report, scenarios
 from loginlake.scoring import score
 from loginlake.terminal import output_console
+from loginlake.truths import truth_files, truth_path
 from loginlake.verify import Report
 from serving.store import Store
 from tests.loginlake.locked_files import locked_by_another_process
-from tests.loginlake.test_scoring import a_truth, an_attack, detected
+from tests.loginlake.test_scoring import a_truth, an_attack, detected, write_truth
 from tests.serving.lakes import SmallLake, a_detection, a_login, settings_of
 
 
@@ -68,6 +70,53 @@ def test_a_fresh_start_moves_nothing_while_a_job_writes_the_lake(tmp_path: Path)
     assert (Path(settings.root) / "before").exists()
 
 
+def test_a_fresh_start_moves_the_ground_truth_of_the_old_lake_aside(tmp_path: Path) -> None:
+    settings = a_lake_with_a_broker(tmp_path)
+    truth = truth_path(log_folder(settings), 2)
+    truth.parent.mkdir(parents=True)
+    truth.write_text("{}")
+
+    move_aside(settings, Console(quiet=True))
+
+    assert truth_files(log_folder(settings)) == []
+    assert len(list(truth.parent.glob("truth-2.json.*"))) == 1
+
+
+def test_a_seed_is_new_to_the_lake_and_to_the_ground_truth(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    assert unused_seed(settings) == 1
+    SmallLake(settings).publish([a_login(0)], [])
+    assert unused_seed(settings) == 2
+    write_truth(truth_path(log_folder(settings), 12), a_truth())
+
+    assert unused_seed(settings) == 13
+
+
+def test_a_later_demo_is_scored_with_the_ground_truth_of_all_demos_on_the_lake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(tmp_path)
+    events = [a_login(0, event_id="e1"), a_login(1, event_id="e2"), a_login(2, event_id="e3")]
+    earlier = detected(10, 11)
+    later = detected(10, 11, detection_id="d2", entity="198.51.100.2")
+    SmallLake(settings).publish(events, [earlier, later])
+    truths = {
+        1: a_truth(),
+        2: a_truth(attacks=(an_attack(entity="198.51.100.2", event_ids=("e3",)),), look_alikes=()),
+        3: a_truth(attacks=(an_attack(entity="198.51.100.3", event_ids=("of another lake",)),), look_alikes=()),
+    }
+    for seed, truth in truths.items():
+        write_truth(truth_path(log_folder(settings), seed), truth)
+    monkeypatch.setattr("loginlake.demo.verify", lambda *_: Report(1, [], {}, {}, {}))
+
+    verify_and_report(settings, output_console())
+
+    printed = capsys.readouterr().out
+    assert "Ground truth: 2 files" in printed
+    assert "2 of 2 planted attacks found" in printed
+    assert "precision 1.000 (2 of 2 alerts)" in printed
+
+
 def test_the_suggested_commands_name_the_settings_that_differ_from_the_defaults(tmp_path: Path) -> None:
     settings = settings_of(tmp_path / "a lake").model_copy(update={"port": 8081, "allow_unauthenticated": True})
     snapshot = SmallLake(settings).publish([a_login(0)], [])
@@ -108,11 +157,14 @@ def test_the_report_has_first_figures_and_only_attacks_that_a_rule_looks_for(
     truth = a_truth(attacks=[an_attack(), an_attack(rule="impossible_travel", scenario="impossible_travel")])
 
     print_first_figures(Store(settings), output_console(), url="http://127.0.0.1:8000")
-    print_report(Store(settings), report=report, truths=[truth], severities={"brute_force_ip": "high"})
+    print_report(
+        Store(settings), report=report, truths={Path("truth-1.json"): truth}, severities={"brute_force_ip": "high"}
+    )
 
     printed = capsys.readouterr().out
     assert "Snapshot 1: 2 logins, 1 of them failed, 1 addresses" in printed
     assert "The API answers now: http://127.0.0.1:8000/docs" in printed
+    assert "Ground truth: 1 file, about events of 2026-02-01 to 2026-02-02" in printed
     assert "0 of 1 planted attacks found" in printed
     assert "1 more planted attacks are of kinds that no rule looks for yet." in printed
     (attack,) = (line.split() for line in printed.splitlines() if line.startswith(" 2026-03-02 "))

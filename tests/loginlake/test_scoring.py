@@ -51,6 +51,13 @@ def a_truth(**changes: Any) -> TruthFile:
     } | changes)  # fmt: skip
 
 
+def write_truth(path: Path, truth: TruthFile) -> Path:
+    """Write a ground truth file and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.encode(truth))
+    return path
+
+
 def detected(first_hour: float, last_hour: float, **changes: Any) -> dict[str, Any]:
     """A detection of brute_force_ip about the attacker."""
     times = {"first_at": at(first_hour), "fired_at": at(last_hour), "last_at": at(last_hour)}
@@ -111,7 +118,7 @@ def test_an_alarm_on_a_look_alike_is_false_and_names_it() -> None:
     result = scored(detected(10, 11), detected(10, 11, entity="192.0.2.9"), detected(1, 2, entity="192.0.2.9"))
 
     assert result.total.precision == pytest.approx(1 / 3)
-    assert [alert.look_alike and alert.look_alike.scenario for alert in result.false_alarms] == ["busy_nat", None]
+    assert [alert.look_alike and alert.look_alike.scenario for alert in result.false_alarms] == [None, "busy_nat"]
     assert [case.scenario for case in result.detected_look_alikes] == ["busy_nat"]
 
 
@@ -189,8 +196,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> str:
 def truth_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("truth") / "truth.json"
     missed = an_attack(rule="brute_force_slow", entity="198.51.100.9", scenario="slow_brute_force")
-    path.write_bytes(msgspec.json.encode(a_truth(attacks=(an_attack(), missed))))
-    return path
+    return write_truth(path, a_truth(attacks=(an_attack(), missed)))
 
 
 @pytest.fixture
@@ -214,6 +220,53 @@ def test_the_command_scores_an_earlier_snapshot(loginlake: Loginlake, truth_file
     answer = json.loads(loginlake("score", "--truth", str(truth_file), "--snapshot", "1", "--json").stdout)
 
     assert (answer["snapshot"], answer["total"]["precision"]) == (1, 1.0)
+
+
+def test_a_folder_is_the_ground_truth_about_the_events_of_the_snapshot(loginlake: Loginlake, tmp_path: Path) -> None:
+    first = an_attack(event_ids=("event-0",))
+    partial = an_attack(rule="brute_force_slow", entity="192.0.2.8", event_ids=("event-0", "lost"))
+    elsewhere = an_attack(rule="brute_force_slow", entity="192.0.2.7", event_ids=("of another lake",))
+    second = an_attack(entity="192.0.2.9", event_ids=("event-1",))
+    write_truth(tmp_path / "truth-9.json", a_truth(attacks=(first, partial, elsewhere), look_alikes=()))
+    write_truth(tmp_path / "truth-10.json", a_truth(attacks=(second,), look_alikes=()))
+    write_truth(tmp_path / "truth-11.json", a_truth(attacks=(elsewhere,), look_alikes=()))
+    (tmp_path / "truth-12.json").touch()  # of a stream that has not ended
+
+    ended = {
+        number: loginlake("score", "--truth", str(tmp_path), "--snapshot", number, "--json") for number in ("1", "2")
+    }
+
+    totals = {number: json.loads(each.stdout)["total"] for number, each in ended.items()}
+    assert {number: (each["cases"], each["found"], each["precision"]) for number, each in totals.items()} == {
+        "1": (1, 1, 1.0),
+        "2": (2, 2, 1.0),
+    }
+    assert not any(each.stderr for each in ended.values())
+
+
+def test_files_beside_the_named_ground_truth_are_mentioned(loginlake: Loginlake, tmp_path: Path) -> None:
+    named = [write_truth(tmp_path / f"truth-{seed}.json", a_truth()) for seed in (1, 2)]
+    write_truth(tmp_path / "other.json", a_truth())
+
+    ended = loginlake("score", "--truth", str(named[0]))
+
+    assert "Not used: truth-2.json" in ended.stderr
+    both = loginlake("score", *(word for path in named for word in ("--truth", str(path))))
+    assert "Not used" not in both.stderr
+
+
+def test_a_folder_without_ground_truth_is_an_error_with_a_hint(loginlake: Loginlake, tmp_path: Path) -> None:
+    line = the_only_line(loginlake("score", "--truth", str(tmp_path)), code=2)
+
+    assert "has no file truth-*.json" in line
+    assert "the folder that has them" in line
+
+
+def test_false_alarms_are_in_the_order_in_which_they_fired() -> None:
+    hours = (14, 3, 20)
+    result = scored(*(detected(hour, hour, detection_id=str(hour), entity="192.0.2.7") for hour in hours))
+
+    assert [alarm.detection["detection_id"] for alarm in result.false_alarms] == ["3", "14", "20"]
 
 
 def test_the_command_prints_rules_misses_and_false_alarms(loginlake: Loginlake, truth_file: Path) -> None:
