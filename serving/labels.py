@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from deltalake import CommitProperties, write_deltalake
@@ -12,14 +12,12 @@ from deltalake import CommitProperties, write_deltalake
 from lakehouse.s3 import storage_options
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
-from lakehouse.tables.gold import LABELS
+from lakehouse.tables.gold import LABELS, LabelValue
 from serving.queries import detection_with_id
 
 if TYPE_CHECKING:
     from serving.store import Store
 
-LabelValue: TypeAlias = Literal["true", "false", "benign"]
-LABEL_VALUES: tuple[LabelValue, ...] = get_args(LabelValue)
 # Two writers append at once without conflict, except when both create the table.
 COMMIT_RETRIES = 10
 

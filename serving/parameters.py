@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from lakehouse.errors import BadQuery
+from lakehouse.errors import BadQuery, name_hint
+from lakehouse.tables.gold import RULE
 from lakehouse.tables.model import Column
 
 Value = TypeVar("Value")
@@ -183,7 +184,7 @@ def one_of(*allowed: str) -> Callable[[str], str]:
 
     def parse(text: str) -> str:
         if text not in allowed:
-            raise BadQuery(f"{quoted(text)} is not a known value", hint=f"Use one of {', '.join(allowed)}")
+            raise BadQuery(f"{quoted(text)} is not a known value", hint=name_hint(text, allowed))
         return text
 
     return parse
@@ -202,7 +203,18 @@ PARSERS: dict[str, Callable[[str], Any]] = {
 
 def parser_of(column: Column) -> Callable[[str], Any] | None:
     """Return the parser of a column's values; None for bytes and lists, which can't be filtered."""
+    if values := values_of(column):
+        return one_of(*values)
     return PARSERS.get(column.type) if isinstance(column.type, str) else None
+
+
+def values_of(column: Column) -> tuple[str, ...]:
+    """Return the values of a column of a closed list, as it is declared or, for a rule, as `gold.rules` has them."""
+    if column != RULE:
+        return column.values
+    from gold.rules import Rules  # here, since its import takes longer than most queries
+
+    return Rules.__struct_fields__
 
 
 def quoted(text: str) -> str:

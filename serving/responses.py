@@ -18,6 +18,7 @@ from lakehouse.snapshots import Snapshot
 from lakehouse.tables.model import Column
 from serving.formats import CSV, csv, json_rows, with_json_values
 from serving.freshness import Freshness
+from serving.parameters import values_of
 
 
 @cache
@@ -79,8 +80,14 @@ def json_response(body: Mapping[str, Any]) -> Response:
 
 
 def describe_column(column: Column) -> dict[str, Any]:
-    """Return a column as the API shows it."""
-    return {"name": column.name, "type": column.type, "meaning": column.meaning}
+    """Return a column as the API shows it; `values` only if they are a closed list."""
+    values = values_of(column)
+    return {
+        "name": column.name,
+        "type": column.type,
+        "meaning": column.meaning,
+        **({"values": list(values)} if values else {}),
+    }
 
 
 def _matches(if_none_match: str | None, tag: str) -> bool:

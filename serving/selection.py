@@ -12,7 +12,7 @@ import polars as pl
 
 from lakehouse.errors import BadQuery, name_hint
 from lakehouse.tables.model import Column
-from serving.parameters import DEFAULT_LIMIT, FROM, LIMIT, TO, Parameter, QueryParams, parser_of, quoted
+from serving.parameters import DEFAULT_LIMIT, FROM, LIMIT, TO, Parameter, QueryParams, parser_of, quoted, values_of
 
 NOT = "__ne"
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -140,9 +140,14 @@ def filter_parameters(columns: Iterable[Column]) -> tuple[Parameter[Any], ...]:
         if (parse := parser_of(column)) is not None
         for parameter in (
             _filter_parameter(
-                column.name, parse, meaning=f"Only rows with this {column.name}; empty for rows without one."
+                column.name,
+                parse,
+                column=column,
+                meaning=f"Only rows with this {column.name}; empty for rows without one.",
             ),
-            _filter_parameter(f"{column.name}{NOT}", parse, meaning=f"Only rows with another {column.name}."),
+            _filter_parameter(
+                f"{column.name}{NOT}", parse, column=column, meaning=f"Only rows with another {column.name}."
+            ),
         )
     )
 
@@ -193,11 +198,13 @@ def parse_period(params: QueryParams, now: datetime) -> Period:
     return Period(since, until)
 
 
-def _filter_parameter(name: str, parse: Callable[[str], Any], *, meaning: str) -> Parameter[Any]:
+def _filter_parameter(name: str, parse: Callable[[str], Any], *, column: Column, meaning: str) -> Parameter[Any]:
     def parse_or_null(text: str) -> Any:
         return parse(text) if text else None
 
-    return Parameter(name, parse_or_null, meaning, repeatable=True)
+    values = values_of(column)
+    allowed = {"enum": [*values, ""]} if values else {}
+    return Parameter(name, parse_or_null, meaning, schema={"type": "string", **allowed}, repeatable=True)
 
 
 def _orders_parser(names: Sequence[str]) -> Callable[[str], tuple[Order, ...]]:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Literal, get_args
 
 from lakehouse.tables.model import WINDOW_AT, WINDOW_ON, Column, Metric, Table
 from lakehouse.tables.silver import FAILURE_REASONS
+
+LabelValue = Literal["true", "false", "benign"]
+
+LABEL_VALUES: tuple[LabelValue, ...] = get_args(LabelValue)
+SEVERITIES = ("low", "medium", "high", "critical")
+# The columns of silver.events that a rule can be about.
+ENTITY_TYPES = ("src_ip", "username", "session_id", "app")
 
 USERNAME = Column("username", "string", "User name as the source gives it; null is a key of its own.")
 SRC_IP = Column("src_ip", "string", "Source address in canonical form; null is a key of its own.")
@@ -129,7 +137,12 @@ FAILURES_BY_REASON = Metric(
     meaning="Failed login attempts per app and reason.",
     dimensions=(
         APP,
-        Column("reason", "string", f"One of {', '.join(FAILURE_REASONS)}; null if the source gives none."),
+        Column(
+            "reason",
+            "string",
+            f"One of {', '.join(FAILURE_REASONS)}; null if the source gives none.",
+            values=FAILURE_REASONS,
+        ),
     ),
     measures=(
         FAILURES,
@@ -173,8 +186,21 @@ HOUR_OF_WEEK = Metric(
     history=timedelta(weeks=BASELINE_WEEKS),
 )
 
+METRICS: tuple[Metric, ...] = (
+    IP_ACTIVITY,
+    USER_ACTIVITY,
+    APP_ACTIVITY,
+    COUNTRY_ACTIVITY,
+    FAILURES_BY_REASON,
+    ACTIVE_USERS,
+    HOUR_OF_WEEK,
+)
+STORED_METRICS: tuple[Metric, ...] = tuple(metric for metric in METRICS if metric.stored)
+
 # Stored values of detections.status.
 CONFIRMED, RETRACTED = "confirmed", "retracted"
+# Its values are the names of the rules in `gold.rules`, which the lakehouse does not import.
+RULE = Column("rule", "string", "Name of the rule.")
 DETECTIONS = Table(
     layer="gold",
     name="detections",
@@ -183,19 +209,26 @@ DETECTIONS = Table(
     partition_by=("fired_on",),
     columns=(
         Column("detection_id", "string", "Hash of the rule, the entity and the hour in which the rule first fired."),
-        Column("rule", "string", "Name of the rule."),
+        RULE,
         Column("rule_version", "integer", "Version of the rule and its thresholds that found it."),
-        Column("entity_type", "string", "Column of silver.events that the entity is a value of, such as src_ip."),
+        Column(
+            "entity_type",
+            "string",
+            f"Column of silver.events that the entity is a value of: {', '.join(ENTITY_TYPES[:-1])} or "
+            f"{ENTITY_TYPES[-1]}.",
+            values=ENTITY_TYPES,
+        ),
         Column("entity", "string", "Who or what the rule fired for, such as an address."),
         Column("fired_at", "timestamp", "Time of the event at which the rule first fired."),
         Column("fired_on", "date", "UTC day of fired_at; the partition."),
         Column("first_at", "timestamp", "Time of the first event of the evidence."),
         Column("last_at", "timestamp", "Time of the last event of the evidence."),
-        Column("severity", "string", "low, medium, high or critical."),
+        Column("severity", "string", "low, medium, high or critical.", values=SEVERITIES),
         Column(
             "status",
             "string",
             "confirmed: computed from silver; retracted: after late or changed events the rule no longer finds it.",
+            values=(CONFIRMED, RETRACTED),
         ),
         Column("retracted_in", "long", "Snapshot that retracted the detection; null unless it is retracted."),
         Column("measures", "string", "JSON object: what the rule counted in the evidence."),
@@ -220,7 +253,12 @@ LABELS = Table(
     columns=(
         Column("detection_id", "string", "The detection; its id stays the same when the version of its rule changes."),
         Column("labeled_at", "timestamp", "When the label was given, UTC."),
-        Column("label", "string", "true: an attack; false: the rule is wrong; benign: it happened, and is harmless."),
+        Column(
+            "label",
+            "string",
+            "true: an attack; false: the rule is wrong; benign: it happened, and is harmless.",
+            values=LABEL_VALUES,
+        ),
         Column("note", "string", "Why, in the author's words."),
         Column("author", "string", "Who gave the label."),
     ),
@@ -250,7 +288,12 @@ ATTACKS = Table(
         Column("first_success_at", "timestamp", "Time of the first of them."),
         Column("success_users", "string", "JSON list: the first 100 different users who logged in."),
         Column("success_evidence", "string", "JSON list of [topic, partition, offset]: the first 100 of the logins."),
-        Column("label", "string", "The last label of the detection; null without one."),
+        Column(
+            "label",
+            "string",
+            "The last label of the detection: true, false or benign; null without one.",
+            values=LABEL_VALUES,
+        ),
     ),
     shown=("fired_at", "severity", "rule", "entity", "worked", "label"),
 )
@@ -261,10 +304,10 @@ ENTITY_RISK = Table(
     key=("entity_type", "entity"),
     partition_by=(),
     columns=(
-        Column("entity_type", "string", "username or src_ip."),
+        Column("entity_type", "string", "username or src_ip.", values=("username", "src_ip")),
         Column("entity", "string", "The user or the address."),
         Column("score", "long", "0 to 100: how likely one of the detections matters; see docs/concepts.md."),
-        Column("level", "string", "low below 25, medium below 50, high below 75, else critical."),
+        Column("level", "string", "low below 25, medium below 50, high below 75, else critical.", values=SEVERITIES),
         Column("detections", "long", "Detections that the score is made of."),
         Column("open", "long", "Those without a label."),
         Column("last_at", "timestamp", "Time of the last event of their evidence."),
@@ -292,6 +335,7 @@ SESSIONS = Table(
             "string",
             "logout: its last event is a logout; timeout: no event for a day; open: neither, at the newest event of "
             "the snapshot.",
+            values=("logout", "timeout", "open"),
         ),
     ),
     shown=("session_id", "username", "ips", "started_at", "duration_seconds", "state"),
@@ -305,7 +349,12 @@ RESTATEMENTS = Table(
     partition_by=(),
     columns=(
         Column("snapshot_id", "long", "Snapshot that changed the figures; the snapshot before it has the old ones."),
-        Column("table_name", "string", "Full name of the table: the base or a stored metric."),
+        Column(
+            "table_name",
+            "string",
+            "Full name of the table: the base or a stored metric.",
+            values=tuple(table.full_name for table in (PAIR_ACTIVITY, *(metric.table for metric in STORED_METRICS))),
+        ),
         Column("key", "string", "JSON object: the key columns of the row, without the window."),
         Column("window_at", "timestamp", "Start of the window; it was closed at the snapshot before."),
         Column("old_values", "string", "JSON object: old values of the changed measures; null if there was no row."),
@@ -315,6 +364,7 @@ RESTATEMENTS = Table(
             "string",
             "late: events were added; erased: events were removed; mended: events were decoded differently, or several "
             "of these.",
+            values=("late", "erased", "mended"),
         ),
         Column(
             "offsets",
@@ -343,14 +393,3 @@ SNAPSHOTS = Table(
     ),
     shown=("id", "at", "last_event_at", "last_append_at"),
 )
-
-METRICS: tuple[Metric, ...] = (
-    IP_ACTIVITY,
-    USER_ACTIVITY,
-    APP_ACTIVITY,
-    COUNTRY_ACTIVITY,
-    FAILURES_BY_REASON,
-    ACTIVE_USERS,
-    HOUR_OF_WEEK,
-)
-STORED_METRICS: tuple[Metric, ...] = tuple(metric for metric in METRICS if metric.stored)

@@ -33,11 +33,20 @@ ARROW_TYPES = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name, its type as Delta names it, and its meaning."""
+    """A column of a table.
+
+    Attributes:
+        name: Its name.
+        type: Its type as Delta names it.
+        meaning: One sentence for the docs.
+        values: All values that this release writes, for a column of a closed list; empty if the list is open. A lake
+            may have values of earlier releases.
+    """
 
     name: str
     type: str | dict[str, Any]
     meaning: str
+    values: tuple[str, ...] = ()
 
     @property
     def type_name(self) -> str:

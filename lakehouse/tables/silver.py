@@ -8,6 +8,7 @@ from lakehouse.tables.bronze import POSITION
 from lakehouse.tables.model import Column, Table
 
 Action = Literal["login", "logout", "lockout", "probe"]
+Outcome = Literal["success", "failure"]
 FailureReason = Literal[
     "invalid_credentials",
     "unknown_user",
@@ -22,6 +23,7 @@ FailureReason = Literal[
 
 VERDICTS = ("accepted", "duplicate", "ignored", "broken")
 ACTIONS = get_args(Action)
+OUTCOMES = get_args(Outcome)
 FAILURE_REASONS = get_args(FailureReason)
 
 # The columns that name an event: accepted once, all other copies are duplicates.
@@ -40,10 +42,13 @@ EVENTS = Table(
         Column("event_at", "timestamp", "When it happened, UTC."),
         Column("event_on", "date", "UTC day of event_at; the ingest day if event_at is null."),
         Column(
-            "action", "string", "login (an attempt), logout, lockout or probe (a name was tried without an attempt)."
+            "action",
+            "string",
+            "login (an attempt), logout, lockout or probe (a name was tried without an attempt).",
+            values=ACTIONS,
         ),
-        Column("outcome", "string", "success or failure for a login, null otherwise."),
-        Column("failure_reason", "string", f"Null, or one of {', '.join(FAILURE_REASONS)}."),
+        Column("outcome", "string", "success or failure for a login, null otherwise.", values=OUTCOMES),
+        Column("failure_reason", "string", f"Null, or one of {', '.join(FAILURE_REASONS)}.", values=FAILURE_REASONS),
         Column("times", "long", "How many equal occurrences the record stands for."),
         Column("username", "string", "User name as given; null when there is none."),
         Column("src_ip", "string", "Source address in canonical form, IPv4-mapped IPv6 as IPv4."),
@@ -62,7 +67,7 @@ EVENTS = Table(
         Column("os_family", "string", "Operating system of user_agent."),
         Column("is_bot", "boolean", "True if user_agent is a known crawler; null without user_agent."),
         Column("extra", "string", "JSON object of the unknown fields; null if there are none."),
-        Column("verdict", "string", f"{', '.join(VERDICTS[:-1])} or {VERDICTS[-1]}."),
+        Column("verdict", "string", f"{', '.join(VERDICTS[:-1])} or {VERDICTS[-1]}.", values=VERDICTS),
         Column("reason", "string", "Code of why a row is ignored or broken; null otherwise."),
         Column(
             "detail",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lakehouse.clock import utc_now
-from lakehouse.errors import UsageError
+from lakehouse.errors import UsageError, name_hint
 from lakehouse.options import SettingsCommand
 from loginlake.commands.output import Json, print_json
 from loginlake.commands.reading import open_store, requested_snapshot
@@ -49,10 +49,11 @@ def label(
     import msgspec
 
     from lakehouse.settings import load_settings
-    from serving.labels import LABEL_VALUES, Label, append_label
+    from lakehouse.tables.gold import LABEL_VALUES
+    from serving.labels import Label, append_label
 
     if value not in LABEL_VALUES:
-        raise UsageError(f"{value!r} is no label", hint=f"Use one of {', '.join(LABEL_VALUES)}")
+        raise UsageError(f"{value!a} is not a label", hint=name_hint(value, LABEL_VALUES))
     given = Label(detection_id, utc_now(), value, note=note, author=author or getpass.getuser())
     snapshot = requested_snapshot(store, as_of=None, snapshot=None)
     append_label(given, settings=load_settings(), store=store, snapshot=snapshot)

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.responses import Response
 
-from lakehouse.tables.gold import DETECTIONS, LABELS
+from lakehouse.tables.gold import DETECTIONS, LABELS, LabelValue
 from lakehouse.tables.silver import EVENTS
 from serving.deps import READ, ContextDep, NowDep, StoreDep, accepts
-from serving.labels import Label, LabelValue, append_label
+from serving.labels import Label, append_label
 from serving.parameters import FROM, LIMIT, TO
 from serving.queries import (
     NEWEST_DETECTIONS_FIRST,

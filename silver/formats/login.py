@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from lakehouse.tables.silver import ACTIONS, Action, FailureReason
+from lakehouse.tables.silver import ACTIONS, Action, FailureReason, Outcome
 from silver.formats.instants import to_micros
 from silver.formats.nesting import is_nested_deeper
 from silver.formats.reasons import Reason
 from silver.formats.record import Decoded, Format, Record, refused
 from silver.formats.sources import given_source
 
-Outcome = Literal["success", "failure"]
 MAX_LEVELS = 64
 MAX_TIMES = 999_999_999
 

@@ -53,7 +53,7 @@ def test_a_label_as_json_is_the_row(loginlake: Loginlake) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("d1", "maybe"), 2, "'maybe' is no label. Use one of true, false, benign"),
+        (("d1", "maybe"), 2, "'maybe' is not a label. Use one of true, false, benign"),
         (("d2", "true"), 1, "Snapshot 2 has no detection 'd2'"),
     ],
     ids=["unknown label", "unknown detection"],

@@ -247,3 +247,14 @@ def test_openapi_lists_each_parameter_of_a_metric_once(api: httpx.Client) -> Non
     names = [parameter["name"] for parameter in route["parameters"]]
     assert {"metric", "every", "from", "src_ip", "username__ne", "order_by", "as_of", "format"} <= set(names)
     assert len(names) == len(set(names))
+
+
+def test_openapi_and_the_catalogue_list_the_values_of_a_closed_list(api: httpx.Client) -> None:
+    route = api.get("/openapi.json").json()["paths"]["/v1/entity_risk"]["get"]
+    (level,) = (parameter for parameter in route["parameters"] if parameter["name"] == "level")
+    columns = {column["name"]: column for column in api.get("/v1/tables/gold.detections").json()["data"]["columns"]}
+
+    assert level["schema"]["items"]["enum"] == ["low", "medium", "high", "critical", ""]
+    assert columns["status"]["values"] == ["confirmed", "retracted"]
+    assert "brute_force_ip" in columns["rule"]["values"]
+    assert "values" not in columns["entity"]

@@ -37,6 +37,12 @@ BAD = [
     (f"{ROWS}?version=", 422, "bad-value"),
     (f"{ROWS}?version=0&version=0", 400, "unknown-parameter"),
     (f"{ROWS}?version=0&snapshot=1", 422, "bad-value"),
+    ("/v1/detections?severity=hgh", 422, "bad-value"),
+    ("/v1/detections?rule__ne=brute_force", 422, "bad-value"),
+    ("/v1/attacks?label=yes", 422, "bad-value"),
+    ("/v1/entity_risk?level=bad", 422, "bad-value"),
+    ("/v1/sessions?state=closed", 422, "bad-value"),
+    ("/v1/metrics/failure_reasons?reason=none", 422, "bad-value"),
     (f"{IPS}?limit=0", 422, "bad-value"),
     (f"{IPS}?limit=-1", 422, "bad-value"),
     (f"{IPS}?limit=1000000000", 422, "bad-value"),
@@ -79,6 +85,13 @@ def test_bad_input_is_a_problem_with_a_hint(api: httpx.Client, url: str, status:
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["X-Request-ID"]
     assert len(answer.content) < 2_500
+
+
+def test_an_unknown_value_of_a_closed_list_is_answered_with_the_allowed_ones(api: httpx.Client) -> None:
+    problem = api.get("/v1/detections?severity=hgh").json()
+
+    assert problem["detail"] == "severity: 'hgh' is not a known value"
+    assert problem["hint"] == "Did you mean high? Use one of low, medium, high, critical"
 
 
 def test_an_instant_before_the_first_snapshot_is_a_problem_that_names_the_oldest(api: httpx.Client) -> None:

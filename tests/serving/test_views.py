@@ -14,10 +14,10 @@ import pytest
 from lakehouse.errors import LakeUnreadable
 from lakehouse.settings import Settings
 from lakehouse.tables import VIEWS
-from lakehouse.tables.gold import ATTACKS, DETECTIONS, ENTITY_RISK
+from lakehouse.tables.gold import ATTACKS, DETECTIONS, ENTITY_RISK, LabelValue
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
-from serving.labels import Label, LabelValue, append_label
+from serving.labels import Label, append_label
 from serving.queries import TableQuery, rows_at_snapshot
 from serving.selection import Selection
 from serving.sql import sql_answer
