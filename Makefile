@@ -18,7 +18,7 @@ help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ports $(READY) $(JARS)  ## Set up and show the whole flow, live until Ctrl-C (ONCE=1: end after the report; FRESH=1: use a new lake; PORT=8080 KAFKA_PORT=9192: other ports)
-	@$(BIN)/loginlake demo $(if $(filter 1,$(ONCE)),--once) $(if $(filter 1,$(FRESH)),--fresh) $(OTHER_PORTS)
+	@$(BIN)/loginlake demo $(if $(filter 1,$(ONCE)),--once) $(if $(filter 1,$(FRESH)),--fresh) $(OTHER_PORTS) || test $$? -eq 130
 
 up: ports $(READY) $(JARS)  ## Run broker, bronze, refresh and the API until Ctrl-C (PORT=8080 KAFKA_PORT=9192: other ports)
 	@$(BIN)/loginlake up $(OTHER_PORTS)

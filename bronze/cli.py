@@ -26,7 +26,8 @@ def bronze(
 ) -> None:
     """Append the records of Kafka to bronze as they arrive, until Ctrl-C."""
     ingest = _ingest_once if once else _ingest_until_stopped
-    with spark_job("bronze", locks=("bronze",)) as lake:
+    # A demo stores the records itself, batch by batch, and would fail at a lock that is held.
+    with spark_job("bronze", locks=("stack", "bronze")) as lake:
         started = datetime.now(UTC)
         ingest(lake)
         typer.echo(f"Rows appended to bronze.raw_logs: {_rows_since(lake, started):,}")
@@ -43,7 +44,7 @@ def _ingest_until_stopped(lake: Lake) -> None:
 
     with (
         running_stream(lake, once=False) as query,
-        stop_on_signals(finishing="the batch") as stop,
+        stop_on_signals(finishing="a batch") as stop,
         running("Waiting for records") as rename,
     ):
         typer.echo(f"Reading {lake.settings.topic} at {lake.settings.kafka}; Ctrl-C stops it", err=True)

@@ -75,7 +75,7 @@ def stop_on_signals(*, finishing: str | None = None) -> Iterator[threading.Event
     """Yield an event that the first SIGINT or SIGTERM sets; the second signal interrupts the block.
 
     Args:
-        finishing: What the block may have to finish first, such as "the refresh"; the first signal reports it at once.
+        finishing: What the block may have to finish first, such as "a refresh"; the first signal reports it at once.
 
     Raises:
         KeyboardInterrupt: A second signal arrived.
@@ -85,7 +85,7 @@ def stop_on_signals(*, finishing: str | None = None) -> Iterator[threading.Event
     def set_and_report() -> None:
         stop.set()
         if finishing is not None:
-            typer.echo(f"\nFinishing {finishing} …; Ctrl-C again to end now", err=True)
+            typer.echo(f"\nStopping, after {finishing} if one runs …; Ctrl-C again to end now", err=True)
 
     # In another thread, since this one may hold the event's lock when the signal arrives.
     setting = threading.Thread(target=set_and_report)

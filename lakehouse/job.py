@@ -19,28 +19,28 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from lakehouse.lake import Lake
-    from lakehouse.locks import WriterName
+    from lakehouse.locks import RefusingName
     from lakehouse.settings import Settings
 
 SPARK_LOG = "spark.log"
 
 
 @contextmanager
-def spark_job(name: str, *, locks: Sequence[WriterName] = ()) -> Iterator[Lake]:
+def spark_job(name: str, *, locks: Sequence[RefusingName] = ()) -> Iterator[Lake]:
     """Yield the lake of the settings, in a Spark session that ends with the block.
 
     On a terminal, what the JVM writes to its standard error goes to a file: it warns about itself at each start.
 
     Args:
         name: Name of the job.
-        locks: The locks that the job will take; they are checked before Spark starts, which takes long.
+        locks: The locks that nobody else may hold; they are checked before Spark starts, which takes long.
 
     Raises:
         LockHeld: Another process holds one of the locks.
         MissingExtra: Spark is not installed.
         JavaMissing: Java is missing, or Spark does not run on its version.
         JarsMissing: The jars of the connectors can't be fetched.
-        KeyboardInterrupt: A signal arrived while Spark was starting.
+        KeyboardInterrupt: A signal arrived while Spark was starting, or in the block, which is reported.
     """
     from lakehouse.locks import refuse_second_writer
     from lakehouse.settings import load_settings
@@ -57,7 +57,11 @@ def spark_job(name: str, *, locks: Sequence[WriterName] = ()) -> Iterator[Lake]:
             spark = session.enter_context(running_spark(settings, job=name, errors=errors))
         if settings.spark_ui_port is not None:
             typer.echo(f"Spark's pages: {spark.sparkContext.uiWebUrl}", err=True)
-        yield Lake(spark, settings)
+        try:
+            yield Lake(spark, settings)
+        except KeyboardInterrupt:
+            typer.echo("Interrupted; the next run completes what this one has begun", err=True)
+            raise
 
 
 @contextmanager
@@ -78,7 +82,7 @@ def running_spark(settings: Settings, *, job: str, errors: Path | None = None) -
     # An interrupted start would leave the JVM running. The block also restores our signal handlers: Spark's handler
     # fails the running job, and that error would hide the interruption.
     with (
-        stop_on_signals(finishing="the start of Spark") as stop,
+        stop_on_signals(finishing="a start of Spark") as stop,
         stderr_to(errors) if errors is not None else nullcontext(),
     ):
         spark = spark_session(settings, job=job)

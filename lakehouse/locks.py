@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from lakehouse.lake import Lake
 
 WriterName = Literal["bronze", "refresh"]
+# Locks whose holder a job can refuse to start beside.
+RefusingName = Literal[WriterName, "stack"]
 # `up` and `demo` hold "stack" from start to end: two of them on one lake would mix their records in its topic.
-LockName = Literal[WriterName, "readers", "stack"]
+LockName = Literal[RefusingName, "readers"]
 
 # How long other writers wait for maintenance to end.
 MAINTENANCE_SECONDS = 600.0
@@ -134,7 +136,7 @@ def refuse_in_use(settings: Settings) -> None:
         _refuse_held(settings, name)
 
 
-def refuse_second_writer(settings: Settings, *names: WriterName | Literal["stack"]) -> None:
+def refuse_second_writer(settings: Settings, *names: RefusingName) -> None:
     """Raise if another writer holds one of these locks.
 
     Maintenance is ignored, since writers wait for it, and so is a killed writer, whose JVM releases the lock soon.

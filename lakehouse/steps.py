@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import wraps
 from time import monotonic
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, NamedTuple, ParamSpec, TextIO, TypeVar, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,8 +20,23 @@ Result = TypeVar("Result")
 
 SPARK_DESCRIPTION = "spark.job.description"
 
-# The steps of this process, each with the instant of its start; threads run several at the same time.
-_started: dict[object, tuple[str, float]] = {}
+
+class Started(NamedTuple):
+    """A step that runs now.
+
+    Attributes:
+        name: Its name.
+        at: The instant of its start, of the monotonic clock.
+        seconds: How long it takes; None if that is not known.
+    """
+
+    name: str
+    at: float
+    seconds: float | None
+
+
+# The steps of this process; threads run several at the same time.
+_started: dict[object, Started] = {}
 
 
 def step(name: str) -> Callable[[Callable[Concatenate[Lake, P], Result]], Callable[Concatenate[Lake, P], Result]]:
@@ -45,14 +60,19 @@ def step(name: str) -> Callable[[Callable[Concatenate[Lake, P], Result]], Callab
 
 
 @contextmanager
-def running(name: str) -> Iterator[Callable[[str], None]]:
-    """Let the block be a step of this process, and yield a function that gives it another name."""
-    key, started = object(), monotonic()
+def running(name: str, *, seconds: float | None = None) -> Iterator[Callable[[str], None]]:
+    """Let the block be a step of this process, and yield a function that gives it another name.
+
+    Args:
+        name: Its name.
+        seconds: How long it takes, if that is known.
+    """
+    key = object()
+    _started[key] = Started(name, monotonic(), seconds)
 
     def rename(other: str) -> None:
-        _started[key] = (other, started)
+        _started[key] = _started[key]._replace(name=other)
 
-    rename(name)
     try:
         yield rename
     finally:
@@ -74,25 +94,50 @@ def shown_steps(console: Console | None = None, *, title: str = "") -> Iterator[
     if not console.is_terminal:
         yield
         return
+    above = above_steps(console)
     # What is printed meanwhile appears above; a pipe on standard output keeps its own.
-    with Live(console=console, transient=True, redirect_stdout=sys.stdout.isatty(), get_renderable=_line(title)):
+    with (
+        Live(
+            console=console,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            get_renderable=steps_line(title),
+        ),
+        redirect_stdout(above if sys.stdout.isatty() else sys.stdout),
+        redirect_stderr(above),
+    ):
         yield
+
+
+def above_steps(console: Console) -> TextIO:
+    """Return a file whose lines a terminal shows above its steps."""
+    from rich.file_proxy import FileProxy
+
+    class Above(FileProxy):
+        encoding = "utf-8"  # typer takes a file without one for a wrong one, and writes to the terminal itself
+
+    return cast("TextIO", Above(console, console.file))
 
 
 def steps_text(title: str, *, now: float) -> str:
     """Return the title and the steps that run, each with the seconds since its start."""
-    steps = [f"{name} ({now - since:.0f} s)" for name, since in tuple(_started.values())]
+    steps = [
+        f"{name} ({now - at:.0f}{'' if seconds is None else f' of {seconds:.0f}'} s)"
+        for name, at, seconds in tuple(_started.values())
+    ]
     return ": ".join(part for part in (title, ", ".join(steps)) if part)
 
 
-def _line(title: str) -> Callable[[], Spinner]:
+def steps_line(title: str) -> Callable[[], Spinner]:
+    """Return a function that returns the line which a terminal shows now."""
     from rich.spinner import Spinner
     from rich.text import Text
 
     spinner = Spinner("dots")
 
     def line() -> Spinner:
-        spinner.update(text=Text(steps_text(title, now=monotonic())))
+        spinner.text = Text(steps_text(title, now=monotonic()))
         return spinner
 
     return line

@@ -40,7 +40,6 @@ from loginlake.commands import (
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     help="The lakehouse for login events: Kafka, Delta Lake, Spark and a REST API.",
     epilog="Every setting is also an option of every command: --root ./lake sets LOGINLAKE_ROOT=./lake. "
     "`loginlake COMMAND --help` lists them.",

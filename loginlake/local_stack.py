@@ -113,7 +113,7 @@ def run_until_stopped(lake: Lake, console: Console, *, children: tuple[Popen[byt
     from loginlake.pipeline import run_until
 
     with (
-        stop_on_signals(finishing="the refresh") as stop,
+        stop_on_signals(finishing="a refresh") as stop,
         stop_when_one_ends(children, stop) as ended,
         shown_steps(console),
     ):

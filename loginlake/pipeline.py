@@ -124,7 +124,7 @@ def refresh_every(
             maintain_if_free(lake)
             maintained_at = time.monotonic()
         rest = max(0.0, started + seconds - time.monotonic())
-        with running(f"Waiting for new records, next refresh in {rest:.0f} s"):
+        with running("Waiting for new records", seconds=rest):
             stop.wait(rest)
 
 

@@ -97,22 +97,17 @@ def _risk(detections: list[dict[str, Any]], *, now: datetime) -> dict[str, Any]:
         "detections": len(detections),
         "open": sum(row["label"] is None for row in detections),
         "last_at": max(row["last_at"] for row in detections),
-        "reasons": json.dumps([_reason(row, now=now) for row in largest], ensure_ascii=False),
+        "reasons": json.dumps([_reason(row) for row in largest], ensure_ascii=False),
     }
 
 
-def _reason(detection: dict[str, Any], *, now: datetime) -> str:
-    """Return a detection in words, such as "brute_force_ip (high), 2 days ago: failures 35, users 4"."""
+def _reason(detection: dict[str, Any]) -> str:
+    """Return a detection in words, such as "brute_force_ip (high), 2026-03-01 12:00 UTC: failures 35, users 4"."""
     counted = ", ".join(f"{name} {count}" for name, count in json.loads(detection["measures"]).items())
     labeled = f", labeled {detection['label']}" if detection["label"] else ""
-    return f"{detection['rule']} ({detection['severity']}{labeled}), {_ago(now - detection['last_at'])}: {counted}"
-
-
-def _ago(age: timedelta) -> str:
-    for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
-        if count := age // length:
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return "just now"
+    return (
+        f"{detection['rule']} ({detection['severity']}{labeled}), {detection['last_at']:%Y-%m-%d %H:%M} UTC: {counted}"
+    )
 
 
 def _confirmed(rows: Rows, snapshot: Snapshot) -> pl.DataFrame:

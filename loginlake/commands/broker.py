@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import typer
 
 from lakehouse.entrypoint import stop_on_signals
 from lakehouse.errors import BrokerFailed
 from lakehouse.options import SettingsCommand
+from lakehouse.steps import running, shown_steps
 
 POLL_SECONDS = 0.5
 
@@ -22,11 +25,14 @@ def broker() -> None:
 
     configure_logs()
     settings = load_settings()
-    with embedded_broker(settings) as running, stop_on_signals() as stop:
-        typer.echo(f"Kafka listens on {running.servers}; Ctrl-C stops it", err=True)
-        while running.process.poll() is None:
+    with ExitStack() as started:
+        with shown_steps(), running("Starting Kafka, usually 5 s"):
+            broker = started.enter_context(embedded_broker(settings))
+        stop = started.enter_context(stop_on_signals())
+        typer.echo(f"Kafka listens on {broker.servers}; Ctrl-C stops it", err=True)
+        while broker.process.poll() is None:
             if stop.wait(POLL_SECONDS):
-                raise KeyboardInterrupt
+                return
     raise BrokerFailed(
         "The broker ended by itself", hint=f"Read the reason in {settings.state / 'broker' / 'broker.out'}"
     )

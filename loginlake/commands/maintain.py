@@ -67,7 +67,7 @@ def _planned() -> list[TableMaintenance]:
 def _maintain_every(lake: Lake, *, seconds: float, json: bool) -> None:
     from loginlake.pipeline import maintain_if_free
 
-    with stop_on_signals(finishing="the maintenance") as stop:
+    with stop_on_signals(finishing="maintenance") as stop:
         while not stop.is_set():
             started = time.monotonic()
             if tables := maintain_if_free(lake):

@@ -30,7 +30,7 @@ def refresh(
         if seconds is None:
             typer.echo(describe_published(pipeline.refresh(lake)))
             return
-        with stop_on_signals(finishing="the refresh") as stop:
+        with stop_on_signals(finishing="a refresh") as stop:
             pipeline.refresh_every(
                 lake, stop, seconds=seconds, on_publish=lambda snapshot: typer.echo(describe_published(snapshot))
             )

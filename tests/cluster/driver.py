@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -28,15 +27,13 @@ from gold.job import refresh_gold
 from lakehouse.entrypoint import run
 from lakehouse.job import spark_job
 from lakehouse.lake import Lake
-from loginlake.pipeline import rebuild_gold, rebuild_silver, redrive, refresh
+from loginlake.pipeline import rebuild_silver, refresh
 from loginlake.retention import maintain
 from silver.job import update_silver
 from tests.cluster.standalone import WORKERS, executors, worker_of
 
 APPENDS = 40
 KILLED_CHECKPOINTS = 3
-# A second batch that `send` produces.
-SEND = ("-m", "loginlake", "produce", "generate", "--events", "1500", "--seed", "2", "--days", "3")
 
 
 def append_rows(lake: Lake) -> None:
@@ -46,21 +43,13 @@ def append_rows(lake: Lake) -> None:
         rows.save(lake.folder_uri("appended"))
 
 
-def send(_lake: Lake) -> None:
-    """Send events to the topic."""
-    subprocess.run([sys.executable, *SEND], check=True)
-
-
 JOBS: dict[str, Callable[[Lake], object]] = {
     "append": append_rows,
-    "send": send,
     "bronze": ingest_once,
     "silver": update_silver,
     "gold": refresh_gold,
     "refresh": refresh,
-    "redrive": redrive,
     "rebuild-silver": rebuild_silver,
-    "rebuild-gold": rebuild_gold,
     "maintain": maintain,
 }
 
@@ -173,7 +162,6 @@ FAULTS = {
     "": no_fault,
     "executor": killed,
     "base": partial(killed, part="write_activity"),
-    "detections": partial(killed, part="write_detections"),
     "worker": partial(killed, part="write_detections", victim=lambda pid: -worker_of(pid)),
     "checkpoints": killed_after_checkpoints,
     "pause": paused_before_publishing,

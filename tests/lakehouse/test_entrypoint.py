@@ -120,10 +120,10 @@ def test_the_first_signal_requests_a_stop_and_the_second_interrupts(number: sign
 
 
 def test_the_first_signal_reports_at_once_what_is_being_finished(capsys: pytest.CaptureFixture[str]) -> None:
-    with stop_on_signals(finishing="the refresh"):
+    with stop_on_signals(finishing="a refresh"):
         os.kill(os.getpid(), signal.SIGINT)
 
-    assert capsys.readouterr().err == "\nFinishing the refresh …; Ctrl-C again to end now\n"
+    assert capsys.readouterr().err == "\nStopping, after a refresh if one runs …; Ctrl-C again to end now\n"
 
 
 def test_the_signal_handlers_are_restored_after_the_block() -> None:

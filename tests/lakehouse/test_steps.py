@@ -3,10 +3,11 @@ from __future__ import annotations
 from io import StringIO
 
 import pytest
+import typer
 from rich.console import Console
 
 from lakehouse.lake import Lake
-from lakehouse.steps import running, shown_steps, step, steps_text
+from lakehouse.steps import running, shown_steps, step, steps_line, steps_text
 
 
 def test_steps_are_named_with_their_seconds_while_they_run() -> None:
@@ -16,6 +17,18 @@ def test_steps_are_named_with_their_seconds_while_they_run() -> None:
         rename("Publishing")
         assert steps_text("", now=0).startswith("Publishing (")
     assert steps_text("Refresh", now=0) == "Refresh"
+
+
+def test_a_step_of_known_length_shows_it() -> None:
+    with running("Waiting", seconds=60.0):
+        assert steps_text("", now=0).endswith(" of 60 s)")
+
+
+def test_the_line_is_empty_after_the_last_step() -> None:
+    line = steps_line("")
+    with running("Counting"):
+        assert "Counting" in str(line().text)
+    assert not str(line().text)
 
 
 def test_a_step_that_fails_has_ended() -> None:
@@ -29,6 +42,13 @@ def test_a_terminal_shows_the_steps() -> None:
     with running("Counting"), shown_steps(terminal, title="Refresh"):
         pass
     assert "Refresh: Counting (0 s)" in terminal.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_what_is_printed_meanwhile_has_a_line_of_its_own() -> None:
+    terminal = Console(file=StringIO(), force_terminal=True, width=80)
+    with running("Counting"), shown_steps(terminal):
+        typer.echo("Three rows", err=True)
+    assert "Three rows\n⠋ Counting" in terminal.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_file_does_not() -> None:

@@ -28,6 +28,19 @@ COMMANDS_OF_LAYERS = {"bronze", "silver", "gold", "produce", "serve"}
 SHARED_MODULES = {"conditions", "output", "reading", "times"}
 JOBS = [["bronze", "--once"], ["silver"], ["gold"], ["refresh"], ["broker"]]
 
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+from loginlake.__main__ import main
+
+class Interruption:
+    def find_spec(self, name, *_):
+        if name == "loginlake.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interruption())
+main()
+"""
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> str:
@@ -68,6 +81,12 @@ def test_python_m_loginlake_is_the_command() -> None:
     ended = subprocess.run([sys.executable, "-m", "loginlake", "--version"], capture_output=True, text=True, check=True)
 
     assert ended.stdout.startswith("loginlake ")
+
+
+def test_ctrl_c_while_modules_are_imported_ends_without_a_traceback() -> None:
+    ended = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT], capture_output=True, text=True, check=False)
+
+    assert (ended.returncode, ended.stderr) == (130, "")
 
 
 def test_every_command_has_a_module_of_its_name() -> None:

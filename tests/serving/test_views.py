@@ -143,8 +143,8 @@ def test_the_risk_of_an_entity_is_made_of_its_detections_with_reasons_in_words(
     assert (first["entity"], first["score"], first["level"]) == ("192.0.2.1", 66, "high")
     assert (first["detections"], first["open"], first["last_at"]) == (2, 1, LAST)
     assert json.loads(first["reasons"]) == [
-        "brute_force_ip (high, labeled true), just now: failures 7",
-        "password_spray (medium), 7 days ago: failures 7",
+        f"brute_force_ip (high, labeled true), {LAST:%Y-%m-%d %H:%M} UTC: failures 7",
+        f"password_spray (medium), {LAST - timedelta(days=7):%Y-%m-%d %H:%M} UTC: failures 7",
     ]
     assert (second["entity"], second["score"], second["level"]) == ("192.0.2.2", 10, "low")
 
