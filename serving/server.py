@@ -10,6 +10,7 @@ import uvicorn
 
 from lakehouse.addresses import is_loopback, other_port_hint, port_taken
 from lakehouse.errors import UsageError
+from lakehouse.lake_folder import check_folder_exists, has_tables
 from lakehouse.locks import reader_lock
 from lakehouse.settings import Settings
 from serving.app import create_app
@@ -21,16 +22,20 @@ def serve(settings: Settings) -> None:
     """Answer requests until SIGTERM or Ctrl-C; requests in flight are answered first.
 
     Raises:
+        LakeMissing: The folder of the lake does not exist; one without tables is served, since a job may create them.
         PortTaken: Another process listens on the port.
         UsageError: The host is not a loopback address, and unauthenticated access is not allowed.
     """
     require_loopback(settings)
+    check_folder_exists(settings)
     listener = listening_socket(settings)
     # No log configuration of uvicorn: the middleware logs requests, and its errors reach standard error.
     server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, access_log=False))
     # uvicorn raises the signal that stopped it again once all requests are answered; nothing is left to do then.
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: None)
+    if not settings.is_on_s3 and not has_tables(settings):
+        log.warning("lake_has_no_tables", root=settings.root)
     log.info("serving", url=f"http://{settings.host}:{settings.port}")
     with reader_lock(settings):
         server.run(sockets=[listener])

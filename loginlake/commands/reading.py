@@ -9,19 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lakehouse.clock import utc_now
-from lakehouse.errors import BadQuery, LakeMissing
-from lakehouse.s3 import names_below
+from lakehouse.errors import BadQuery
+from lakehouse.lake_folder import check_lake_exists
 from loginlake.commands.times import time_parser
 
 if TYPE_CHECKING:
-    from lakehouse.settings import Settings
     from lakehouse.snapshots import Snapshot
     from producer.ground_truth import TruthFile
     from serving.selection import Period
     from serving.store import Store
-
-LAYERS = ("bronze", "silver", "gold")
-LAKE_HINT = "Name the lake with --root or LOGINLAKE_ROOT, or create one with `loginlake demo`"
 
 AsOf = Annotated[
     str | None,
@@ -66,24 +62,6 @@ def open_store() -> Store:
     settings = load_settings()
     check_lake_exists(settings)
     return Store(settings)
-
-
-def check_lake_exists(settings: Settings) -> None:
-    """Raise if the folder of the lake does not exist, or has no tables.
-
-    Raises:
-        LakeMissing: There is no lake in the folder.
-        StoreUnreachable: The lake is on S3, which does not answer or refuses access.
-    """
-    if settings.is_on_s3:
-        if not set(LAYERS) & set(names_below(settings)):
-            raise LakeMissing(f"There is no lake: {settings.root} has no tables", hint=LAKE_HINT)
-        return
-    folder = Path(settings.root).absolute()
-    is_lake = any((folder / layer).is_dir() for layer in LAYERS)
-    if not is_lake:
-        state = "has no tables" if folder.is_dir() else "does not exist"
-        raise LakeMissing(f"There is no lake: the folder {folder} {state}", hint=LAKE_HINT)
 
 
 def requested_snapshot(store: Store, *, as_of: str | None, snapshot: int | None) -> Snapshot:

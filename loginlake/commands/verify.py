@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lakehouse.errors import VerifyFailed
+from lakehouse.lake_folder import check_lake_exists
 from lakehouse.options import SettingsCommand
 from lakehouse.progress_bar import progress_bar
 from loginlake.commands.output import print_json
-from loginlake.commands.reading import check_lake_exists
 from loginlake.terminal import print_table
 
 if TYPE_CHECKING:

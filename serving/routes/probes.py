@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from lakehouse.snapshots import NO_SNAPSHOT
@@ -23,15 +23,16 @@ async def livez(context: ContextDep) -> Response:
 
 
 @router.get("/readyz", summary="Whether queries can be answered")
-async def readyz(context: ContextDep, store: StoreDep) -> Response:
+async def readyz(context: ContextDep, store: StoreDep, *, request: Request) -> Response:
     """200 if a snapshot is served, with status `degraded` while the lake is damaged; else 503."""
     context.params()
     state = store.state
     served, damage = state.served, state.damage
+    if damage is not None and not state.is_ready:
+        raise NotReady(damage.what, hint=damage.hint)
     if served is None or not state.is_ready:
-        raise NotReady(
-            damage.what if damage else "No snapshot is published yet", hint=damage.hint if damage else NO_SNAPSHOT
-        )
+        root = request.app.state.settings.root
+        raise NotReady(f"The lake {root} has no snapshot yet", hint=f"{NO_SNAPSHOT}, or name another lake with --root")
     if damage is None:
         return json_response({"status": "ready", "snapshot": served.id})
     return json_response({"status": "degraded", "snapshot": served.id, "detail": damage.what, "hint": damage.hint})

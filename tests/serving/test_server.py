@@ -10,16 +10,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPResponse
+from pathlib import Path
 
 import httpx
 import pytest
 
-from lakehouse.errors import PortTaken, UsageError
+from lakehouse.errors import LakeMissing, PortTaken, UsageError
 from lakehouse.settings import Settings
 from serving.parameters import LARGEST_LIMIT
 from serving.server import listening_socket, require_loopback, serve
 from tests.conftest import a_free_port
-from tests.serving.conftest import serving
+from tests.serving.conftest import served_here, serving
 from tests.serving.lakes import SmallLake, a_login
 
 IMPORT_WITHOUT_SPARK = """
@@ -48,12 +49,27 @@ def test_another_address_is_refused_unless_unauthenticated_access_is_allowed(hos
     require_loopback(Settings(host=host, allow_unauthenticated=True, _env_file=None))
 
 
-def test_a_taken_port_is_an_error_with_a_hint() -> None:
+def test_a_taken_port_is_an_error_with_a_hint(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
         with pytest.raises(PortTaken, match=rf"127\.0\.0\.1:{port}: process .*LOGINLAKE_PORT"):
-            serve(Settings(port=port, _env_file=None))
+            serve(Settings(root=str(tmp_path), port=port, _env_file=None))
+
+
+def test_a_folder_that_does_not_exist_is_refused_and_not_created(settings: Settings) -> None:
+    with pytest.raises(LakeMissing, match=f"{settings.root} does not exist. Name the lake with --root"):
+        serve(settings)
+    assert not Path(settings.root).exists()
+
+
+def test_a_lake_without_a_snapshot_is_not_ready_and_named(settings: Settings) -> None:
+    with served_here(settings) as api:
+        answer = api.get("/readyz")
+
+    assert answer.status_code == 503
+    assert f"{settings.root} has no snapshot" in answer.json()["detail"]
+    assert "--root" in answer.json()["hint"]
 
 
 @pytest.mark.slow
