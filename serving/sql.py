@@ -18,7 +18,7 @@ from serving.delta_tables import declared_schema
 from serving.integrity import HINT
 from serving.metrics import metric_frame, source_of
 from serving.selection import Filter
-from serving.statement import check_reads_only, described_name, with_instant, words_of
+from serving.statement import bare_words, check_reads_only, described_name, with_instant, words_of
 from serving.store import Store
 
 Frames = dict[str, pl.LazyFrame]
@@ -27,11 +27,14 @@ LOGINS = "logins"
 INSTANT_HINT = (
     "Compare an instant with now(), with text such as '2026-01-31T08:00:00Z', or with '2026-01-31'::timestamptz"
 )
+# The columns that the parser takes for words of SQL.
+RESERVED_COLUMNS = ("offset", "returning")
 DIALECT_HINT = (
     "The dialect is that of polars. SHOW TABLES lists the tables and views, DESCRIBE TABLE the columns of one"
 )
 # What polars says about an unknown name.
 UNKNOWN_COLUMN = re.compile(r'unable to find column "(?P<name>[^"]*)"; valid columns: (?P<known>.*)')
+PARSER_ERROR = "sql parser error"
 UNKNOWN_TABLE = re.compile(r"relation '(?P<name>[^']*)' was not found")
 
 
@@ -57,7 +60,7 @@ def _executed(statement: str, frames: Frames) -> pl.DataFrame:
     except (OSError, pl.exceptions.PanicException) as error:
         raise LakeUnreadable(f"A table can't be read ({type(error).__name__})", hint=HINT) from error
     except (UnicodeEncodeError, pl.exceptions.PolarsError) as error:
-        raise _refusal(str(error).partition("\n")[0], frames) from error
+        raise _refusal(str(error).partition("\n")[0], frames, statement=statement) from error
 
 
 def _description(name: str, frames: Frames) -> pl.DataFrame:
@@ -118,7 +121,7 @@ def _frame(table: Table, store: Store, *, snapshot: Snapshot, named: set[str]) -
     return store.rows(table, snapshot) if is_named else pl.LazyFrame(schema=declared_schema(table))
 
 
-def _refusal(reason: str, frames: Frames) -> BadQuery:
+def _refusal(reason: str, frames: Frames, *, statement: str) -> BadQuery:
     """Return the error for what polars refuses."""
     if unknown := UNKNOWN_COLUMN.match(reason):
         known = re.findall(r'"([^"]+)"', unknown["known"])
@@ -126,5 +129,12 @@ def _refusal(reason: str, frames: Frames) -> BadQuery:
     if unknown := UNKNOWN_TABLE.match(reason):
         name = unknown["name"]
         return BadQuery(f"There is no table {name!r}", hint=f"{did_you_mean(name, frames)}SHOW TABLES lists them all")
-    hint = INSTANT_HINT if "dtype: Datetime" in reason else DIALECT_HINT
-    return BadQuery(f"The SQL can't be executed: {reason}", hint=hint)
+    return BadQuery(f"The SQL can't be executed: {reason}", hint=_hint(reason, statement))
+
+
+def _hint(reason: str, statement: str) -> str:
+    reserved = sorted(bare_words(statement).intersection(RESERVED_COLUMNS))
+    if reason.startswith(PARSER_ERROR) and reserved:
+        quoted = ", ".join(f'"{name}"' for name in reserved)
+        return f"Write a column that is a word of SQL in double quotes: {quoted}"
+    return INSTANT_HINT if "dtype: Datetime" in reason else DIALECT_HINT

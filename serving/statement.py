@@ -25,6 +25,11 @@ CURRENT_TIMESTAMP = "current_timestamp"
 Token = tuple[str, str]  # kind and text
 
 
+def bare_words(statement: str) -> set[str]:
+    """Return the words of a statement that are not quoted, in lower case."""
+    return {text.lower() for kind, text in _tokens(statement) if kind == "word"}
+
+
 def words_of(statement: str) -> set[str]:
     """Return the words and quoted names of a statement in lower case; the tables that it reads are among them."""
     return {text.strip('"').lower() for kind, text in _tokens(statement) if kind in ("word", "quoted")}
@@ -40,13 +45,15 @@ def check_reads_only(statement: str) -> None:
     """Raise unless the statement is a read; polars would answer a DELETE with an empty result.
 
     Raises:
-        BadQuery: The statement starts with another word than a read does.
+        BadQuery: The statement starts with another word than a read does, or shows something else than tables.
     """
     words = [text.lower() for kind, text in _tokens(statement) if kind not in ("space", "other")]
     first = next((word for word in words if word != "explain"), "")
     if first not in READING_WORDS:
         what = f"{first.upper()} is not a read" if first.isalpha() else "The statement does not start with a word"
         raise BadQuery(what, hint=READS_ONLY)
+    if first == "show" and words[1:2] != ["tables"]:
+        raise BadQuery(f"{' '.join(words).upper()} is not known", hint="Use SHOW TABLES or DESCRIBE TABLE")
 
 
 def with_instant(statement: str, now: datetime) -> str:

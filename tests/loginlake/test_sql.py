@@ -10,9 +10,10 @@ from unittest.mock import patch
 
 import pytest
 
-from lakehouse.tables import METRICS_BY_NAME, TABLES
+from lakehouse.tables import METRICS_BY_NAME, READABLE, TABLES
 from lakehouse.tables.gold import HOUR_OF_WEEK, IP_ACTIVITY, METRICS
-from lakehouse.tables.model import Metric, Window
+from lakehouse.tables.model import Metric, Table, Window
+from serving.sql import RESERVED_COLUMNS
 from tests.loginlake.command_line import Loginlake, Terminal
 from tests.loginlake.test_cli import the_only_line
 from tests.serving.lakes import publish_twice, settings_of
@@ -118,6 +119,24 @@ def test_sql_opens_only_the_tables_that_it_names(loginlake: Loginlake, tmp_path:
 def test_sql_reads_a_statement_from_standard_input(loginlake: Loginlake) -> None:
     with patch("sys.stdin", StringIO("select count(*) as n\nfrom events;\n")):
         assert loginlake("sql", "--format", "csv").stdout == "n\n8\n"
+
+
+@pytest.mark.parametrize(
+    "statement", ["select reason, offset from events", "select active, returning from active_users", "select min(OFFSET) f x y"]
+)
+def test_a_column_that_is_a_word_of_sql_is_to_be_quoted(loginlake: Loginlake, statement: str) -> None:
+    assert "is a word of SQL in double quotes" in the_only_line(loginlake("sql", statement), code=2)
+
+
+@pytest.mark.parametrize(
+    "table", [*READABLE.values(), *(metric.table for metric in METRICS)], ids=lambda each: each.name
+)
+def test_no_other_column_needs_quotes(loginlake: Loginlake, table: Table) -> None:
+    columns = ", ".join(f'"{name}"' if name in RESERVED_COLUMNS else name for name in table.column_names)
+
+    ended = loginlake("sql", f"select {columns} from {table.name} limit 1", "--format", "csv")
+
+    assert ended.stdout.splitlines()[0].split(",") == list(table.column_names)
 
 
 @pytest.mark.parametrize("name", ["events", "silver.events", "logins", "ip_activity", "ip_activity_week", "attacks"])

@@ -27,6 +27,12 @@ def test_any_other_statement_is_refused_with_a_hint(statement: str) -> None:
         check_reads_only(statement)
 
 
+@pytest.mark.parametrize("statement", ["show tabels", "show", "SHOW COLUMNS FROM events"])
+def test_a_show_of_anything_but_tables_is_refused_with_what_to_use(statement: str) -> None:
+    with pytest.raises(BadQuery, match=f"{statement.upper()} is not known. Use SHOW TABLES or DESCRIBE TABLE"):
+        check_reads_only(statement)
+
+
 def test_words_are_in_lower_case_and_without_text_and_comments() -> None:
     assert words_of("""select 'events' from "silver.events", Logins -- detections""") == {
         "select", "from", "silver.events", "logins",
