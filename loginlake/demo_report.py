@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.options import option_name
-from loginlake.scoring import Attacked, Score, Severities, score, summary
+from loginlake.commands.output import print_rows
+from loginlake.scoring import DEFINITIONS, Attacked, Score, Severities, score, summary
 from loginlake.terminal import output_console, print_table
 from loginlake.truths import covered
 
@@ -35,11 +36,13 @@ select src_ip, country, sum(failures) as failures, sum(successes) as successes
 from ip_activity where failures > 0
 group by src_ip, country order by failures desc, src_ip limit 5
 """
+# In the alphabet, critical, high and medium are in the order of severity.
 WORST_ATTACKS = """
 select fired_at, severity, rule, entity, case when worked then 'yes' else 'no' end as worked
-from attacks where severity <> 'low'
-order by worked desc, severity = 'critical' desc, severity = 'high' desc, fired_at desc limit 8
+from attacks where severity <> 'low' order by worked desc, severity, fired_at desc, detection_id limit 8
 """
+WORST_ATTACKS_QUERY = "query attacks --where 'severity!=low' --order-by=-worked,severity,-fired_at --limit 8"
+ATTACKS = "select count(*) as n from attacks where severity <> 'low'"
 VERDICTS = "select verdict, count(*) as n from events group by verdict"
 
 
@@ -108,15 +111,15 @@ def print_report(store: Store, *, report: Report, truths: Mapping[Path, TruthFil
     )  # fmt: skip
     if truths:
         output_console().print(f"{covered(truths)}; alerts about other events of this time count as false.")
-    output_console().print(summary(result))
+    output_console().print(f"{summary(result)}\n{DEFINITIONS}")
     complete = [attack for truth in truths.values() for attack in truth.attacks if attack.is_complete]
     if others := len(complete) - len(result.attacks):
         output_console().print(f"{others} more planted attacks are of kinds that no rule looks for yet.")
     worst = sql_answer(WORST_ATTACKS, store, snapshot=snapshot)
-    print_table(
-        *worst.columns,
-        title="Detected attacks, first those after which somebody logged in",
-        rows=[(f"{fired_at:%Y-%m-%d %H:%M}", *others) for fired_at, *others in worst.rows()],
+    ((attacks,),) = sql_answer(ATTACKS, store, snapshot=snapshot).rows()
+    print_rows(
+        [{**row, "fired_at": f"{row['fired_at']:%m-%d %H:%M}"} for row in worst.to_dicts()],
+        title=f"{worst.height} of {attacks:,} detected attacks (medium and higher), first those that worked",
     )
     top = sql_answer(TOP_ADDRESSES, store, snapshot=snapshot)
     print_table(*top.columns, title=f"Top 5 addresses by failures, snapshot {snapshot.id}", rows=top.rows())
@@ -135,7 +138,7 @@ def print_next_commands(console: Console, settings: Settings, *, snapshot: Snaps
         failing,
         f"{failing} --snapshot {max(1, snapshot.id - 1)}",
         f'{command} sql "{VERDICTS}"{lake}',
-        f"{command} query attacks --where worked=true --limit 5{lake}",
+        f"{command} {WORST_ATTACKS_QUERY}{lake}",
         f"{command} verify{broker}",
         *([] if is_live else [f"{command} serve{api}   # and then, in another terminal:"]),
         f"curl '{url}/v1/metrics/ip_activity?every=day&limit=5'",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from rich.cells import cell_len, set_cell_size
 
@@ -25,47 +27,55 @@ class GridColumn:
         cells: One for each row.
         is_number: True if the cells are aligned right.
         is_text: True if a cell may be shortened.
+        is_name: True if a cell is a name such as `brute_force_ip`: it is not shortened, but may continue after a `_` on
+            the next line.
     """
 
     name: str
     cells: tuple[str, ...]
     is_number: bool = False
     is_text: bool = False
+    is_name: bool = False
 
     @property
     def width(self) -> int:
         """The width of the widest cell or the name, in columns of the terminal."""
-        return max(map(cell_len, (self.name, *self.cells)))
+        return max(cell_len(line) for cell in (self.name, *self.cells) for line in cell.split("\n"))
 
     def shortened(self, width: int) -> GridColumn:
-        """Return the column with cells of at most this width; a shortened one ends with an ellipsis."""
-        return replace(self, cells=tuple(_shortened(cell, width) for cell in self.cells))
+        """Return the column with cells of at most this width: a name in lines, another text cut with an ellipsis."""
+        narrowed = _broken if self.is_name else _shortened
+        return replace(self, cells=tuple(narrowed(cell, width) for cell in self.cells))
 
-    def lines(self) -> list[str]:
-        """Return the name and the cells, all as wide as the widest."""
+    def aligned(self, line: str) -> str:
+        """Return a line of a cell, as wide as the column."""
         width = self.width
-        return [" " * (width - cell_len(text)) + text if self.is_number else set_cell_size(text, width)
-                for text in (self.name, *self.cells)]  # fmt: skip
+        return " " * (width - cell_len(line)) + line if self.is_number else set_cell_size(line, width)
 
 
 Grid = Sequence[GridColumn]
 
 
 def fitted(grid: Grid, width: int | None) -> tuple[Grid, list[str]]:
-    """Return the columns that fit, with their texts shortened if necessary, and the names of those left out."""
-    for count in range(len(grid), 0, -1):
-        shortened = _with_short_texts(grid[:count], width)
-        if count == 1 or width is None or _width(shortened) <= width:
+    """Return the columns that fit, with their texts shortened if necessary, and the names of those left out.
+
+    One column is left out rather than a name broken, but not more.
+    """
+    breakable = [replace(column, is_text=True) if column.is_name else column for column in grid]
+    whole = [(grid, count) for count in (len(grid), len(grid) - 1) if count]
+    for columns, count in [*whole, *((breakable, count) for count in range(len(grid), 0, -1))]:
+        shortened = _with_short_texts(columns[:count], width)
+        if width is None or _width(shortened) <= width or (columns is breakable and count == 1):
             return shortened, [column.name for column in grid[count:]]
     return grid, []
 
 
 def table_lines(grid: Grid) -> list[str]:
     """Return the lines of a table: the names, a rule, the rows."""
-    columns = [column.lines() for column in grid]
-    head, *rows = [GAP.join(cells).rstrip() for cells in zip(*columns, strict=True)]
+    head = _row_lines(grid, [column.name for column in grid])
     rule = GAP.join("─" * column.width for column in grid)
-    return [head, rule, *rows]
+    rows = zip(*(column.cells for column in grid), strict=True)
+    return [*head, rule, *(line for cells in rows for line in _row_lines(grid, cells))]
 
 
 def vertical_lines(grid: Grid, width: int | None) -> list[str]:
@@ -80,6 +90,14 @@ def vertical_lines(grid: Grid, width: int | None) -> list[str]:
             lines.append(f"{set_cell_size(column.name, names)}{GAP}{first}")
             lines += [" " * names + GAP + line for line in more]
     return lines
+
+
+def _row_lines(grid: Grid, cells: Sequence[str]) -> list[str]:
+    """Return the lines of a row: as many as its highest cell has."""
+    lines = zip_longest(*(cell.split("\n") for cell in cells), fillvalue="")
+    return [
+        GAP.join(column.aligned(text) for column, text in zip(grid, texts, strict=True)).rstrip() for texts in lines
+    ]
 
 
 def _width(grid: Grid) -> int:
@@ -109,6 +127,16 @@ def _least_width(column: GridColumn) -> int:
 
 def _shortened(cell: str, width: int) -> str:
     return cell if cell_len(cell) <= width else f"{set_cell_size(cell, width - 1)}…"
+
+
+def _broken(name: str, width: int) -> str:
+    """Return a name in lines of at most this width, each of which but the last ends with a `_` where possible."""
+    lines = [""]
+    for part in re.findall(r"[^_]*_|[^_]+", name):
+        if cell_len(lines[-1]) + cell_len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(piece for line in lines if line for piece in wrapped(line, width))
 
 
 def wrapped(cell: str, width: int | None) -> list[str]:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 # Only rules of these severities count towards recall and precision.
 COUNTED_SEVERITIES = ("medium", "high", "critical")
 
+# What the words of `summary` mean.
+DEFINITIONS = """Cases: an attack and a rule that must find it. Recall: the share of them found.
+Precision: the share of the alerts (detections) that are about an attack."""
+
 # The severity of each rule that is scored.
 Severities: TypeAlias = Mapping[str, str]
 

@@ -7,16 +7,18 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lakehouse.steps import shown_steps
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 # Width of a table if standard output is not a terminal.
 PLAIN_WIDTH = 160
+
+# Columns whose values are of no use if they are cut: `success_after_attack` is not `success_after_attack_ip`.
+NAMES = frozenset({"rule", "scenario", "planted attack"})
 
 Cell = str | int | None
 
@@ -34,32 +36,27 @@ def output_console() -> Console:
 
 
 def print_table(*columns: str, rows: Sequence[Sequence[Cell]], title: str | None = None) -> None:
-    """Print rows below their column names; integers are aligned right, with separators of thousands."""
-    table = empty_table(title)
-    for position, name in enumerate(columns):
-        cells = [row[position] for row in rows if row[position] is not None]
-        is_number = bool(cells) and all(isinstance(cell, int) for cell in cells)
-        table.add_column(name, justify="right" if is_number else "left")
-    add_rows(table, [[_text(cell) for cell in row] for row in rows])
-    output_console().print(table)
+    """Print rows below their column names; integers are aligned right, with separators of thousands.
 
-
-def empty_table(title: str | None = None) -> Table:
-    """Return a table without columns, in the style of all our tables."""
+    Nothing is cut: the columns in `NAMES` are as wide as their widest name, the others continue on the next line.
+    """
     import rich.box
     from rich.table import Table
     from rich.text import Text
 
-    heading = Text(title, style="bold") if title else None
-    return Table(title=heading, title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False)
-
-
-def add_rows(table: Table, rows: Sequence[Sequence[str]]) -> None:
-    """Add rows whose cells are printed as they are, without markup."""
-    from rich.text import Text
-
+    table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
+    for position, name in enumerate(columns):
+        cells = [row[position] for row in rows if row[position] is not None]
+        is_number = bool(cells) and all(isinstance(cell, int) for cell in cells)
+        justify: Literal["right", "left"] = "right" if is_number else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=name in NAMES)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(_text(cell)) for cell in row))
+    console = output_console()
+    if title:
+        # Not as the table's own title, which would be no wider than the table.
+        console.print(f"\n{title}", style="bold", markup=False)
+    console.print(table)
 
 
 @contextmanager

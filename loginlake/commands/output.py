@@ -71,7 +71,7 @@ class Output:
         if self.is_table:
             # Columns that are shown by default stay a table: what has no room is left out and named.
             may_turn = not (shown and names == shown)
-            too_wide = _write_table(rows.select(names), is_vertical=self.is_vertical, may_turn=may_turn)
+            too_wide = write_table(rows.select(names), is_vertical=self.is_vertical, may_turn=may_turn)
             hidden = [] if self.columns else [name for name in rows.columns if name not in names]
             if rows.is_empty():
                 typer.echo("No rows", err=True)
@@ -103,7 +103,9 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -
         return
     if title:
         typer.echo(f"\n{title}")
-    Output().write(pl.DataFrame(rows[:ROWS_SHOWN], infer_schema_length=None))
+    left_out = write_table(pl.DataFrame(rows[:ROWS_SHOWN], infer_schema_length=None))
+    if left_out:
+        typer.echo(f"Without {', '.join(left_out)}; --json prints all", err=True)
     if len(rows) > ROWS_SHOWN:
         typer.echo(f"The first {ROWS_SHOWN} of {len(rows):,} rows; --json prints all", err=True)
 
@@ -125,7 +127,7 @@ def requested_output(form: str, *, json: bool, columns: str | None = None, verti
     return Output(form, names, is_vertical=vertical)
 
 
-def _write_table(rows: pl.DataFrame, *, is_vertical: bool, may_turn: bool) -> Sequence[str]:
+def write_table(rows: pl.DataFrame, *, is_vertical: bool = False, may_turn: bool = True) -> Sequence[str]:
     """Print the rows so that they fit the terminal, and return the names of the columns for which there is no room.
 
     Few rows whose columns do not all fit are printed one below the other, if the table may turn.
@@ -152,14 +154,16 @@ def _note_left_out(names: Sequence[str]) -> None:
 
 def _grid_column(values: pl.Series) -> GridColumn:
     from loginlake.grid import GridColumn
+    from loginlake.terminal import NAMES
 
     type_ = values.dtype
     instant = _instant_format([value for value in values if isinstance(value, datetime)])
     cells = tuple(_cell(value, instant=instant) for value in values.to_list())
     # An id is of no use if it is cut.
     is_id = values.name.endswith("_id") and max(map(len, cells), default=0) <= MAX_ID
-    is_text = not type_.is_numeric() and not type_.is_temporal() and not is_id
-    return GridColumn(values.name, cells, is_number=type_.is_numeric(), is_text=is_text)
+    is_name = values.name in NAMES
+    is_text = not type_.is_numeric() and not type_.is_temporal() and not is_id and not is_name
+    return GridColumn(values.name, cells, is_number=type_.is_numeric(), is_text=is_text, is_name=is_name)
 
 
 def value_text(value: Any) -> str:

@@ -56,7 +56,7 @@ def score(*, truth: Truth = None, as_of: AsOf = None, snapshot: SnapshotId = Non
 def print_score(score: Score, *, title: str) -> None:
     """Print a summary, a table of the rules, and the misses and false alarms."""
     others = [rule for rule in score.severities if rule not in score.counted_rules]
-    typer.echo(f"{title}: {scoring.summary(score)}")
+    typer.echo(f"{title}: {scoring.summary(score)}\n{scoring.DEFINITIONS}")
     print_rows([_counted_row(score, rule) for rule in score.counted_rules], title="Rules of severity medium and higher")
     print_rows([_uncounted_row(score, rule) for rule in others], title="Rules of lower severity")
     print_rows([{"rule": rule, **_case_row(case)} for rule, case in score.misses], title="Attacks that a rule missed")
@@ -117,7 +117,7 @@ def _counted_row(score: Score, rule: str) -> dict[str, Any]:
         "found": f"{tally.found} of {tally.cases}",
         "alerts": tally.alerts,
         "false": tally.false_alarms,
-        "labeled": tally.labeled,
+        **_labeled(score, tally),
         "precision": tally.precision,
         "alerts a day": score.alerts_per_day(tally),
     }
@@ -129,9 +129,14 @@ def _uncounted_row(score: Score, rule: str) -> dict[str, Any]:
         "rule": rule,
         "found": f"{tally.found} of {tally.cases}",
         "alerts": tally.alerts,
-        "labeled": tally.labeled,
+        **_labeled(score, tally),
         "a day and 1,000 users": score.alerts_per_1000_users_and_day(tally),
     }
+
+
+def _labeled(score: Score, tally: Tally) -> dict[str, int]:
+    """Return the column of the labeled alerts, if there are any in the whole table."""
+    return {"labeled": tally.labeled} if any(alert.label for alert in score.alerts) else {}
 
 
 def _case_row(case: PlantedCase) -> dict[str, Any]:
@@ -139,5 +144,6 @@ def _case_row(case: PlantedCase) -> dict[str, Any]:
 
 
 def _alert_row(alert: Alert) -> dict[str, Any]:
-    row = {name: alert.detection[name] for name in ("rule", "entity", "fired_at", "detection_id")}
-    return row | {"look_alike": alert.look_alike and alert.look_alike.scenario, "label": alert.label}
+    row = {name: alert.detection[name] for name in ("fired_at", "rule", "entity")}
+    look_alike = alert.look_alike and alert.look_alike.scenario
+    return row | {"look_alike": look_alike, "label": alert.label, "detection_id": alert.detection["detection_id"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from io import StringIO
 from pathlib import Path
@@ -16,12 +17,20 @@ from lakehouse.logs import log_folder
 from lakehouse.settings import Settings
 from loginlake.broker import broker_folder
 from loginlake.demo import move_aside, unused_seed, verify_and_report
-from loginlake.demo_report import Scenario, print_first_figures, print_next_commands, print_report, scenarios
+from loginlake.demo_report import (
+    WORST_ATTACKS_QUERY,
+    Scenario,
+    print_first_figures,
+    print_next_commands,
+    print_report,
+    scenarios,
+)
 from loginlake.scoring import score
 from loginlake.terminal import output_console
 from loginlake.truths import truth_files, truth_path
 from loginlake.verify import Report
 from serving.store import Store
+from tests.loginlake.command_line import Loginlake
 from tests.loginlake.locked_files import locked_by_another_process
 from tests.loginlake.test_scoring import a_truth, an_attack, detected, write_truth
 from tests.serving.lakes import SmallLake, a_detection, a_login, settings_of
@@ -117,6 +126,33 @@ def test_a_later_demo_is_scored_with_the_ground_truth_of_all_demos_on_the_lake(
     assert "precision 1.000 (2 of 2 alerts)" in printed
 
 
+def test_the_suggested_query_prints_the_attacks_of_the_report_with_whole_rule_names(
+    tmp_path: Path, loginlake: Loginlake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("loginlake.terminal.terminal_width", lambda: 80)
+    settings = settings_of(tmp_path)
+    rules = {"success_after_attack": "high", "distributed_brute_force_user": "medium", "mfa_fatigue": "critical",
+             "success_after_attack_ip": "low", "brute_force_ip": "high"}  # fmt: skip
+    SmallLake(settings).publish(
+        [a_login(0), a_login(1, outcome="success", failure_reason=None)],
+        [
+            a_detection(rule, rule=rule, severity=severity, entity=f"2001:db8:1111:2222:3333:4444:5555:{number}")
+            for number, (rule, severity) in enumerate(rules.items())
+        ],
+    )
+    report = Report(1, [], {}, {}, {})
+
+    print_report(Store(settings), report=report, truths={}, severities=rules)
+    printed = capsys.readouterr().out
+
+    found = [rule for line in printed.splitlines() for rule in rules if f" {rule} " in line]
+    assert found == ["mfa_fatigue", "brute_force_ip", "success_after_attack", "distributed_brute_force_user"]
+    assert "4 of 4 detected attacks" in printed
+    assert max(len(line) for line in printed.splitlines()) <= 80
+    suggested = loginlake(*shlex.split(WORST_ATTACKS_QUERY), "--root", settings.root, "--format", "ndjson").stdout
+    assert [json.loads(line)["rule"] for line in suggested.splitlines()] == found
+
+
 def test_the_suggested_commands_name_the_settings_that_differ_from_the_defaults(tmp_path: Path) -> None:
     settings = settings_of(tmp_path / "a lake").model_copy(update={"port": 8081, "allow_unauthenticated": True})
     snapshot = SmallLake(settings).publish([a_login(0)], [])
@@ -167,8 +203,9 @@ def test_the_report_has_first_figures_and_only_attacks_that_a_rule_looks_for(
     assert "Ground truth: 1 file, about events of 2026-02-01 to 2026-02-02" in printed
     assert "0 of 1 planted attacks found" in printed
     assert "1 more planted attacks are of kinds that no rule looks for yet." in printed
-    (attack,) = (line.split() for line in printed.splitlines() if line.startswith(" 2026-03-02 "))
-    assert attack == ["2026-03-02", "00:05", "high", "brute_force_ip", "192.0.2.1", "yes"]
+    (attack,) = (line.split() for line in printed.splitlines() if line.startswith("03-02 "))
+    assert "1 of 1 detected attacks (medium and higher), first those that worked" in printed
+    assert attack == ["03-02", "00:05", "high", "brute_force_ip", "192.0.2.1", "yes"]
     # A thread of another test may log meanwhile; such a line begins with the time.
     report_lines = [line for line in printed.splitlines() if not line.startswith("20")]
     unwanted = ("impossible_travel", "several_countries", "silver broken", "Kafka")

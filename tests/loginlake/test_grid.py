@@ -32,6 +32,36 @@ def test_the_last_columns_are_left_out_where_short_texts_do_not_help() -> None:
     assert [column.width for column in columns] == [18, 20]
 
 
+def a_name(name: str, *cells: str) -> GridColumn:
+    return GridColumn(name, cells, is_name=True)
+
+
+RULES = a_name("rule", "success_after_attack_ip", "brute_force_ip")
+
+
+def test_a_name_is_whole_where_shorter_texts_or_one_column_less_make_room() -> None:
+    for last, width in ((a_text("a", "x" * 40), 23 + 2 + 16), (GridColumn("n", ("9" * 40, "8")), 30)):
+        columns, left_out = fitted([RULES, last], width)
+
+        assert columns[0] == RULES
+        assert left_out == ([] if last.is_text else ["n"])
+
+
+def test_a_name_continues_after_an_underscore_rather_than_that_two_columns_are_left_out() -> None:
+    numbers = [GridColumn(name, ("7", "8"), is_number=True) for name in "abc"]
+
+    columns, left_out = fitted([RULES, *numbers], 25)
+
+    assert left_out == []
+    assert table_lines(columns) == [
+        "rule            a  b  c",
+        "──────────────  ─  ─  ─",
+        "success_after_  7  7  7",
+        "attack_ip",
+        "brute_force_ip  8  8  8",
+    ]
+
+
 def test_wide_characters_take_two_columns() -> None:
     (column,), _ = fitted([a_text("a", "漢" * 20)], 21)
 

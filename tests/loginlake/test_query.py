@@ -299,6 +299,25 @@ def test_a_table_has_the_columns_shown_by_default_and_names_how_to_see_the_other
     assert "--columns all" in printed.stderr
 
 
+def test_the_name_of_a_rule_is_whole_at_80_columns(loginlake: Loginlake, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    rules = ("success_after_attack", "success_after_attack_ip", "credential_stuffing")
+    SmallLake(settings).publish(
+        [a_login(0)],
+        [
+            a_detection(rule, rule=rule, fired_at=DAY + timedelta(minutes=5, seconds=7), entity="198.51.100.100")
+            for rule in rules
+        ],
+    )
+    loginlake = loginlake.with_environment(LOGINLAKE_ROOT=settings.root).on_a_terminal(columns=80)
+
+    for name in ("attacks", "detections"):
+        printed = loginlake("query", name).stdout
+
+        assert {word for word in printed.split() if "_" in word} == {"fired_at", *rules}
+        assert max(map(len, printed.splitlines())) <= 80
+
+
 def test_headers_of_a_record_are_readable_in_a_table(loginlake: Loginlake) -> None:
     printed = loginlake("query", "raw_logs", "--limit", "1", "--columns", "headers").stdout
 
