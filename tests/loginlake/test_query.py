@@ -318,6 +318,20 @@ def test_the_name_of_a_rule_is_whole_at_80_columns(loginlake: Loginlake, tmp_pat
         assert max(map(len, printed.splitlines())) <= 80
 
 
+def test_events_show_why_a_login_failed_or_why_a_record_was_refused(loginlake: Loginlake, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    refused = dict.fromkeys(("event_id", "action", "outcome", "failure_reason", "username", "src_ip", "app"))
+    broken = a_login(1) | refused | {"verdict": "broken", "reason": "not_json"}
+    SmallLake(settings).publish([a_login(0, src_ip="198.51.100.100"), broken], [])
+    terminal = loginlake.on_a_terminal(columns=80).with_environment(LOGINLAKE_ROOT=settings.root)
+
+    def header(verdict: str) -> list[str]:
+        return terminal("query", "events", "--where", f"verdict={verdict}").stdout.split("\n")[0].split()
+
+    assert header("accepted")[:5] == ["event_at", "username", "src_ip", "outcome", "failure_reason"]
+    assert "reason" in header("broken")
+
+
 def test_headers_of_a_record_are_readable_in_a_table(loginlake: Loginlake) -> None:
     printed = loginlake("query", "raw_logs", "--limit", "1", "--columns", "headers").stdout
 

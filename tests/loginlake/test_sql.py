@@ -122,7 +122,8 @@ def test_sql_reads_a_statement_from_standard_input(loginlake: Loginlake) -> None
 
 
 @pytest.mark.parametrize(
-    "statement", ["select reason, offset from events", "select active, returning from active_users", "select min(OFFSET) f x y"]
+    "statement",
+    ["select reason, offset from events", "select active, returning from active_users", "select min(OFFSET) f x y"],
 )
 def test_a_column_that_is_a_word_of_sql_is_to_be_quoted(loginlake: Loginlake, statement: str) -> None:
     assert "is a word of SQL in double quotes" in the_only_line(loginlake("sql", statement), code=2)
