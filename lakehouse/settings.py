@@ -128,7 +128,8 @@ def load_settings(**flags: Any) -> Settings:
         ) from error
     except ValidationError as error:
         faults = "; ".join(
-            f"LOGINLAKE_{'_'.join(str(part) for part in fault['loc'][:1]).upper()}: {fault['msg']}"
+            f"LOGINLAKE_{'_'.join(str(part) for part in fault['loc'][:1]).upper()}: "
+            f"{fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors()
         )
         raise UsageError(f"The settings are wrong: {faults}", hint="Correct them and start again") from error

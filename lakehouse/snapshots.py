@@ -212,6 +212,8 @@ def _oldest_retained(snapshots: Sequence[Snapshot], retained_from: int) -> Snaps
 
 
 def _retained_hint(oldest: Snapshot, last: Snapshot) -> str:
+    if oldest == last:
+        return f"The only retained snapshot is {oldest.id}, of {oldest.at.isoformat()}"
     return f"Ask for a snapshot from {oldest.id} to {last.id}; {oldest.id} is of {oldest.at.isoformat()}"
 
 

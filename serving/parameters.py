@@ -92,7 +92,7 @@ def check_params(pairs: Iterable[tuple[str, str]], allowed: Iterable[Parameter[A
         if name not in known:
             raise UnknownParameter(
                 f"There is no parameter {quoted(name)} here",
-                hint=f"Use {', '.join(known)}" if known else "Leave it out",
+                hint=name_hint(name, known) if known else "Leave it out",
                 parameter=name,
             )
         if times > 1 and not known[name].repeatable:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from lakehouse.errors import BadQuery, LakeUnreadable, TableMissing
+from lakehouse.errors import BadQuery, LakeUnreadable, TableMissing, name_hint
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import METRICS_BY_NAME
 from lakehouse.tables.gold import ATTACKS, DETECTIONS, ENTITY_RISK, SESSIONS
@@ -86,7 +86,7 @@ def metric_named(name: str) -> Metric:
         TableMissing: No metric has that name.
     """
     if name not in METRICS_BY_NAME:
-        raise TableMissing(f"There is no metric {quoted(name)}", hint=f"Use one of {', '.join(METRICS_BY_NAME)}")
+        raise TableMissing(f"There is no metric {quoted(name)}", hint=name_hint(name, METRICS_BY_NAME))
     return METRICS_BY_NAME[name]
 
 
@@ -201,7 +201,7 @@ def detection_with_id(detection_id: str, store: Store, *, snapshot: Snapshot) ->
     if found.is_empty():
         raise TableMissing(
             f"Snapshot {snapshot.id} has no detection {quoted(detection_id)}",
-            hint="See /v1/detections or `loginlake query detections --columns detection_id` for the ids",
+            hint="Use an id of the column detection_id of gold.detections",
         )
     return found
 

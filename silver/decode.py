@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.errors import UsageError
+from lakehouse.errors import UsageError, name_hint
 from lakehouse.tables.bronze import POSITION
 from lakehouse.tables.silver import EVENTS, WINNER
 from silver.enrich import address_of, agent_of
@@ -77,7 +77,7 @@ class DecodeRules:
         if settings.default_format not in FORMATS:
             raise UsageError(
                 f"LOGINLAKE_DEFAULT_FORMAT={settings.default_format} is not a known format",
-                hint=f"Use one of {', '.join(FORMATS)}",
+                hint=name_hint(settings.default_format, FORMATS),
             )
         return cls(settings.default_format, settings.max_event_age_days * DAY, settings.max_clock_skew_hours * HOUR)
 

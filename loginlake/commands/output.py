@@ -120,7 +120,7 @@ def requested_output(form: str, *, json: bool, columns: str | None = None, verti
     if json:
         form = "json"
     if form not in FORMATS:
-        raise BadQuery(f"{form!r} is not a known format", hint=f"Use one of {', '.join(FORMATS)}")
+        raise BadQuery(f"{form!r} is not a known format", hint=name_hint(form, FORMATS))
     if form == "parquet" and sys.stdout.isatty():
         raise UsageError("Parquet is binary and is not printed on a terminal", hint="Add > FILE.parquet")
     names = tuple(dict.fromkeys(name.strip() for name in columns.split(",") if name.strip())) if columns else ()

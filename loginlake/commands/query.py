@@ -129,7 +129,7 @@ def _metric_rows(metric: Metric, choice: Choice, *, store: Store) -> pl.DataFram
         raise BadQuery(f"--detection: {metric.name} is a metric and has no events", hint=DETECTION_HINT)
     if choice.every is not None and choice.every not in metric.every:
         raise BadQuery(
-            f"--every: {metric.name} has no windows of {choice.every!r}", hint=f"Use one of {', '.join(metric.every)}"
+            f"--every: {metric.name} has no windows of {choice.every!r}", hint=name_hint(choice.every, metric.every)
         )
     now = utc_now()
     query = MetricQuery(

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from lakehouse.errors import TableMissing
+from lakehouse.errors import TableMissing, name_hint
 from lakehouse.tables import TABLES
 from lakehouse.tables.model import Table
 from serving.deps import READ, ContextDep, StoreDep, accepts
@@ -72,7 +72,7 @@ def rows_of_table(table: str, context: ContextDep, *, store: StoreDep) -> Respon
 def _named(name: str) -> Table:
     """Return the table of that full name: a key of the declarations, never a path."""
     if name not in TABLES:
-        raise TableMissing(f"There is no table {quoted(name)}", hint=f"Use one of {', '.join(TABLES)}")
+        raise TableMissing(f"There is no table {quoted(name)}", hint=name_hint(name, TABLES))
     return TABLES[name]
 
 

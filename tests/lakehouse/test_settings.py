@@ -51,7 +51,9 @@ def test_one_error_names_all_wrong_values(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_kafka_option_that_is_not_allowed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGINLAKE_KAFKA_OPTIONS", '{"plugin.library.paths": "x"}')
 
-    with pytest.raises(UsageError, match=r"unknown plugin\.library\.paths; allowed are sasl\.mechanism"):
+    with pytest.raises(
+        UsageError, match=r"LOGINLAKE_KAFKA_OPTIONS: unknown plugin\.library\.paths; allowed are sasl\.mechanism"
+    ):
         load_settings()
 
 

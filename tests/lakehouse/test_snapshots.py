@@ -137,6 +137,11 @@ def test_an_instant_in_the_future_is_an_error() -> None:
         resolved(as_of=NOON + 10 * HOUR)
 
 
+def test_an_only_snapshot_is_named_without_a_range() -> None:
+    with pytest.raises(SnapshotMissing, match=r"The only retained snapshot is 5, of 2026-03-02T17:00:00\+00:00"):
+        resolved(retained_from=5, snapshot_id=9)
+
+
 def test_before_the_first_snapshot_the_hint_is_to_refresh() -> None:
     with pytest.raises(SnapshotMissing, match="loginlake refresh"):
         resolve_snapshot([], retained_from=1, clock=NOON)

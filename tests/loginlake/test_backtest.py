@@ -150,8 +150,13 @@ def test_the_table_has_the_changed_thresholds_and_when_each_detection_fired(logi
         (["brute_force", "--set", "capacity=1"], "There is no rule 'brute_force'. Did you mean brute_force_ip?"),
         (["brute_force_ip", "--set", "capcity=1"], "has no threshold 'capcity'. Did you mean capacity?"),
         (["brute_force_ip", "--set", "capacity"], "'capacity' is not a change of a threshold. Write --set KEY=VALUE"),
-        (["brute_force_ip", "--set", "capacity=0"], "Expected `int` >= 1"),
-        (["brute_force_ip", "--set", "capacity=many"], "Expected `int`, got `str`"),
+        (["brute_force_ip", "--set", "capacity=0"], "--set: capacity: expected an integer >= 1. docs/rules"),
+        (["brute_force_ip", "--set", "capacity=many"], "--set: capacity: expected an integer, got text. docs/rules"),
+        (
+            ["brute_force_ip", "--set", "severity=hgh"],
+            "severity: 'hgh' is not one of low, medium, high, critical",
+        ),
+        (["brute_force_ip", "--set", "allow=[3]"], "allow: expected text, got an integer"),
         (["brute_force_ip", "--set", "leak_seconds=1e9"], "more than a day"),
     ],
 )

@@ -91,7 +91,7 @@ def test_a_snapshot_that_expires_is_refused_also_by_a_store_that_is_open(setting
     assert store.snapshot() == second
     assert store.retained(store.snapshots()) == (second,)
     for params in ({"snapshot_id": 1}, {"as_of": FIRST_PUBLISHED}):
-        with pytest.raises(SnapshotExpired, match="from 2 to 2"):
+        with pytest.raises(SnapshotExpired, match="The only retained snapshot is 2, of"):
             store.snapshot(**params)
 
 
@@ -126,7 +126,7 @@ def test_an_expired_snapshot_has_one_error_however_it_is_read(
             read(Store(settings), first)
         found[way] = (expired.value.what.partition(" is ")[2], expired.value.hint, expired.value.parts["oldest"])
 
-    expected = ("no longer retained", f"Ask for a snapshot from 2 to 2; 2 is of {hour(1).isoformat()}", 2)
+    expected = ("no longer retained", f"The only retained snapshot is 2, of {hour(1).isoformat()}", 2)
     assert found == dict.fromkeys(READ_EXPIRED, expected)
 
 
