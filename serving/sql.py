@@ -24,11 +24,19 @@ from serving.store import Store
 Frames = dict[str, pl.LazyFrame]
 
 LOGINS = "logins"
+COUNT_IN_POLARS = "len"
+# A column that raw_logs has in SQL only.
+TEXT = Column(
+    "text", "string", "The record's bytes as text, for searching; in SQL only. Bytes that are not UTF-8 are �."
+)
 INSTANT_HINT = (
     "Compare an instant with now(), with text such as '2026-01-31T08:00:00Z', or with '2026-01-31'::timestamptz"
 )
 # The columns that the parser takes for words of SQL.
 RESERVED_COLUMNS = ("offset", "returning")
+BYTES_HINT = "Bytes are no text: search the column text of raw_logs, such as text like '%ada%'"
+# What polars says about bytes where it needs text.
+BYTES_ERRORS = ("got: binary", "invalid utf8")
 DIALECT_HINT = (
     "The dialect is that of polars. SHOW TABLES lists the tables and views, DESCRIBE TABLE the columns of one"
 )
@@ -56,11 +64,16 @@ def sql_answer(statement: str, store: Store, *, snapshot: Snapshot) -> pl.DataFr
 
 def _executed(statement: str, frames: Frames) -> pl.DataFrame:
     try:
-        return pl.SQLContext(frames).execute(with_instant(statement, utc_now()), eager=True)
+        rows = pl.SQLContext(frames).execute(with_instant(statement, utc_now()), eager=True)
     except (OSError, pl.exceptions.PanicException) as error:
         raise LakeUnreadable(f"A table can't be read ({type(error).__name__})", hint=HINT) from error
     except (UnicodeEncodeError, pl.exceptions.PolarsError) as error:
         raise _refusal(str(error).partition("\n")[0], frames, statement=statement) from error
+
+
+    # polars names count(*) as its function is named.
+    is_count = COUNT_IN_POLARS in rows.columns and COUNT_IN_POLARS not in words_of(statement)
+    return rows.rename({COUNT_IN_POLARS: "count"}) if is_count and "count" not in rows.columns else rows
 
 
 def _description(name: str, frames: Frames) -> pl.DataFrame:
@@ -81,12 +94,14 @@ def _declared_columns(name: str) -> tuple[Column, ...]:
     """Return the declared columns of a table, or of the metric that a view such as `ip_activity_week` shows."""
     declared = {EVENTS.name if name == LOGINS else name.rpartition(".")[2], name.rpartition("_")[0]}
     relations = (*READABLE.values(), *(metric.table for metric in METRICS))
-    return next((each.columns for each in relations if each.name in declared), ())
+    columns = next((each.columns for each in relations if each.name in declared), ())
+    return (*columns, TEXT) if RAW_LOGS.name in declared else columns
 
 
 def _frames(store: Store, snapshot: Snapshot, *, named: set[str]) -> Frames:
     """Return every table of a snapshot under its name, with and without its layer, and the views.
 
+    raw_logs also has the column `TEXT`.
     `logins` has the accepted rows of silver.events with action `login`. Each metric has a view per window, such as
     `ip_activity_week`; a metric without a table also has the view of its default window under its own name. Only the
     tables and views whose name is among the words of the statement are opened; the others have their columns and no
@@ -98,10 +113,21 @@ def _frames(store: Store, snapshot: Snapshot, *, named: set[str]) -> Frames:
     unversioned = (RAW_LOGS, SNAPSHOTS, LABELS, *VIEWS.values())
     tables = [table for table in READABLE.values() if table in unversioned or table.full_name in snapshot.versions]
     frames = {table.full_name: _frame(table, store, snapshot=snapshot, named=named) for table in tables}
+    frames[RAW_LOGS.full_name] = frames[RAW_LOGS.full_name].with_columns(
+        pl.col("value").map_batches(_as_text, return_dtype=pl.String).alias(TEXT.name)
+    )
     frames |= {table.name: frames[table.full_name] for table in tables}
     attempts = (Filter("verdict", ("accepted",)), Filter("action", ("login",)))
     logins = frames[EVENTS.full_name].filter(*(each.expression() for each in attempts))
     return {**frames, LOGINS: logins, **_metric_views(store, snapshot, named=named)}
+
+
+def _as_text(values: pl.Series) -> pl.Series:
+    """Return bytes as text; those that are not UTF-8 are replaced."""
+    try:
+        return values.cast(pl.String)
+    except pl.exceptions.ComputeError:  # at least one record is not UTF-8
+        return values.map_elements(lambda value: value.decode(errors="replace"), return_dtype=pl.String)
 
 
 def _metric_views(store: Store, snapshot: Snapshot, *, named: set[str]) -> Frames:
@@ -137,4 +163,6 @@ def _hint(reason: str, statement: str) -> str:
     if reason.startswith(PARSER_ERROR) and reserved:
         quoted = ", ".join(f'"{name}"' for name in reserved)
         return f"Write a column that is a word of SQL in double quotes: {quoted}"
+    if any(error in reason for error in BYTES_ERRORS):
+        return BYTES_HINT
     return INSTANT_HINT if "dtype: Datetime" in reason else DIALECT_HINT

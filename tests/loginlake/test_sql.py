@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import timedelta
 from io import BytesIO, StringIO
 from pathlib import Path
 from unittest.mock import patch
@@ -16,7 +17,7 @@ from lakehouse.tables.model import Metric, Table, Window
 from serving.sql import RESERVED_COLUMNS
 from tests.loginlake.command_line import Loginlake, Terminal
 from tests.loginlake.test_cli import the_only_line
-from tests.serving.lakes import publish_twice, settings_of
+from tests.serving.lakes import FIRST_PUBLISHED, SmallLake, a_login, publish_twice, settings_of
 
 
 @pytest.fixture
@@ -30,6 +31,21 @@ def test_sql_reads_all_tables_of_one_snapshot_with_or_without_their_layer(loginl
 
     assert json.loads(loginlake("sql", statement, "--json").stdout) == [{"n": 8}]
     assert json.loads(loginlake("sql", statement, "--json", "--snapshot", "1").stdout) == [{"n": 3}]
+
+
+@pytest.mark.parametrize(
+    ("columns", "header"),
+    [
+        ("count(*)", "count"),
+        ("verdict, COUNT(*)", "verdict,count"),
+        ("count(*) as len", "len"),
+        ("count(*), count(*) as count", "len,count"),
+    ],
+)
+def test_a_count_is_named_count(loginlake: Loginlake, columns: str, header: str) -> None:
+    statement = f"select {columns} from events" + (" group by verdict" if "verdict" in columns else "")
+
+    assert loginlake("sql", statement, "--format", "csv").stdout.splitlines()[0] == header
 
 
 def test_sql_compares_instants_with_now(loginlake: Loginlake) -> None:
@@ -140,7 +156,35 @@ def test_no_other_column_needs_quotes(loginlake: Loginlake, table: Table) -> Non
     assert ended.stdout.splitlines()[0].split(",") == list(table.column_names)
 
 
-@pytest.mark.parametrize("name", ["events", "silver.events", "logins", "ip_activity", "ip_activity_week", "attacks"])
+def test_raw_records_are_searched_as_text_also_beside_records_that_are_not_utf_8(
+    loginlake: Loginlake, tmp_path: Path
+) -> None:
+    settings = settings_of(tmp_path)
+    lake = SmallLake(settings)
+    lake.publish([a_login(0)], [], value=b"\xff own-1")
+    lake.publish([a_login(1), a_login(2)], [], FIRST_PUBLISHED + timedelta(hours=1), value=b'{"event_id": "own-2"}')
+    found = (
+        """select r.text, r."offset", e.verdict from raw_logs r join events e using (topic, partition, "offset") """
+        "where r.text like '%own-{}%' order by \"offset\""
+    )
+
+    def rows(number: int) -> list[dict[str, object]]:
+        return json.loads(loginlake("sql", found.format(number), "--json", "--root", settings.root).stdout)
+
+    assert rows(1) == [{"text": "� own-1", "offset": 0, "verdict": "accepted"}]
+    assert [row["offset"] for row in rows(2)] == [1, 2]
+
+
+@pytest.mark.parametrize("condition", ["value like '%x%'", "cast(value as text) = 'x'"])
+def test_bytes_compared_with_text_are_an_error_that_names_the_text(loginlake: Loginlake, condition: str) -> None:
+    line = the_only_line(loginlake("sql", f"select 1 from raw_logs where {condition}"), code=2)
+
+    assert "search the column text of raw_logs" in line
+
+
+@pytest.mark.parametrize(
+    "name", ["events", "raw_logs", "silver.events", "logins", "ip_activity", "ip_activity_week", "attacks"]
+)
 def test_describe_lists_the_columns_of_a_table_or_view_and_their_meanings(loginlake: Loginlake, name: str) -> None:
     columns = json.loads(loginlake("sql", f"describe {name}", "--json").stdout)
     header, *_ = loginlake("sql", f"select * from {name} limit 1", "--format", "csv").stdout.splitlines()

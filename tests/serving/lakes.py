@@ -89,11 +89,16 @@ class SmallLake:
         self._versions: dict[str, int] = {}
 
     def publish(
-        self, events: list[dict[str, Any]], detections: list[dict[str, Any]], at: datetime = FIRST_PUBLISHED
+        self,
+        events: list[dict[str, Any]],
+        detections: list[dict[str, Any]],
+        at: datetime = FIRST_PUBLISHED,
+        *,
+        value: bytes = b"\xff{}",
     ) -> Snapshot:
-        """Add events and publish the snapshot that covers them."""
+        """Add events, whose records have all the same bytes, and publish the snapshot that covers them."""
         self._events += events
-        self._append_bronze(events)
+        self._append_bronze(events, value)
         versions = {EVENTS.full_name: self._write(EVENTS, self._events)}
         frame = pl.from_arrow(pa.Table.from_pylist(self._events, schema=EVENTS.arrow_schema()))
         base = pair_activity_hourly(frame.lazy()).collect()
@@ -138,7 +143,7 @@ class SmallLake:
         self._write(SNAPSHOTS, [snapshot.row()], mode="append")
         return snapshot
 
-    def _append_bronze(self, events: list[dict[str, Any]]) -> None:
+    def _append_bronze(self, events: list[dict[str, Any]], value: bytes) -> None:
         uri = self._settings.table_uri(RAW_LOGS.layer, RAW_LOGS.name)
         DeltaTable.create(
             uri,
@@ -147,7 +152,7 @@ class SmallLake:
             mode="ignore",
         )
         write_deltalake(
-            uri, pa.Table.from_pylist([_raw(event) for event in events], schema=_raw_schema()), mode="append"
+            uri, pa.Table.from_pylist([_raw(event, value) for event in events], schema=_raw_schema()), mode="append"
         )
 
     def _write(self, table: Table, rows: list[dict[str, Any]], mode: str = "overwrite") -> int:
@@ -163,10 +168,10 @@ def retain_from(settings: Settings, snapshot_id: object) -> None:
     publications.alter.set_table_properties({RETAINED_FROM: str(snapshot_id)}, raise_if_not_exists=False)
 
 
-def _raw(event: dict[str, Any]) -> dict[str, Any]:
+def _raw(event: dict[str, Any], value: bytes) -> dict[str, Any]:
     return {
         "key": b"user0001",
-        "value": b"\xff{}",
+        "value": value,
         "headers": [{"key": "format", "value": b"login"}],
         "topic": event["topic"],
         "partition": event["partition"],
