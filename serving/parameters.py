@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Generic, TypeVar
 
 from lakehouse.errors import BadQuery, name_hint
@@ -23,10 +23,11 @@ LONGEST_QUOTE = 80
 INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-# RFC 3339, section 5.6; `fromisoformat` alone also accepts week dates, naive instants and more.
-INSTANT = re.compile(DAY.pattern + r"[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})")
+INSTANT = re.compile(DAY.pattern + r"([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:[0-9]{2})?)?")
 AGE = re.compile(r"-([0-9]{1,7})([smhd])")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+DAYS_AGO = {"today": 0, "yesterday": 1}
+TIME_HINT = "Write a date such as 2026-01-31, today, yesterday, an age such as -7d or -24h, or 2026-01-31T08:00:00Z"
 
 
 class UnknownParameter(BadQuery):
@@ -143,24 +144,32 @@ def number(text: str) -> float:
     return float(text)
 
 
-def instant(text: str) -> datetime:
-    """Parse an RFC 3339 instant with a zone, and return it in UTC."""
-    malformed = BadQuery(
-        f"{quoted(text)} is not an instant",
-        hint="Write RFC 3339 with a zone, such as 2026-01-31T08:00:00Z (in a URL, + is %2B)",
-    )
+def time_parser(now: datetime) -> Callable[[str], datetime]:
+    """Return a parser of times: a date is its first instant, an age is subtracted from `now`, no zone means UTC."""
+
+    def parse(text: str) -> datetime:
+        try:
+            return _time(text.strip().lower(), now)
+        except (ValueError, OverflowError) as error:
+            raise BadQuery(f"{quoted(text)} is not a time", hint=TIME_HINT) from error
+
+    return parse
+
+
+def _time(text: str, now: datetime) -> datetime:
+    if text in DAYS_AGO:
+        return datetime.combine(now.date() - timedelta(days=DAYS_AGO[text]), time(), UTC)
+    if age := AGE.fullmatch(text):
+        return now - timedelta(**{UNITS[age[2]]: int(age[1])})
     if not INSTANT.fullmatch(text):
-        raise malformed
-    try:
-        return datetime.fromisoformat(text.upper()).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise malformed from error
+        raise ValueError(text)
+    instant = datetime.fromisoformat(text.upper())
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-def instant_or_age(text: str) -> datetime | timedelta:
-    """Parse an instant, or a duration before now: `-90s`, `-15m`, `-24h`, `-7d`."""
-    age = AGE.fullmatch(text)
-    return timedelta(**{UNITS[age[2]]: int(age[1])}) if age else instant(text)
+def at_time(parameter: Parameter[str], now: datetime) -> Parameter[datetime]:
+    """Return the parameter with its text parsed as a time; ages are subtracted from `now`."""
+    return Parameter(parameter.name, time_parser(now), parameter.meaning, parameter.schema)
 
 
 def day(text: str) -> date:
@@ -197,12 +206,11 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "double": number,
     "boolean": boolean,
     "date": day,
-    "timestamp": instant,
 }
 
 
 def parser_of(column: Column) -> Callable[[str], Any] | None:
-    """Return the parser of a column's values; None for bytes and lists, which can't be filtered."""
+    """Return the parser of a column's values; None for bytes and lists, and for times (see `time_parser`)."""
     if values := values_of(column):
         return one_of(*values)
     return PARSERS.get(column.type) if isinstance(column.type, str) else None
@@ -226,18 +234,10 @@ def quoted(text: str) -> str:
 SNAPSHOT: Parameter[int] = Parameter(
     "snapshot", natural, "Read the snapshot with this id.", schema={"type": "integer", "minimum": 0}
 )
-AS_OF: Parameter[datetime] = Parameter(
-    "as_of",
-    instant,
-    "Read the last snapshot published at or before this instant, RFC 3339.",
-    schema={"type": "string", "format": "date-time"},
-)
-FROM: Parameter[datetime | timedelta] = Parameter(
-    "from", instant_or_age, "Start of the period, included: RFC 3339, or an age such as -24h or -7d."
-)
-TO: Parameter[datetime | timedelta] = Parameter(
-    "to", instant_or_age, "End of the period, excluded: RFC 3339, or an age such as -1h."
-)
+TIME = "a date (2026-01-31), today, yesterday, an age (-24h, -7d) or an instant (2026-01-31T08:00:00Z); UTC"
+AS_OF: Parameter[str] = Parameter("as_of", str, f"Read the last snapshot published at or before this time: {TIME}.")
+FROM: Parameter[str] = Parameter("from", str, f"Start of the period, included: {TIME}.")
+TO: Parameter[str] = Parameter("to", str, f"End of the period, excluded: {TIME}.")
 LIMIT: Parameter[int] = Parameter(
     "limit",
     integer_between(1, LARGEST_LIMIT),

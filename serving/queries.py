@@ -16,7 +16,19 @@ from lakehouse.tables.gold import ATTACKS, DETECTIONS, ENTITY_RISK, SESSIONS
 from lakehouse.tables.model import Metric, Table, Window
 from lakehouse.tables.silver import EVENTS
 from serving.metrics import metric_frame, source_of
-from serving.parameters import AS_OF, FROM, LIMIT, SNAPSHOT, TO, VERSION, Parameter, QueryParams, one_of, quoted
+from serving.parameters import (
+    AS_OF,
+    FROM,
+    LIMIT,
+    SNAPSHOT,
+    TO,
+    VERSION,
+    Parameter,
+    QueryParams,
+    at_time,
+    one_of,
+    quoted,
+)
 from serving.selection import (
     ALWAYS,
     Order,
@@ -168,7 +180,7 @@ def requested_snapshot(params: QueryParams, store: Store) -> Snapshot:
         SnapshotExpired: The snapshot is no longer retained.
         InFuture: `as_of` is later than now.
     """
-    snapshot_id, as_of = params.one(SNAPSHOT), params.one(AS_OF)
+    snapshot_id, as_of = params.one(SNAPSHOT), params.one(at_time(AS_OF, store.now()))
     if snapshot_id is not None and as_of is not None:
         raise BadQuery("as_of and snapshot are both given", hint="Give only one of them")
     return store.snapshot(snapshot_id=snapshot_id, as_of=as_of)
@@ -219,7 +231,7 @@ def evidence_of(detection_id: str, store: Store, *, snapshot: Snapshot) -> Posit
     return Positions(tuple((topic, partition, offset) for topic, partition, offset in json.loads(evidence)))
 
 
-def events_of_detection(detection_id: str, store: Store, *, snapshot: Snapshot) -> TableQuery:
+def events_of_detection(detection_id: str, store: Store, *, snapshot: Snapshot, limit: int) -> TableQuery:
     """Return the query for the events of a detection's evidence, oldest first.
 
     Raises:
@@ -229,7 +241,7 @@ def events_of_detection(detection_id: str, store: Store, *, snapshot: Snapshot) 
         SchemaDiffers: The table has an undeclared column, or one of another type.
     """
     evidence = evidence_of(detection_id, store, snapshot=snapshot)
-    return TableQuery(EVENTS, Selection((evidence,), OLDEST_EVENTS_FIRST))
+    return TableQuery(EVENTS, Selection((evidence,), OLDEST_EVENTS_FIRST, limit))
 
 
 def rows_at_snapshot(query: TableQuery, store: Store, *, snapshot: Snapshot) -> pl.DataFrame:

@@ -12,7 +12,18 @@ import polars as pl
 
 from lakehouse.errors import BadQuery, name_hint
 from lakehouse.tables.model import Column
-from serving.parameters import DEFAULT_LIMIT, FROM, LIMIT, TO, Parameter, QueryParams, parser_of, quoted, values_of
+from serving.parameters import (
+    DEFAULT_LIMIT,
+    FROM,
+    LIMIT,
+    TO,
+    Parameter,
+    QueryParams,
+    at_time,
+    parser_of,
+    quoted,
+    values_of,
+)
 
 NOT = "__ne"
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -154,7 +165,7 @@ def filter_parameters(columns: Iterable[Column]) -> tuple[Parameter[Any], ...]:
 
 def order_parameter(columns: Iterable[Column]) -> Parameter[tuple[Order, ...]]:
     """Return the parameter `order_by`, such as `order_by=-attempts,src_ip`: `-` sorts the largest first."""
-    names = [column.name for column in columns if parser_of(column) is not None]
+    names = [column.name for column in columns if isinstance(column.type, str) and column.type != "binary"]
     return Parameter(
         "order_by", _orders_parser(names), "Columns to sort by, comma-separated; - sorts descending. Nulls come last."
     )
@@ -187,13 +198,13 @@ def parse_period(params: QueryParams, now: datetime) -> Period:
     """Return the period between `from` and `to`; ages are subtracted from `now`.
 
     Raises:
-        BadQuery: The period is empty, or an instant is malformed.
+        BadQuery: The period is empty, or a time is malformed.
     """
-    since, until = _instant(params.one(FROM), now), _instant(params.one(TO), now)
+    since, until = params.one(at_time(FROM, now)), params.one(at_time(TO, now))
     if since is not None and until is not None and since >= until:
         raise BadQuery(
             f"The period is empty: from ({since.isoformat()}) is not before to ({until.isoformat()})",
-            hint="Set `from` to an instant before `to`",
+            hint="Set `from` to an earlier time than `to`",
         )
     return Period(since, until)
 
@@ -218,12 +229,3 @@ def _orders_parser(names: Sequence[str]) -> Callable[[str], tuple[Order, ...]]:
         return orders
 
     return parse
-
-
-def _instant(value: datetime | timedelta | None, now: datetime) -> datetime | None:
-    if not isinstance(value, timedelta):
-        return value
-    try:
-        return now - value
-    except OverflowError as error:
-        raise BadQuery("The age reaches back before the year 1", hint="Use a smaller age, such as -7d") from error

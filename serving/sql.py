@@ -70,7 +70,6 @@ def _executed(statement: str, frames: Frames) -> pl.DataFrame:
     except (UnicodeEncodeError, pl.exceptions.PolarsError) as error:
         raise _refusal(str(error).partition("\n")[0], frames, statement=statement) from error
 
-
     # polars names count(*) as its function is named.
     is_count = COUNT_IN_POLARS in rows.columns and COUNT_IN_POLARS not in words_of(statement)
     return rows.rename({COUNT_IN_POLARS: "count"}) if is_count and "count" not in rows.columns else rows

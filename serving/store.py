@@ -70,6 +70,10 @@ class Store:
         """
         return self.published().snapshots
 
+    def now(self) -> datetime:
+        """Return the current instant, UTC."""
+        return self._clock()
+
     def snapshot(self, *, snapshot_id: int | None = None, as_of: datetime | None = None) -> Snapshot:
         """Return the snapshot with an id, or the last one published by an instant; without either, the last one.
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import BadQuery, name_hint
-from loginlake.commands.times import time_parser
+from serving.parameters import parser_of, time_parser
 
 if TYPE_CHECKING:
     from lakehouse.tables.model import Column
@@ -52,8 +52,6 @@ def parse_conditions(texts: Sequence[str], columns: Sequence[Column], *, now: da
 
 
 def _parser(column: Column, now: datetime) -> Callable[[str], Any] | None:
-    from serving.parameters import parser_of
-
     return time_parser(now) if column.type == "timestamp" else parser_of(column)
 
 

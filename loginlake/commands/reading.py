@@ -11,7 +11,7 @@ import typer
 from lakehouse.clock import utc_now
 from lakehouse.errors import BadQuery
 from lakehouse.lake_folder import check_lake_exists
-from loginlake.commands.times import time_parser
+from serving.parameters import time_parser
 
 if TYPE_CHECKING:
     from lakehouse.snapshots import Snapshot

@@ -13,7 +13,7 @@ from lakehouse.tables.gold import DETECTIONS, LABELS, LabelValue
 from lakehouse.tables.silver import EVENTS
 from serving.deps import READ, ContextDep, NowDep, StoreDep, accepts
 from serving.labels import Label, append_label
-from serving.parameters import FROM, LIMIT, TO
+from serving.parameters import DEFAULT_LIMIT, FROM, LIMIT, TO
 from serving.queries import (
     NEWEST_DETECTIONS_FIRST,
     TableQuery,
@@ -63,13 +63,14 @@ def one_detection(detection_id: str, context: ContextDep, *, store: StoreDep) ->
     )
 
 
-@router.get("/{detection_id}/events", summary="The events of a detection", openapi_extra=accepts(*READ))
+@router.get("/{detection_id}/events", summary="The events of a detection", openapi_extra=accepts(LIMIT, *READ))
 def events(detection_id: str, context: ContextDep, *, store: StoreDep) -> Response:
     """The rows of silver.events at the positions of the evidence, oldest first; at most 100."""
-    params = context.params(*READ)
+    params = context.params(LIMIT, *READ)
     responder = context.responder(params)
     snapshot = requested_snapshot(params, store)
-    query = events_of_detection(detection_id, store, snapshot=snapshot)
+    limit = params.one(LIMIT) or DEFAULT_LIMIT
+    query = events_of_detection(detection_id, store, snapshot=snapshot, limit=limit)
     return responder.rows_at_snapshot(
         snapshot,
         query.canonical,

@@ -87,6 +87,10 @@ def test_an_answer_states_what_it_covers_and_that_the_broker_does_not_answer(api
         ("to=2026-03-02T00:00:00Z", []),
         ("from=2026-03-02T01:00:00%2B01:00&to=9999-12-31T00:00:00Z&limit=1", ["198.51.100.7"]),
         ("from=-7d", []),
+        ("from=2026-03-02&to=2026-03-03&limit=1", ["198.51.100.7"]),
+        ("from=yesterday", []),
+        ("to=today&as_of=-5m&limit=1", ["198.51.100.7"]),
+        ("to=2026-03-02%2000:00", []),
     ],
 )
 def test_filters_period_order_and_limit_select_the_rows(api: httpx.Client, query: str, addresses: list[str]) -> None:
@@ -161,9 +165,11 @@ def test_the_events_of_a_detection_are_those_of_its_evidence_oldest_first(settin
 
     with served_here(settings) as api:
         rows = api.get("/v1/detections/d1/events").json()["data"]
+        first = api.get("/v1/detections/d1/events", params={"limit": "1"}).json()["data"]
         missing = api.get("/v1/detections/d2/events")
 
     assert [row["offset"] for row in rows] == [2, 1]
+    assert first == rows[:1]
     assert missing.status_code == 404
 
 

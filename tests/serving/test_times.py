@@ -1,4 +1,4 @@
-"""Times on the command line."""
+"""Times in queries, on the command line and in URLs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lakehouse.errors import BadQuery
-from loginlake.commands.times import time_parser
+from serving.parameters import time_parser
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 
