@@ -18,6 +18,7 @@ from lakehouse.tables.silver import EVENTS
 from serving.metrics import metric_frame, source_of
 from serving.parameters import (
     AS_OF,
+    DEFAULT_LIMIT,
     FROM,
     LIMIT,
     SNAPSHOT,
@@ -231,7 +232,9 @@ def evidence_of(detection_id: str, store: Store, *, snapshot: Snapshot) -> Posit
     return Positions(tuple((topic, partition, offset) for topic, partition, offset in json.loads(evidence)))
 
 
-def events_of_detection(detection_id: str, store: Store, *, snapshot: Snapshot, limit: int) -> TableQuery:
+def events_of_detection(
+    detection_id: str, store: Store, *, snapshot: Snapshot, limit: int = DEFAULT_LIMIT
+) -> TableQuery:
     """Return the query for the events of a detection's evidence, oldest first.
 
     Raises:

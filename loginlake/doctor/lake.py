@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from lakehouse.errors import LakehouseError, LockHeld, TableMissing
@@ -19,14 +20,22 @@ DAY_SECONDS = 86_400.0
 
 
 def check_locks(settings: Settings) -> list[Finding]:
-    """Report which job writes the lake now; `demo` and `up` don't start beside it."""
+    """Report which job writes the lake now; a lock is a warning only if its holder has not described itself."""
     try:
         refuse_second_writer(settings, "stack", "bronze", "refresh")
     except LockHeld as held:
+        if "pid" in held.parts:
+            return [Finding("lock", State.OK, f"{_holder(held.parts)} writes the lake")]
         return [Finding("lock", State.WARN, held.what, held.hint)]
     except OSError as error:
         return [Finding("lock", State.WARN, f"the locks of the lake can't be read ({error.strerror})")]
     return [Finding("lock", State.OK, "no job writes the lake")]
+
+
+def _holder(parts: Mapping[str, object]) -> str:
+    """Return who holds a lock: `up` or `demo`, or a job."""
+    who = "`up` or `demo`" if parts["name"] == "stack" else f"`{parts['name']}`"
+    return f"{who} (process {parts['pid']} on {parts['host']}, since {parts['since']})"
 
 
 def check_disks(settings: Settings) -> list[Finding]:

@@ -182,6 +182,19 @@ def test_the_doctor_names_the_job_that_writes_the_lake(tmp_path: Path) -> None:
     assert "lock of bronze" in found.what
 
 
+@pytest.mark.parametrize(("name", "who"), [("stack", "`up` or `demo`"), ("refresh", "`refresh`")])
+def test_a_running_job_is_no_fault_for_the_doctor(tmp_path: Path, name: Any, who: str) -> None:
+    settings = settings_with(tmp_path)
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": "2026-03-02T08:00:00+00:00"}
+
+    with locked_by_another_process(lock_path(settings, name)):
+        lock_path(settings, name).write_text(json.dumps(holder))
+        (found,) = check_locks(settings)
+
+    assert found.state is State.OK
+    assert found.what.startswith(f"{who} (process {os.getpid()} on ")
+
+
 @pytest.mark.parametrize("words", WRITERS, ids=" ".join)
 def test_a_job_reports_a_held_lock_before_spark_starts(
     loginlake: Loginlake, empty_folder: Path, words: list[str]
