@@ -21,7 +21,7 @@ CSV_INSTANT = "%Y-%m-%dT%H:%M:%S%.fZ"
 JSON_COLUMNS = frozenset(
     {
         *("measures", "evidence", "evidence_users", "evidence_ips", "success_users", "success_evidence", "reasons"),
-        *("versions", "offsets", "enrichment", "old_values", "new_values"),
+        *("versions", "offsets", "enrichment", "old_values", "new_values", "metrics"),
     }
 )
 JSON = "application/json"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +10,11 @@ from lakehouse.options import SettingsCommand
 from loginlake.commands.output import Columns, Format, Json, Vertical, requested_output
 from loginlake.commands.reading import open_store
 
+if TYPE_CHECKING:
+    from serving.store import Commit
+
 MOST_VERSIONS = 10_000
+SHOWN = ("version", "at", "operation", "rows", "files", "mb", "removed_files")
 
 app = typer.Typer(add_completion=False)
 
@@ -28,15 +31,35 @@ def history(  # noqa: PLR0913 - each parameter is an option of the command
     columns: Columns = None,
     vertical: Vertical = False,
 ) -> None:
-    """Show the versions of a table, published or not, newest first."""
+    """Show the versions of a table, published or not, newest first: what each commit wrote and removed."""
     output = requested_output(form, json=json, columns=columns, vertical=vertical)
     store = open_store()
-    import msgspec
     import polars as pl
 
     from lakehouse.tables import table_named
 
-    commits = [asdict(commit) for commit in store.history(table_named(table), limit=limit)]
-    for commit in commits:
-        commit["metrics"] = msgspec.json.encode(commit["metrics"], order="sorted").decode()
-    output.write(pl.DataFrame(commits))
+    rows = [_row(commit) for commit in store.history(table_named(table), limit=limit)]
+    types = {"rows": pl.Int64, "files": pl.Int64, "mb": pl.Float64, "removed_files": pl.Int64}
+    output.write(pl.DataFrame(rows, schema_overrides=types, infer_schema_length=None), shown=SHOWN)
+
+
+def _row(commit: Commit) -> dict[str, Any]:
+    """Return a commit with its figures; null for those that its operation does not report."""
+    import msgspec
+
+    written = _figure(commit, "numOutputBytes", "numAddedBytes")
+    return {
+        "version": commit.version,
+        "at": commit.at,
+        "operation": commit.operation,
+        "rows": _figure(commit, "numOutputRows", "num_added_rows"),
+        "files": _figure(commit, "numFiles", "numAddedFiles", "num_added_files"),
+        "mb": None if written is None else written / 1e6,
+        "removed_files": _figure(commit, "numRemovedFiles", "num_removed_files"),
+        "metrics": msgspec.json.encode(commit.metrics, order="sorted").decode(),
+    }
+
+
+def _figure(commit: Commit, *names: str) -> int | None:
+    """Return the first metric that the commit has; Spark's operations and delta-rs have different names for it."""
+    return next((int(commit.metrics[name]) for name in names if name in commit.metrics), None)

@@ -170,6 +170,18 @@ def test_tables_and_history_list_versions(loginlake: Loginlake) -> None:
 
     assert {"table": "silver.events", "version": 1, "grain": "one row per bronze position"} in tables
     assert [commit["version"] for commit in history] == [1, 0]
+    assert history[0] | {"at": "", "metrics": {}, "mb": None} == {
+        "version": 1, "at": "", "operation": "WRITE", "rows": 8, "files": 1, "mb": None, "removed_files": 1,
+        "metrics": {},
+    }  # fmt: skip
+    assert history[0]["metrics"]["num_added_rows"] == 8
+
+
+def test_the_history_of_a_table_has_figures_in_columns(loginlake: Loginlake) -> None:
+    printed = loginlake.on_a_terminal(columns=80)("history", "events").stdout.splitlines()
+
+    assert printed[0].split() == ["version", "at", "operation", "rows", "files", "mb", "removed_files"]
+    assert printed[2].split()[-4:] == ["8", "1", "-", "1"]
 
 
 @pytest.mark.parametrize(
