@@ -142,7 +142,13 @@ def generate(  # noqa: PLR0913 (each is an option)
 def replay(
     file: Annotated[str, typer.Argument(help="Log file, or - for standard input.")],
     *,
-    log_format: Annotated[LogFormat, typer.Option("--format", help="Format of the lines.")] = LogFormat.login,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            "--format",
+            help="Format of the lines. Without it, one of the first 100 must look like a login record.",
+        ),
+    ] = None,
     year: Annotated[
         int | None,
         typer.Option(
@@ -159,8 +165,9 @@ def replay(
     from lakehouse.entrypoint import stop_on_signals
     from producer.line_reader import STANDARD_INPUT, open_log
     from producer.pacing import until_set
-    from producer.replay import Sample, records_of
+    from producer.replay import Sample, held_until_recognized, records_of
 
+    is_assumed, log_format = log_format is None, log_format or LogFormat.login
     if file == STANDARD_INPUT and log_format is LogFormat.sshd and year is None:
         typer.echo(
             "Reading standard input to its end to find the year of its first line; use --year to send lines at once",
@@ -168,6 +175,8 @@ def replay(
         )
     with open_log(file) as (source, written_at), _open_output(ledger) as ledger_file, stop_on_signals() as stop:
         records = records_of(source, log_format.value, year=year, written_at=written_at, stop=stop)
+        if is_assumed:
+            records = held_until_recognized(records, log_format.value, stop=stop)
         sample = Sample(log_format.value)
         summary = _send(until_set(stop, sample.of(records)), count=None, ledger=ledger_file, timeout=timeout)
     typer.echo(summary)

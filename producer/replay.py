@@ -6,18 +6,20 @@ import hashlib
 import re
 from calendar import isleap
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import FileIO
+from itertools import chain
 from threading import Event
 
 import msgspec
 
+from lakehouse.errors import UsageError
 from producer.connections import Connections
 from producer.events import MONTHS
 from producer.line_reader import read_lines, rewindable
-from producer.records import LOGIN_HEADERS, Record, sshd_headers
+from producer.records import FORMATS, LOGIN_HEADERS, Record, sshd_headers
 
 LEAP_YEAR = 2000
 # A smaller step back is not a new year: a central server writes the backlog of a host, a board starts without a clock.
@@ -78,6 +80,44 @@ def looks_like(line: bytes, log_format: str) -> bool:
         names = _names_in(line)
         return bool(names.event_id or names.username)
     return bool(_TIMESTAMP.match(line) or _ISO_TIMESTAMP.match(line))
+
+
+def held_until_recognized(records: Iterator[Record], log_format: str, *, stop: Event) -> Iterator[Record]:
+    """Read records until one looks like the format, at most `SAMPLE_LINES`, and return an iterator over all.
+
+    Args:
+        records: The records of a replay.
+        log_format: `login` or `sshd`.
+        stop: If it is set meanwhile, the records are not judged.
+
+    Raises:
+        UsageError: None of the first records looks like the format.
+    """
+    held: list[Record] = []
+    for record in records:
+        held.append(record)
+        if looks_like(record.value or b"", log_format):
+            break
+        if len(held) == SAMPLE_LINES:
+            raise _unknown_lines(held, log_format)
+    else:
+        if held and not stop.is_set():
+            raise _unknown_lines(held, log_format)
+    return chain(held, records)
+
+
+def _unknown_lines(records: Sequence[Record], log_format: str) -> UsageError:
+    """Return the error about records that do not look like the format, with the format that they look like."""
+    lines = [record.value or b"" for record in records]
+    which = "The line does" if len(lines) == 1 else f"The first {len(lines)} lines do"
+    others = (other for other in FORMATS if other != log_format and any(looks_like(line, other) for line in lines))
+    seems = next(others, None)
+    hint = (
+        f"Use --format {seems}, which the lines look like"
+        if seems
+        else f"Name the format with --format; --format {log_format} sends such lines all the same"
+    )
+    return UsageError(f"{which} not look like the format {log_format}: nothing is sent", hint=hint)
 
 
 def records_of(

@@ -28,6 +28,18 @@ class MockKafka:
         """Return `count` messages, in order per partition; fewer if none arrives for ten seconds."""
         return read(self.settings, count)
 
+    def count(self) -> int:
+        """Return how many messages the topic has."""
+        consumer = Consumer(client_options(self.settings, **{"group.id": "test", "log_level": 0}))
+        try:
+            ends = [
+                consumer.get_watermark_offsets(TopicPartition(self.settings.topic, partition), timeout=10.0)[1]
+                for partition in range(PARTITIONS)
+            ]
+        finally:
+            consumer.close()
+        return sum(ends)
+
 
 def read(settings: Settings, count: int) -> list[Message]:
     """Return `count` messages of the topic from its start; fewer if none arrives for ten seconds."""

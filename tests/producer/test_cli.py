@@ -132,7 +132,7 @@ def test_a_second_signal_ends_the_wait_and_the_lost_records_are_counted(
 
 
 def test_a_signal_ends_the_wait_for_the_next_line_of_standard_input(mock_kafka: MockKafka) -> None:
-    process = start(mock_kafka, "replay", "-")
+    process = start(mock_kafka, "replay", "-", "--format", "login")
     assert process.stdin is not None
     process.stdin.write(b"one\n")
     process.stdin.flush()
@@ -189,10 +189,44 @@ def test_replay_of_one_line_of_another_format_warns_about_that_line(
     log = tmp_path / "file"
     log.write_text("not a login\n")
 
-    ended = produce("replay", str(log))
+    ended = produce("replay", str(log), "--format", "login")
 
     assert len(mock_kafka.messages(1)) == 1
     assert "The line does not look like the format login" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint", "hint"),
+    [
+        ([a_line()], "The line does not look like the format login", "--format sshd"),
+        ([a_line()] * 300, "The first 100 lines do not look like", "--format sshd"),
+        (["root:x:0:0"] * 2, "The first 2 lines do not look like", "--format login sends such lines all the same"),
+    ],
+)
+@pytest.mark.parametrize("is_piped", [False, True])
+def test_replay_without_a_format_sends_nothing_if_no_line_looks_like_a_login(
+    mock_kafka: MockKafka, tmp_path: Path, *, lines: list[str], complaint: str, hint: str, is_piped: bool
+) -> None:
+    log = tmp_path / "file"
+    log.write_text("\n".join(lines))
+
+    process = start(mock_kafka, "replay", "-" if is_piped else str(log))
+    stdout, stderr = process.communicate(log.read_bytes(), timeout=60)
+
+    assert (process.returncode, stdout) == (2, b"")
+    assert complaint in stderr.decode()
+    assert hint in stderr.decode()
+    assert mock_kafka.count() == 0
+
+
+def test_replay_without_a_format_sends_all_lines_once_one_looks_like_a_login(
+    produce, mock_kafka: MockKafka, tmp_path: Path
+) -> None:
+    log = tmp_path / "app.ndjson"
+    log.write_text('starting\n{"event_id": "e1"}\nstopping\n')
+
+    assert produce("replay", str(log)).returncode == 0
+    assert {message.value() for message in mock_kafka.messages(3)} == set(log.read_bytes().splitlines())
 
 
 def test_replay_sends_an_sshd_log_with_the_year_of_each_line(produce, mock_kafka: MockKafka, tmp_path: Path) -> None:
@@ -209,7 +243,7 @@ def test_replay_sends_an_sshd_log_with_the_year_of_each_line(produce, mock_kafka
 def test_undelivered_records_are_counted_and_the_exit_code_is_1(produce, tmp_path: Path) -> None:
     log = tmp_path / "large.ndjson"
     log.write_bytes(b"\n".join([b"a", b"x" * 2_000_000, b"b"]))
-    ended = produce("replay", str(log))
+    ended = produce("replay", str(log), "--format", "login")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("1 of 3 records were not delivered to 'logs'")
     assert ended.stderr.count("\n") == 1
