@@ -69,6 +69,7 @@ def verify(  # noqa: PLR0913 - each parameter is an option of the command
         print_json(report.to_dict())
     else:
         _print_report(report)
+        typer.echo(report.strict_summary if strict else report.summary)
     if not report.ok or (strict and report.skipped):
         raise typer.Exit(VerifyFailed.exit_code)
 
@@ -104,13 +105,12 @@ def _print_report(report: Report) -> None:
     print_table("layer", "rows", rows=list(counts.items()))
     for check in report.checks:
         _print_details(check)
-    typer.echo(report.summary)
 
 
 def _print_details(check: Check) -> None:
     """Print the notes of a check, its first faults and its hint."""
     for note in check.notes:
-        typer.echo(f"{check.claim}: {note}")
+        typer.echo(f"note: {note} ({check.claim})")
     for detail in check.details[:PRINTED_FAULTS]:
         typer.echo(f"{check.claim}: {detail}")
     if len(check.details) > PRINTED_FAULTS:

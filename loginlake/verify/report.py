@@ -86,9 +86,20 @@ class Report:
     @property
     def summary(self) -> str:
         """The result in one line: how many checks failed and how many were skipped."""
-        skipped = f", {self.skipped} check{'s' if self.skipped > 1 else ''} skipped" if self.skipped else ""
         failed = sum(check.passed is False for check in self.checks)
-        return f"verify: {failed} of {len(self.checks)} checks failed{skipped}" if failed else f"verify: ok{skipped}"
+        result = f"verify: {failed} of {len(self.checks)} checks failed" if failed else "verify: ok"
+        return f"{result}{self._skipped_text}"
+
+    @property
+    def strict_summary(self) -> str:
+        """The result in one line if a skipped check is a failure too."""
+        if self.ok and self.skipped:
+            return f"verify: failed because of --strict{self._skipped_text}"
+        return self.summary
+
+    @property
+    def _skipped_text(self) -> str:
+        return f", {self.skipped} check{'s' if self.skipped > 1 else ''} skipped" if self.skipped else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report for JSON."""

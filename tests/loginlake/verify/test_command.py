@@ -26,7 +26,16 @@ def test_the_report_lists_every_claim_and_ends_with_ok(loginlake: Loginlake, hea
 
 
 def test_strict_exits_with_3_if_a_check_is_skipped(loginlake: Loginlake, healthy: Settings) -> None:
-    assert loginlake("verify", "--root", healthy.root, *NO_BROKER, "--strict").returncode == 3
+    ended = loginlake("verify", "--root", healthy.root, *NO_BROKER, "--strict")
+
+    assert ended.returncode == 3
+    assert ended.stdout.splitlines()[-1] == "verify: failed because of --strict, 1 check skipped"
+
+
+def test_what_is_no_fault_is_printed_as_a_note(loginlake: Loginlake, healthy: Settings) -> None:
+    printed = loginlake("verify", "--root", healthy.root, *NO_BROKER).stdout
+
+    assert "note: 3 snapshots are retained (every version that a retained snapshot names exists)" in printed
 
 
 def test_a_fault_is_printed_with_its_hint_and_exits_with_3(loginlake: Loginlake, settings: Settings) -> None:

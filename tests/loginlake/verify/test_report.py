@@ -31,6 +31,12 @@ def test_a_skipped_check_does_not_fail_the_report() -> None:
     passed, failed = check("a", [], checked=1, hint=""), check("b", ["row 1"], checked=1, hint="")
 
     assert a_report(passed, skipped("c", "no broker")).ok
+    assert a_report(passed, skipped("c", "no broker")).summary == "verify: ok, 1 check skipped"
+    assert a_report(passed, skipped("c", "no broker")).strict_summary == (
+        "verify: failed because of --strict, 1 check skipped"
+    )
+    assert a_report(passed).strict_summary == "verify: ok"
+    assert a_report(failed, skipped("c", "")).strict_summary == "verify: 1 of 2 checks failed, 1 check skipped"
     assert not a_report(passed, failed).ok
     assert a_report(failed).to_dict()["ok"] is False
 
