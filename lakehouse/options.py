@@ -9,7 +9,7 @@ from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from lakehouse.errors import UsageError
 
@@ -21,12 +21,24 @@ PANEL = "Settings (also as LOGINLAKE_<NAME> in the environment or in .env)"
 NO_METAVAR = " "
 
 
+class CommandGroup(TyperGroup):
+    """A group of commands, whose --help names no type for an option without a value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the group's parameters."""
+        return _without_types_of_flags(super().get_params(ctx))
+
+
 class SettingsCommand(TyperCommand):
     """A command that has an option for every setting, listed by --help in a panel of its own."""
 
+    def __init__(self, *args: Any, help: str | None = None, **others: Any) -> None:  # noqa: A002 (Typer's name)
+        """Take the help with one line per paragraph: a line break would stay, wherever the terminal breaks the line."""
+        super().__init__(*args, help=help and _one_line_per_paragraph(help), **others)
+
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the command's own parameters, then one option for each setting."""
-        return [*super().get_params(ctx), *settings_options()]
+        return [*_without_types_of_flags(super().get_params(ctx)), *settings_options()]
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command after putting the given settings into the environment, where child processes see them too.
@@ -59,6 +71,17 @@ def settings_options() -> Sequence[Any]:
 def option_name(setting: str) -> str:
     """Return the command-line option of a setting: `--topic-partitions` of `topic_partitions`."""
     return f"--{setting.replace('_', '-')}"
+
+
+def _one_line_per_paragraph(text: str) -> str:
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
+def _without_types_of_flags(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = NO_METAVAR
+    return parameters
 
 
 def _parameter(name: str, field: FieldInfo) -> Parameter:

@@ -17,6 +17,7 @@ import producer.cli
 import serving.cli
 import silver.cli
 from lakehouse import entrypoint
+from lakehouse.options import CommandGroup
 from loginlake.commands import (
     backtest,
     broker,
@@ -39,6 +40,7 @@ from loginlake.commands import (
 )
 
 app = typer.Typer(
+    cls=CommandGroup,
     no_args_is_help=True,
     help="The lakehouse for login events: Kafka, Delta Lake, Spark and a REST API.",
     epilog="Every setting is also an option of every command: --root ./lake sets LOGINLAKE_ROOT=./lake. "

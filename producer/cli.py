@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from lakehouse.errors import UsageError
-from lakehouse.options import SettingsCommand
+from lakehouse.options import CommandGroup, SettingsCommand
 
 if TYPE_CHECKING:
     from threading import Event
@@ -30,7 +30,10 @@ MIN_USERS = 10
 MAX_DAYS = 3_650
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Send login events to Kafka: generated, or from a log file."
+    cls=CommandGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    help="Send login events to Kafka: generated, or from a log file.",
 )
 
 

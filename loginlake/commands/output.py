@@ -238,7 +238,7 @@ WRITERS: dict[str, Callable[[pl.DataFrame], None]] = {
 }
 FORMATS = ("table", *WRITERS)
 
-Format = Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="Output format.")]
+Format = Annotated[str, typer.Option("--format", metavar="F", help=f"Output format: {', '.join(FORMATS)}.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Columns = Annotated[
     str | None,

@@ -112,6 +112,22 @@ def test_no_command_has_an_option_with_the_name_of_a_setting(name: str) -> None:
     assert {parameter.name for parameter in own} & set(Settings.model_fields) == set()
 
 
+@pytest.mark.parametrize("name", [None, *sorted(COMMANDS)])
+def test_the_help_names_no_type_for_an_option_without_a_value(loginlake: Loginlake, name: str | None) -> None:
+    words = [name] if name else []
+
+    assert "<bool>" not in loginlake.with_environment(COLUMNS="80")(*words, "--help").stdout
+
+
+def test_the_help_of_a_command_is_broken_only_where_the_terminal_ends(loginlake: Loginlake) -> None:
+    shown = loginlake.with_environment(COLUMNS="80")("query", "--help").stdout
+
+    lines = [line.strip() for line in shown.splitlines()]
+    first = next(number for number, line in enumerate(lines) if line.startswith("--from and --to select"))
+    assert lines[first + 1].startswith("instant that its partitions are derived from: fired_at of detections")
+    assert "table, json, csv, ndjson, parquet" in " ".join(word for word in shown.split() if word != "│")
+
+
 @pytest.mark.parametrize("name", ["verify", "serve"])
 def test_the_help_of_a_command_lists_the_settings(loginlake: Loginlake, name: str) -> None:
     shown = loginlake(name, "--help").stdout
