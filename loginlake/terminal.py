@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 # Width of a table if standard output is not a terminal.
-PLAIN_WIDTH = 160
+PLAIN_WIDTH = 80
 
 # Columns whose values are of no use if they are cut: `success_after_attack` is not `success_after_attack_ip`.
 NAMES = frozenset({"rule", "scenario", "planted attack"})
