@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import BadQuery, name_hint
-from serving.parameters import parser_of, time_parser
+from serving.parameters import parser_of, time_parser, values_of
 
 if TYPE_CHECKING:
     from lakehouse.tables.model import Column
@@ -33,9 +33,12 @@ def parse_conditions(texts: Sequence[str], columns: Sequence[Column], *, now: da
     from serving.selection import Comparison, Filter
 
     parsers = {name: parse for column in columns if (name := column.name) and (parse := _parser(column, now))}
+    closed = {column.name for column in columns if values_of(column)}
     values: dict[tuple[str, str], list[Any]] = {}
     for text in texts:
         column, sign, value = _parse(text, parsers)
+        if column in closed and sign not in ("=", "!="):
+            raise BadQuery(f"--where {column}: its values have no order for {sign}", hint="Use = or !=, once per value")
         values.setdefault((column, sign), []).append(value)
     equals = [
         Filter(column, tuple(each), negated=sign != EQUAL)

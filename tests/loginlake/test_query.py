@@ -214,6 +214,7 @@ def test_the_history_of_a_table_has_figures_in_columns(loginlake: Loginlake) -> 
             2,
             "'hgh' is not a known value. Did you mean high?",
         ),
+        (["query", "detections", "--where", "severity>low"], 2, "severity: its values have no order for >. Use = or !="),
         (["query", "detections", "--where", "rule!=brute_force"], 2, "Did you mean brute_force_ip?"),
         (["query", "events", "--where", "verdict=brokn"], 2, "Use one of accepted, duplicate, ignored, broken"),
         (["query", "failure_reasons", "--where", "reason=unkown_user"], 2, "Did you mean unknown_user?"),
