@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -104,13 +105,35 @@ def _print_report(report: Report) -> None:
     counts = {**report.layers, **{f"silver {verdict}": rows for verdict, rows in report.verdicts.items()}}
     print_table("layer", "rows", rows=list(counts.items()))
     for check in report.checks:
+        for note in check.notes:
+            typer.echo(f"note: {note} ({check.claim})")
+    _print_faults(report)
+
+
+def _print_faults(report: Report) -> None:
+    """Print what could not be checked, then the faults, and which checks could not run because of them."""
+    from loginlake.verify.report import BlockedCheck
+
+    direct = [check for check in report.checks if check.details and not isinstance(check, BlockedCheck)]
+    for check in sorted(direct, key=lambda check: check.passed is False):
         _print_details(check)
+    faults = [detail for check in direct if check.passed is False for detail in check.details]
+    blocked: dict[str, list[Check]] = defaultdict(list)
+    for check in report.checks:
+        if isinstance(check, BlockedCheck):
+            blocked[check.details[0]].append(check)
+    for cause, checks in blocked.items():
+        table = cause.partition(" ")[0]
+        # The fault of a file or of a log that is listed above.
+        is_listed = any(fault.startswith(table) for fault in faults)
+        typer.echo(f"{table} can't be read, see above" if is_listed else cause)
+        typer.echo(f"  {len(checks)} check{'' if len(checks) == 1 else 's'} could not run because of it")
+        if not is_listed:
+            typer.echo(f"  hint: {checks[0].hint}")
 
 
 def _print_details(check: Check) -> None:
-    """Print the notes of a check, its first faults and its hint."""
-    for note in check.notes:
-        typer.echo(f"note: {note} ({check.claim})")
+    """Print the first faults of a check and its hint."""
     for detail in check.details[:PRINTED_FAULTS]:
         typer.echo(f"{check.claim}: {detail}")
     if len(check.details) > PRINTED_FAULTS:

@@ -89,7 +89,7 @@ def verify(settings: Settings, store: Store, *, options: VerifyOptions | None = 
 
 def _run(group: CheckGroup, lake: PinnedLake) -> Iterable[Check]:
     lake.options.progress(f"Checking {group.subject}", 0, None)
-    return catch_unreadable(f"{group.subject} can be checked", partial(group.run, lake))
+    return catch_unreadable(f"the tables needed to check {group.subject} can be read", partial(group.run, lake))
 
 
 def _none_if_unreadable(value: Callable[[], T]) -> T | None:

@@ -7,12 +7,9 @@ from collections.abc import Iterator, Sequence
 from lakehouse.snapshots import Snapshot
 from loginlake.verify.delta_log import DeltaLog, commit_range
 from loginlake.verify.pinned import PinnedLake
-from loginlake.verify.report import RESTORE_FILES, Check, check
+from loginlake.verify.report import Check, check, restore_hint
 
-RESTORE_LOG = (
-    "Restore the files of _delta_log from a copy of the lake. Without a copy, rebuild the table: "
-    "`loginlake rebuild silver` or `loginlake rebuild gold`. An unreadable _last_checkpoint may be deleted"
-)
+LAST_CHECKPOINT_HINT = ". An unreadable _last_checkpoint may be deleted"
 
 
 def file_checks(lake: PinnedLake) -> Iterator[Check]:
@@ -22,14 +19,15 @@ def file_checks(lake: PinnedLake) -> Iterator[Check]:
         "the Delta log of every table is complete and readable",
         [fault for log in logs for fault in log.faults],
         checked=sum(len(log.log_files) for log in logs),
-        hint=RESTORE_LOG,
+        hint=restore_hint("the files of _delta_log", [log.name for log in logs if log.faults]) + LAST_CHECKPOINT_HINT,
     )
     yield _versions_check(logs, lake.retained)
+    wrong = {log.name: list(_wrong_files(log)) for log in logs}
     yield check(
         "every data file exists and has the size that the log records",
-        [fault for log in logs for fault in _wrong_files(log)],
+        [fault for faults in wrong.values() for fault in faults],
         checked=sum(len(log.data_files) for log in logs),
-        hint=RESTORE_FILES,
+        hint=restore_hint("these files", [name for name, faults in wrong.items() if faults]),
     )
 
 
@@ -42,17 +40,17 @@ def checksum_checks(lake: PinnedLake) -> Iterator[Check]:
     # On S3 there are none: the store itself compares what it stores and sends with its own checksums.
     is_noted = bare and not lake.settings.is_on_s3
     notes = [f"{bare:,} files have no .crc file beside them: only their pages were checked"] if is_noted else []
-    yield check(
-        "every file matches its checksums", result.faults, checked=result.checked, hint=RESTORE_FILES, notes=notes
-    )
+    hint = restore_hint("these files", result.corrupt_tables)
+    yield check("every file matches its checksums", result.faults, checked=result.checked, hint=hint, notes=notes)
 
 
 def _versions_check(logs: Sequence[DeltaLog], retained: Sequence[Snapshot]) -> Check:
+    lost = {log.name: list(_lost_versions(log, retained)) for log in logs}
     return check(
         "every version that a retained snapshot names exists",
-        [fault for log in logs for fault in _lost_versions(log, retained)],
+        [fault for faults in lost.values() for fault in faults],
         checked=sum(len(snapshot.versions) for snapshot in retained),
-        hint=RESTORE_LOG,
+        hint=restore_hint("the files of _delta_log", [name for name, faults in lost.items() if faults]),
         notes=[f"{len(retained):,} snapshot{' is' if len(retained) == 1 else 's are'} retained"],
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -11,13 +12,15 @@ import polars as pl
 import pyarrow as pa
 
 from lakehouse.errors import LakehouseError, LakeUnreadable, SchemaDiffers, TableMissing
+from lakehouse.tables.bronze import RAW_LOGS
+from lakehouse.tables.gold import LABELS, RESTATEMENTS, SNAPSHOTS
 
 # All faults of a claim are counted, but only the first ones are listed.
 MAX_DETAILS = 1_000
-RESTORE_FILES = (
-    "Restore these files from a copy of the lake. Without a copy, rebuild their table: "
-    "`loginlake rebuild silver` or `loginlake rebuild gold`"
-)
+# Tables whose rows do not follow from those of another table.
+NOT_REBUILT = frozenset(table.full_name for table in (RAW_LOGS, SNAPSHOTS, RESTATEMENTS, LABELS))
+# The end of a message for the developers of delta-rs or polars: their data structures, and how to get more of it.
+INTERNALS = re.compile(r":? *\b[A-Z]\w+ \{.*| \(set POLARS_VERBOSE=1 .*\)")
 # What reading a damaged lake raises: our own errors, and those of polars, Arrow and the file system.
 UNREADABLE = (
     LakeUnreadable,
@@ -51,6 +54,11 @@ class Check:
     details: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     hint: str = ""
+
+
+@dataclass(frozen=True)
+class BlockedCheck(Check):
+    """A check that failed because a table that it needs can't be read; the fault itself is that of another check."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +149,22 @@ def catch_unreadable(claim: str, checks: Callable[[], Iterable[Check]]) -> Itera
     try:
         yield from checks()
     except UNREADABLE as error:
-        hint = error.hint if isinstance(error, SchemaDiffers) else RESTORE_FILES
-        yield check(claim, [_describe(error)], checked=0, hint=hint)
+        table = error.parts.get("table") if isinstance(error, LakehouseError) else None
+        hint = error.hint if isinstance(error, SchemaDiffers) else restore_hint("its files", [str(table)])
+        yield BlockedCheck(claim, passed=False, faults=1, details=[_describe(error)], hint=hint)
+
+
+def restore_hint(files: str, tables: Iterable[str]) -> str:
+    """Return how to repair damaged files of tables, given by full name: from a copy, or by a rebuild of their layer."""
+    names = set(tables)
+    layers = {name.partition(".")[0] for name in names - NOT_REBUILT}
+    # A rebuild of silver also rebuilds gold.
+    layer = next((layer for layer in ("silver", "gold") if layer in layers), None)
+    restore = f"Restore {files} from a copy of the lake"
+    if layer is None:
+        return restore
+    alternative = f"those of {layer} are replaced by" if names & NOT_REBUILT else "or run"
+    return f"{restore}, {alternative} `loginlake rebuild {layer}`"
 
 
 def _describe(error: BaseException) -> str:
@@ -151,4 +173,4 @@ def _describe(error: BaseException) -> str:
         (error.what, error.__cause__) if isinstance(error, LakehouseError) else ("A file can't be read", error)
     )
     reason = str(cause).splitlines() if cause else []
-    return f"{what}: {reason[0]}" if reason else what
+    return f"{what}: {INTERNALS.sub('', reason[0])}" if reason else what

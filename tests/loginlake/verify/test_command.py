@@ -32,6 +32,29 @@ def test_strict_exits_with_3_if_a_check_is_skipped(loginlake: Loginlake, healthy
     assert ended.stdout.splitlines()[-1] == "verify: failed because of --strict, 1 check skipped"
 
 
+def test_a_lost_file_is_reported_once_with_the_checks_that_could_not_run(
+    loginlake: Loginlake, settings: Settings
+) -> None:
+    lost = Path(HandmadeLake(settings).table(EVENTS).file_uris()[0])
+    lost.unlink()
+
+    ended = loginlake("verify", "--root", settings.root, *NO_BROKER)
+    report = json.loads(loginlake("verify", "--root", settings.root, *NO_BROKER, "--json").stdout)
+
+    assert ended.returncode == 3
+    lines = ended.stdout.splitlines()
+    (cause,) = (number for number, line in enumerate(lines) if lost.name in line)
+    assert lines[cause].endswith("is missing")
+    assert lines[cause + 1].endswith("or run `loginlake rebuild silver`")
+    blocked = [check for check in report["checks"] if check["claim"].startswith("the tables needed to check")]
+    assert lines[cause + 2 :] == [
+        "silver.events can't be read, see above",
+        f"  {len(blocked)} checks could not run because of it",
+        f"verify: {len(blocked) + 1} of {len(report['checks'])} checks failed, 1 check skipped",
+    ]
+    assert all(check["details"] and check["passed"] is False for check in blocked)
+
+
 def test_what_is_no_fault_is_printed_as_a_note(loginlake: Loginlake, healthy: Settings) -> None:
     printed = loginlake("verify", "--root", healthy.root, *NO_BROKER).stdout
 

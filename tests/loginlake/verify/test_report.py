@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
+
 from lakehouse.errors import LakeUnreadable
-from loginlake.verify.report import MAX_DETAILS, Check, Report, catch_unreadable, check, skipped
+from loginlake.verify.report import MAX_DETAILS, Check, Report, catch_unreadable, check, restore_hint, skipped
 
 
 def a_report(*checks: Check) -> Report:
@@ -51,4 +53,34 @@ def test_a_damaged_file_fails_the_claim_and_keeps_the_checks_before_it() -> None
     assert first.passed
     assert failed.claim == "silver can be checked"
     assert failed.details == ["silver.events can't be read: disk"]
-    assert "Restore these files" in failed.hint
+    assert failed.hint == "Restore its files from a copy of the lake, or run `loginlake rebuild silver`"
+
+
+@pytest.mark.parametrize(
+    ("tables", "hint"),
+    [
+        (["gold.detections"], "or run `loginlake rebuild gold`"),
+        (["gold.detections", "silver.events"], "or run `loginlake rebuild silver`"),
+        (["gold.snapshots", "bronze.raw_logs"], "Restore these files from a copy of the lake"),
+        (["gold.detections", "bronze.raw_logs"], "those of gold are replaced by `loginlake rebuild gold`"),
+    ],
+)
+def test_the_hint_names_the_rebuild_of_the_damaged_layer(tables: list[str], hint: str) -> None:
+    assert restore_hint("these files", tables).endswith(hint)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "disk (set POLARS_VERBOSE=1 to see full path)",
+        'disk: ParsedLogPath { location: FileMeta { location: Url { scheme: "file" } } } -> ParsedLogPath { }',
+    ],
+)
+def test_the_internals_of_a_library_are_no_part_of_a_fault(message: str) -> None:
+    def checks() -> Iterator[Check]:
+        raise LakeUnreadable("silver.events can't be read", hint="", table="silver.events") from OSError(message)
+        yield
+
+    (failed,) = catch_unreadable("silver can be checked", checks)
+
+    assert failed.details == ["silver.events can't be read: disk"]
