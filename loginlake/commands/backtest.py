@@ -37,7 +37,7 @@ Change = Annotated[
 ]
 
 
-@app.command(cls=SettingsCommand, epilog="For example: loginlake backtest brute_force_ip --set capacity=8 --from -7d")
+@app.command(cls=SettingsCommand, epilog="For example: loginlake backtest brute_force_ip --set signals=10 --from -7d")
 def backtest(  # noqa: PLR0913 - each parameter is an option of the command
     rule: RuleName,
     *,
