@@ -214,7 +214,11 @@ def test_the_history_of_a_table_has_figures_in_columns(loginlake: Loginlake) -> 
             2,
             "'hgh' is not a known value. Did you mean high?",
         ),
-        (["query", "detections", "--where", "severity>low"], 2, "severity: its values have no order for >. Use = or !="),
+        (
+            ["query", "detections", "--where", "severity>low"],
+            2,
+            "severity: its values have no order for >. Use = or !=",
+        ),
         (["query", "detections", "--where", "rule!=brute_force"], 2, "Did you mean brute_force_ip?"),
         (["query", "events", "--where", "verdict=brokn"], 2, "Use one of accepted, duplicate, ignored, broken"),
         (["query", "failure_reasons", "--where", "reason=unkown_user"], 2, "Did you mean unknown_user?"),
@@ -306,6 +310,11 @@ def test_a_table_fits_a_terminal_of_80_columns(loginlake: Loginlake, words: list
 
     assert printed.returncode == 0, printed.stderr
     assert [line for line in printed.stdout.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("words", [["tables"], ["sql", "describe raw_logs"]], ids=" ".join)
+def test_a_list_of_long_texts_has_80_columns_also_through_a_pipe(loginlake: Loginlake, words: list[str]) -> None:
+    assert max(map(len, loginlake(*words).stdout.splitlines())) == 80
 
 
 def test_a_table_has_the_columns_shown_by_default_and_names_how_to_see_the_others(loginlake: Loginlake) -> None:
