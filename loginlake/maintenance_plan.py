@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from deltalake import DeltaTable
 
@@ -11,12 +12,14 @@ from lakehouse.errors import TableMissing
 from lakehouse.fragments import FRAGMENTS, SMALL_BYTES
 from lakehouse.progress_bar import Progress
 from lakehouse.settings import Settings
+from lakehouse.snapshots import Snapshot, oldest_needed
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.model import Table
 from loginlake.lake_files import lake_files
 from serving.delta_tables import DeltaTables
+from serving.store import Store
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,15 @@ def plan_maintenance(settings: Settings, *, on_table: Progress = lambda *_: None
             continue
         planned.append(TableMaintenance(table.full_name, small_files(handle, table), size_of(settings, table), None))
     return planned
+
+
+def expiring_snapshots(store: Store, settings: Settings, *, now: datetime) -> list[Snapshot]:
+    """Return the snapshots that can be queried now and that `maintain` would expire, oldest first."""
+    snapshots = store.snapshots()
+    if not snapshots:
+        return []
+    kept_from = oldest_needed(snapshots, since=max(now, snapshots[-1].at) - timedelta(days=settings.retention_days))
+    return [snapshot for snapshot in store.retained(snapshots) if snapshot.id < kept_from.id]
 
 
 def small_files(handle: DeltaTable, table: Table) -> int:

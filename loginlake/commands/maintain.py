@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.clock import utc_now
 from lakehouse.entrypoint import stop_on_signals
 from lakehouse.errors import UsageError
 from lakehouse.job import spark_job
@@ -31,7 +32,11 @@ def maintain(
         str | None, typer.Option(metavar="1h", help="Repeat until Ctrl-C, at most once in this time.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Report what would be compacted, without changing anything.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Report what would be compacted and which snapshots would expire, without changing anything.",
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
@@ -44,7 +49,10 @@ def maintain(
         raise UsageError("--every and --dry-run can't be combined", hint="Use one of them")
     seconds = parse_duration(every) if every else None
     if dry_run:
-        _print(_planned(), json=json)
+        if json:
+            _print(_planned(), json=True)
+        else:
+            _print_plan(_planned())
         return
     with spark_job("maintain", locks=() if every else ("refresh",)) as lake:
         from loginlake import retention
@@ -62,6 +70,25 @@ def _planned() -> list[TableMaintenance]:
 
     with progress_bar() as show:
         return plan_maintenance(load_settings(), on_table=show)
+
+
+def _print_plan(tables: Sequence[TableMaintenance]) -> None:
+    """Print the tables with files to compact, and the snapshots that would expire."""
+    from lakehouse.settings import load_settings
+    from loginlake.maintenance_plan import expiring_snapshots
+    from serving.store import Store
+
+    settings = load_settings()
+    rows = [(table.table, table.small_files, table.bytes_before) for table in tables if table.small_files]
+    expiring = expiring_snapshots(Store(settings), settings, now=utc_now())
+    setting = f"LOGINLAKE_RETENTION_DAYS is {settings.retention_days}"
+    if rows:
+        print_table("table", "small files to compact", "bytes", rows=rows)
+    if expiring:
+        typer.echo(f"Snapshots {expiring[0].id} to {expiring[-1].id} would expire: {setting}")
+    else:
+        start = "No" if rows else "Nothing to do: no small files, and no"
+        typer.echo(f"{start} snapshot in gold.snapshots would expire ({setting})")
 
 
 def _maintain_every(lake: Lake, *, seconds: float, json: bool) -> None:

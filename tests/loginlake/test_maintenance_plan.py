@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +15,7 @@ from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.silver import EVENTS
 from loginlake.maintenance_plan import TableMaintenance, plan_maintenance
 from tests.loginlake.command_line import Loginlake
+from tests.serving.lakes import FIRST_PUBLISHED, SmallLake, a_login, settings_of
 
 
 @pytest.fixture
@@ -59,3 +60,29 @@ def test_a_dry_run_needs_no_spark(loginlake: Loginlake, settings: Settings) -> N
     ended = loginlake("maintain", "--dry-run", "--json", "--root", settings.root)
 
     assert [(table["table"], table["small_files"]) for table in json.loads(ended.stdout)] == [(EVENTS.full_name, 0)]
+
+
+def test_a_dry_run_with_nothing_to_do_says_so(loginlake: Loginlake, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    SmallLake(settings).publish([a_login(0)], [])
+
+    ended = loginlake("maintain", "--dry-run", "--root", settings.root)
+
+    assert ended.returncode == 0
+    (line,) = ended.stdout.splitlines()
+    assert line.startswith("Nothing to do: no small files")
+
+
+def test_a_dry_run_names_what_would_be_compacted_and_which_snapshots_would_expire(
+    loginlake: Loginlake, tmp_path: Path
+) -> None:
+    settings = settings_of(tmp_path)
+    lake = SmallLake(settings)
+    for number in range(FRAGMENTS):
+        lake.publish([a_login(number)], [], at=FIRST_PUBLISHED + timedelta(minutes=number))
+
+    printed = loginlake("maintain", "--dry-run", "--root", settings.root, "--retention-days", "0").stdout
+
+    assert any(line.split()[:2] == ["gold.snapshots", str(FRAGMENTS)] for line in printed.splitlines())
+    assert f"Snapshots 1 to {FRAGMENTS - 1} would expire" in printed
+    assert "silver.events" not in printed
