@@ -23,7 +23,8 @@ import pyarrow as pa
 from harness import print_table, seconds_of
 
 from gold.rules import load_rules
-from gold.rules.evaluate import EVENT_COLUMNS, detect
+from gold.rules.evaluate_baselines import detect_all
+from gold.rules.model import EVENT_COLUMNS
 from lakehouse.settings import Settings
 from loginlake.scoring import Score, Tally, score
 from producer.events import DAY_SECONDS, SECOND, instant_of
@@ -82,7 +83,7 @@ def run(seed: int, *, events: int, folder: Path) -> Run:
     silver_rows(stream).write_parquet(file)
     rows, rules = pl.scan_parquet(file), tuple(load_rules(Settings(_env_file=None)))
     detections: list[dict[str, Any]] = []
-    rules_seconds = seconds_of(lambda: detections.extend(detect(rows, rules).to_pylist()))
+    rules_seconds = seconds_of(lambda: detections.extend(detect_all(rows, rules).to_pylist()))
     return Run(
         seed=seed,
         accepted=rows.filter(verdict="accepted").select(pl.len()).collect().item(),

@@ -14,7 +14,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
-from gold.rules.model import Rule
+from gold.rules.model import AnyRule
 from gold.transforms.metrics import is_accepted, is_counted
 from lakehouse.error_translation import translated_errors
 from lakehouse.errors import LakeUnreadable
@@ -79,7 +79,7 @@ class Changes:
 
 
 @step("Finding what changed")
-def read_changes(lake: Lake, last: Snapshot | None, *, rules: Iterable[Rule]) -> Changes:
+def read_changes(lake: Lake, last: Snapshot | None, *, rules: Iterable[AnyRule]) -> Changes:
     """Return what changed since the last snapshot, and decide whether gold is updated or rebuilt.
 
     The feed is cached: the caller unpersists it when gold is written.
@@ -103,7 +103,7 @@ def read_changes(lake: Lake, last: Snapshot | None, *, rules: Iterable[Rule]) ->
     )
 
 
-def read_for_rebuild(lake: Lake, last: Snapshot | None, *, rules: Iterable[Rule]) -> Changes:
+def read_for_rebuild(lake: Lake, last: Snapshot | None, *, rules: Iterable[AnyRule]) -> Changes:
     """Return what a rebuild of all of gold works on."""
     lost = lost_commits(lake, last) if last else []
     return _changes_for_rebuild(lake, last, unreadable=lost, rules=rules)
@@ -116,7 +116,7 @@ def days_per_commit(days: Iterable[date]) -> Iterator[list[date]]:
         yield ordered[first : first + DAYS_PER_COMMIT]
 
 
-def summarize(events: DataFrame, rules: Iterable[Rule]) -> ChangeSummary:
+def summarize(events: DataFrame, rules: Iterable[AnyRule]) -> ChangeSummary:
     """Summarize rows of silver.events in one pass."""
     masks = {rule.name: rule.reads() for rule in rules}
     is_read_by = {name: f"is_read_by_{name}" for name in masks}
@@ -230,7 +230,7 @@ def _is_readable(lake: Lake, table: Table, *, version: int) -> bool:
 
 
 def _changes_for_rebuild(
-    lake: Lake, last: Snapshot | None, *, unreadable: Sequence[str], rules: Iterable[Rule]
+    lake: Lake, last: Snapshot | None, *, unreadable: Sequence[str], rules: Iterable[AnyRule]
 ) -> Changes:
     version = lake.version(EVENTS)
     progress, events = read_silver_progress(lake, version=version), lake.read(EVENTS, version=version)

@@ -12,9 +12,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from gold.changes import ChangeFeed, Changes, days_per_commit
+from gold.rules import Rules
 from gold.rules.detections import CONTEXT_DAYS
 from gold.rules.evaluate import SLICE_DAYS, by_entity, days_around, detect_in_arrow, rows_read
-from gold.rules.model import Rule
+from gold.rules.model import AnyRule, Rule
 from lakehouse.lake import Lake, anti_join, semi_join
 from lakehouse.schema import struct_type
 from lakehouse.steps import step
@@ -30,18 +31,22 @@ Detections: TypeAlias = DataFrame
 
 
 @step("Detecting attacks")
-def write_detections(lake: Lake, changes: Changes, *, rules: Iterable[Rule]) -> None:
-    """Write the detections: all of them in a rebuild, otherwise those of the touched entities and days."""
-    if changes.is_rebuild:
-        found = detections(changes.events, rules)
-        lake.overwrite(DETECTIONS, _with_retracted(found, published_detections(lake, changes), changes=changes))
-        return
+def overwrite_detections(lake: Lake, changes: Changes, *, found: Detections) -> None:
+    """Replace all detections by those found in a rebuild; those that were published are kept as retracted."""
+    lake.overwrite(DETECTIONS, _with_retracted(found, published_detections(lake, changes), changes=changes))
+
+
+@step("Detecting attacks")
+def update_detections(lake: Lake, changes: Changes, *, rules: Rules) -> None:
+    """Replace the detections of the rules over events, for the touched entities and days."""
     days_of = changes.summary.rule_days
-    touched_days = {day for days in days_of.values() for day in days}
     # All rules of a touched entity column: the detections of an entity and day are replaced together.
-    groups = [group for group in by_entity(rules).values() if any(days_of.get(rule.name) for rule in group)]
+    groups = [group for group in by_entity(rules.over_events).values() if any(days_of.get(rule.name) for rule in group)]
+    evaluated = [rule for group in groups for rule in group]
+    touched_days = {day for rule in evaluated for day in days_of.get(rule.name, ())}
+    others = [rule.name for rule in rules.over_baselines]
     for days in days_per_commit(days_around(touched_days)):
-        _replace(lake, changes, rules=[rule for group in groups for rule in group], days=days)
+        _replace(lake, changes, rules=evaluated, others=others, days=days)
 
 
 def detections(events: DataFrame, rules: Iterable[Rule]) -> Detections:
@@ -50,7 +55,7 @@ def detections(events: DataFrame, rules: Iterable[Rule]) -> Detections:
     return _find(rows_of_entities(events, rules), rules)
 
 
-def rows_of_entities(events: DataFrame, rules: Sequence[Rule]) -> DataFrame:
+def rows_of_entities(events: DataFrame, rules: Sequence[AnyRule]) -> DataFrame:
     """Return the rows that the rules read, once for each entity of theirs that a row is about.
 
     Args:
@@ -101,19 +106,21 @@ def published_detections(lake: Lake, changes: Changes) -> Detections:
     return lake.read(DETECTIONS, version=changes.last.versions[name])
 
 
-def _replace(lake: Lake, changes: Changes, *, rules: Sequence[Rule], days: list[date]) -> None:
-    """Replace the detections of the touched entities on these days in one commit; write nothing if there are none."""
+def _replace(lake: Lake, changes: Changes, *, rules: Sequence[Rule], others: Sequence[str], days: list[date]) -> None:
+    """Replace the detections of the touched entities on these days in one commit; write nothing if there are none.
+
+    Those of the rules named in `others` stay as they are.
+    """
     rows = rows_of_entities(changes.events.where(F.col("event_on").isin(days_around(days))), rules)
     touched = touched_entities(changes.feed, rules)
     found = _find(semi_join(rows, touched, on=ENTITY), rules).where(F.col("fired_on").isin(days))
     found = lake.checkpoint(semi_join(found, touched, on=EVALUATED))
     published = published_detections(lake, changes).where(F.col("fired_on").isin(days))
-    of_touched = semi_join(published, touched, on=EVALUATED)
+    of_others = F.col("rule").isin(others)
+    of_touched = semi_join(published.where(~of_others), touched, on=EVALUATED)
     if not (found.isEmpty() and of_touched.where(F.col("status") != RETRACTED).isEmpty()):
-        others = anti_join(published, touched, on=EVALUATED)
-        lake.replace_days(
-            DETECTIONS, others.unionByName(_with_retracted(found, of_touched, changes=changes)), days=days
-        )
+        kept = anti_join(published.where(~of_others), touched, on=EVALUATED).unionByName(published.where(of_others))
+        lake.replace_days(DETECTIONS, kept.unionByName(_with_retracted(found, of_touched, changes=changes)), days=days)
 
 
 def _with_retracted(found: Detections, published: Detections, *, changes: Changes) -> Detections:

@@ -1,12 +1,14 @@
-"""The gold job: changes, activity, detections, restatements, snapshot."""
+"""The gold job: changes, activity, first logins, detections, restatements, snapshot."""
 
 from __future__ import annotations
 
 from functools import partial
 
 from gold.activity import write_activity
+from gold.baselines import detections_over_baselines, update_baseline_detections
 from gold.changes import Changes, read_changes, read_for_rebuild
-from gold.detect import write_detections
+from gold.detect import detections, overwrite_detections, update_detections
+from gold.first_seen import overwrite_first_seen, update_first_seen
 from gold.publish import last_snapshot, publish_snapshot
 from gold.restatements import published_figures, write_restatements
 from gold.rules import Rules, load_rules
@@ -16,7 +18,8 @@ from lakehouse.locks import writer_lock
 from lakehouse.session import run_concurrently
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import SNAPSHOT_TABLES
-from lakehouse.tables.gold import SNAPSHOTS
+from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, SNAPSHOTS
+from lakehouse.tables.model import Table
 
 
 def refresh_gold(lake: Lake, *, clock: Clock = utc_now) -> Snapshot | None:
@@ -64,12 +67,41 @@ def _write(lake: Lake, changes: Changes, *, rules: Rules, clock: Clock) -> Snaps
         if not changes.progress.offsets:  # silver is empty
             return None
         published = published_figures(lake, changes)
-        run_concurrently(
-            lake.spark,
-            partial(write_activity, lake, changes),
-            partial(write_detections, lake, changes, rules=rules),
-        )
+        (_rebuild if changes.is_rebuild else _update)(lake, changes, rules=rules)
         write_restatements(lake, changes, published=published)
         return publish_snapshot(lake, changes, clock=clock)
     finally:
         changes.feed.unpersist()
+
+
+def _rebuild(lake: Lake, changes: Changes, *, rules: Rules) -> None:
+    found = detections(changes.events, rules.over_events).unionByName(
+        detections_over_baselines(changes, rules.over_baselines)
+    )
+    run_concurrently(
+        lake.spark,
+        partial(write_activity, lake, changes),
+        partial(overwrite_first_seen, lake, changes),
+        partial(overwrite_detections, lake, changes, found=found),
+    )
+
+
+def _update(lake: Lake, changes: Changes, *, rules: Rules) -> None:
+    # These two are updated from what was published, and not computed again from the events of whole days.
+    for table in (FIRST_SEEN, DETECTIONS):
+        undo_stopped_refresh(lake, changes, table=table)
+    _, first_days, _ = run_concurrently(
+        lake.spark,
+        partial(write_activity, lake, changes),
+        partial(update_first_seen, lake, changes),
+        partial(update_detections, lake, changes, rules=rules),
+    )
+    update_baseline_detections(lake, changes, rules=rules.over_baselines, first_days=first_days or ())
+
+
+def undo_stopped_refresh(lake: Lake, changes: Changes, *, table: Table) -> None:
+    """Restore the published rows of a table, if a refresh that was stopped before it published has changed them."""
+    published = changes.last.versions[table.full_name] if changes.last else lake.version(table)
+    if lake.was_written(table, after=published):
+        lake.restore(table, version=published)
+        lake.ensure(table)  # the published version may lack a declared column

@@ -155,6 +155,11 @@ class Lake:
             context.setCheckpointDir(self.folder_uri(CHECKPOINTS))
         return rows.checkpoint()
 
+    def restore(self, table: Table, *, version: int) -> None:
+        """Make the rows and the columns of the table those of an earlier version, in one commit."""
+        self.check_lock(table)
+        DeltaTable.forPath(self.spark, self.uri(table)).restoreToVersion(version)
+
     def delete(self, table: Table, *, condition: str) -> None:
         """Delete the rows that match a SQL condition, in one commit; without such rows nothing is committed."""
         self.check_lock(table)
@@ -267,6 +272,11 @@ class Lake:
         commits = (self.commit_info(table, version) for version in range(after + 1, self.version(table) + 1))
         parameters = (commit.get("operationParameters", {}) for commit in commits if commit)
         return any(each.get("mode") == "Overwrite" and "predicate" not in each for each in parameters)
+
+    def was_written(self, table: Table, *, after: int) -> bool:
+        """Return True if a commit later than the version `after` added or replaced rows; maintenance does not."""
+        commits = (self.commit_info(table, version) for version in range(after + 1, self.version(table) + 1))
+        return any(commit.get("operation") == "WRITE" for commit in commits if commit)
 
     # Spark's JVM
 

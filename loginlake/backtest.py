@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gold.rules import with_thresholds
-from gold.rules.model import Rule
+from gold.rules.model import AnyRule, Rule
 from lakehouse.errors import BadQuery, name_hint
 from lakehouse.tables.gold import SEVERITIES
 
@@ -51,7 +51,7 @@ class Pair:
         return self.now or self.then or {}
 
 
-def changed_rule(rule: Rule, settings: Iterable[str], *, folder: Path) -> Rule:
+def changed_rule(rule: AnyRule, settings: Iterable[str], *, folder: Path) -> AnyRule:
     """Return the rule with other thresholds.
 
     Args:
@@ -77,7 +77,9 @@ def changed_rule(rule: Rule, settings: Iterable[str], *, folder: Path) -> Rule:
         raise BadQuery(f"--set: {_in_words(str(error))}", hint=THRESHOLDS_HINT) from error
 
 
-def detections(events: pl.LazyFrame, rule: Rule, *, others: Iterable[Rule], period: Period) -> Sequence[Detection]:
+def detections(
+    events: pl.LazyFrame, rule: AnyRule, *, others: Iterable[AnyRule], period: Period
+) -> Sequence[Detection]:
     """Return what a rule finds and what fired within a period, oldest first.
 
     Args:
@@ -88,11 +90,12 @@ def detections(events: pl.LazyFrame, rule: Rule, *, others: Iterable[Rule], peri
     """
     import polars as pl
 
-    from gold.rules.evaluate import detect
+    from gold.rules.evaluate_baselines import detect_all
 
-    followed = [other for other in others if other.name in rule.follows]
-    found = pl.DataFrame(detect(events, [rule, *followed])).filter(pl.col("rule") == rule.name)
-    return found.filter(*period.instants("fired_at")).sort("fired_at", "entity").to_dicts()
+    follows = rule.follows if isinstance(rule, Rule) else ()
+    found = detect_all(events, [rule, *(other for other in others if other.name in follows)])
+    of_rule = pl.DataFrame(found).filter(pl.col("rule") == rule.name)
+    return of_rule.filter(*period.instants("fired_at")).sort("fired_at", "entity").to_dicts()
 
 
 def pairs(now: Sequence[Detection], then: Sequence[Detection]) -> list[Pair]:

@@ -15,7 +15,7 @@ from lakehouse.entrypoint import run
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
-    from gold.rules.model import Rule
+    from gold.rules.model import AnyRule
 
 ROOT = Path(__file__).parent.parent
 README, TABLES_PAGE, RULES_PAGE = Path("README.md"), Path("docs/tables.md"), Path("docs/rules.md")
@@ -42,6 +42,8 @@ this page from both. To see what the rules found: `loginlake query detections`.
   a failed second factor.
 - A **hit** is an event at which a rule fires. Hits of one entity that are less than a window apart (or an hour, if the
   window is shorter) are one detection.
+- The rules from `new_country` on compare a day of a user or an app with the days before it, its **baseline**. All hits
+  of a user or an app on a UTC day are one detection. They report what is unusual, not attacks: their severity is low.
 
 The thresholds are those of published rules, which are named as sources. To change one, edit `conf/detections.toml`,
 raise the `version` of the rule there, and run `loginlake rebuild gold` to apply it to older days
@@ -205,7 +207,7 @@ def rules_page() -> str:
     return "\n".join((RULES_INTRO, overview, *map(_rule_section, rules)))
 
 
-def _rule_section(rule: Rule) -> str:
+def _rule_section(rule: AnyRule) -> str:
     facts = [
         f"- entity: `{rule.entity}`",
         f"- ATT&CK technique: [{rule.technique}]({TECHNIQUES}/{rule.technique.replace('.', '/')}/)",
@@ -221,12 +223,12 @@ def _rule_section(rule: Rule) -> str:
     return "\n".join((f"## {rule.name}\n", "\n\n".join(_finds(rule)), "", *facts, "", table))
 
 
-def _finds(rule: Rule) -> list[str]:
+def _finds(rule: AnyRule) -> list[str]:
     """Return what a rule finds: the paragraphs of its docstring, each on one line."""
     return [" ".join(paragraph.split()) for paragraph in (inspect.getdoc(rule) or "").split("\n\n")]
 
 
-def _thresholds(rule: Rule) -> Mapping[str, Mapping[str, Any]]:
+def _thresholds(rule: AnyRule) -> Mapping[str, Mapping[str, Any]]:
     """Return the JSON schema of each threshold of a rule."""
     # Sets of addresses have a type of their own.
     _, declared = msgspec.json.schema_components([type(rule)], schema_hook=lambda _: {})

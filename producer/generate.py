@@ -20,6 +20,8 @@ from producer.attacks import SCENARIOS as ATTACKS
 from producer.background_traffic import BackgroundTraffic
 from producer.events import DAY_SECONDS, SECOND, Event
 from producer.ground_truth import NOISE, GroundTruth
+from producer.long_attacks import DAYS as LONG_ATTACK_DAYS
+from producer.long_attacks import SCENARIOS as LONG_ATTACKS
 from producer.look_alikes import SCENARIOS as LOOK_ALIKES
 from producer.planted import Planted, Scenario, delayed
 from producer.population import Population, make_population
@@ -142,10 +144,13 @@ def batch(plan: Plan, *, events: int, end: int) -> Stream:
         UsageError: The planned number of cases has more events than the batch.
     """
     population = make_population(plan.users)
+    plantings = list(_plantings(plan, population))
+    if end - plan.start >= LONG_ATTACK_DAYS * DAY_SECONDS * SECOND:
+        plantings.append(Planting(LONG_ATTACKS, 0.0, population, plan.rng("long attacks")))
     planted = sorted(
         (
             each
-            for planting in _plantings(plan, population)
+            for planting in plantings
             for each in planting.in_batch(events, start=plan.start, end=end, cases=plan.cases)
         ),
         key=_begin,

@@ -13,21 +13,26 @@ from typing import Any
 import msgspec
 
 from gold.rules.addresses import AddressSet, read_addresses
+from gold.rules.baseline import BaselineRule
 from gold.rules.brute_force_ip import BruteForceIp
 from gold.rules.brute_force_slow import BruteForceSlow
 from gold.rules.concurrent_sessions import ConcurrentSessions
 from gold.rules.credential_stuffing import CredentialStuffing
 from gold.rules.distributed_brute_force_user import DistributedBruteForceUser
+from gold.rules.dormant_user import DormantUser
+from gold.rules.failure_spike import FailureSpike
 from gold.rules.impossible_travel import ImpossibleTravel
 from gold.rules.listed_ip import ListedIp
 from gold.rules.lockout_burst import LockoutBurst, LockoutBurstIp
 from gold.rules.mfa_fatigue import MfaFatigue
-from gold.rules.model import Rule
+from gold.rules.model import AnyRule, Rule
+from gold.rules.new_values import NewAgent, NewCountry, NewIp
 from gold.rules.password_spray import PasswordSpray
 from gold.rules.password_spray_distributed import PasswordSprayDistributed
 from gold.rules.session_replay import SessionReplay
 from gold.rules.several_countries import SeveralCountries
 from gold.rules.success_after_attack import SuccessAfterAttack, SuccessAfterAttackIp
+from gold.rules.unusual_hour import UnusualHour
 from gold.rules.user_enumeration import UserEnumeration
 from lakehouse.conf import conf_folder, shipped_folder
 from lakehouse.errors import UsageError
@@ -56,10 +61,26 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     session_replay: SessionReplay
     concurrent_sessions: ConcurrentSessions
     listed_ip: ListedIp
+    new_country: NewCountry
+    new_ip: NewIp
+    new_agent: NewAgent
+    unusual_hour: UnusualHour
+    dormant_user: DormantUser
+    failure_spike: FailureSpike
 
-    def __iter__(self) -> Iterator[Rule]:
+    def __iter__(self) -> Iterator[AnyRule]:
         """Iterate over the rules in the order of their declaration."""
         return iter(msgspec.structs.astuple(self))
+
+    @property
+    def over_events(self) -> tuple[Rule, ...]:
+        """The rules that look at the events of three days."""
+        return tuple(rule for rule in self if isinstance(rule, Rule))
+
+    @property
+    def over_baselines(self) -> tuple[BaselineRule, ...]:
+        """The rules that compare a day with weeks before it."""
+        return tuple(rule for rule in self if isinstance(rule, BaselineRule))
 
 
 def load_rules(settings: Settings) -> Rules:
@@ -92,7 +113,7 @@ def rules_in(folder: Path) -> Rules:
         ) from error
 
 
-def with_thresholds(rule: Rule, changes: Mapping[str, Any], *, folder: Path) -> Rule:
+def with_thresholds(rule: AnyRule, changes: Mapping[str, Any], *, folder: Path) -> AnyRule:
     """Return the rule with other values of some thresholds.
 
     Args:

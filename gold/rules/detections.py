@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
-from gold.rules.model import Contexts, Rule
+from gold.rules.model import AnyRule, Contexts, Rule
 from gold.rules.windows import CONTEXT_SPAN, MICROSECOND
 from lakehouse.tables.bronze import POSITION
 from lakehouse.tables.gold import CONFIRMED
@@ -36,9 +36,7 @@ def detections_of(events: Contexts, is_hit: pl.Series, *, rule: Rule) -> Iterato
     """
     chains = hits_of_day(events, is_hit, rule=rule)
     if len(chains):
-        evidence = _evidence(events, is_hit, chains=chains, rule=rule)
-        for found in _summaries(evidence, rule).iter_rows(named=True):
-            yield _detection(found, rule)
+        yield from rows_of(_evidence(events, is_hit, chains=chains, rule=rule), rule)
 
 
 def hits_of_day(events: Contexts, is_hit: pl.Series, *, rule: Rule) -> Chains:
@@ -69,6 +67,17 @@ def hits_of_day(events: Contexts, is_hit: pl.Series, *, rule: Rule) -> Chains:
     )
 
 
+def rows_of(evidence: pl.DataFrame, rule: AnyRule) -> Iterator[Detection]:
+    """Yield the row of each detection.
+
+    Args:
+        evidence: Events in order, with the `chain` of each detection and `is_hit`, whether the rule fires at them.
+        rule: The rule.
+    """
+    for found in _summaries(evidence, rule).iter_rows(named=True):
+        yield _detection(found, rule)
+
+
 def detection_id(rule: str, entity: str, *, fired_at: datetime) -> str:
     """Return the hash of rule, entity and the hour in which the rule first fired."""
     hour = fired_at.replace(minute=0, second=0, microsecond=0).isoformat()
@@ -89,7 +98,7 @@ def _evidence(events: Contexts, is_hit: pl.Series, *, chains: Chains, rule: Rule
     return pl.concat([marked, events[rows["row"]]], how="horizontal").filter(rule.is_evidence)
 
 
-def _summaries(evidence: pl.DataFrame, rule: Rule) -> pl.DataFrame:
+def _summaries(evidence: pl.DataFrame, rule: AnyRule) -> pl.DataFrame:
     """Return for each detection what its row reports of its evidence."""
     at, is_hit = pl.col("event_at"), pl.col("is_hit")
     return evidence.group_by("chain", maintain_order=True).agg(
@@ -109,7 +118,7 @@ def _first_distinct(column: str) -> pl.Expr:
     return pl.col(column).drop_nulls().unique(maintain_order=True).head(LISTED)
 
 
-def _detection(found: Mapping[str, Any], rule: Rule) -> Detection:
+def _detection(found: Mapping[str, Any], rule: AnyRule) -> Detection:
     """Return the row of gold.detections."""
     fired_at = found["fired_at"]
     return {

@@ -19,14 +19,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from functools import reduce
 from operator import attrgetter, or_
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import narwhals.stable.v2 as nw
 import polars as pl
 
 from gold.rules.candidates import candidates
 from gold.rules.detections import CONTEXT_DAYS, Detection, detections_of
-from gold.rules.model import EVENT_COLUMNS, Contexts, Rule
+from gold.rules.model import EVENT_COLUMNS, AnyRule, Contexts, Rule
 from gold.rules.windows import CONTEXT_SPAN
 from lakehouse.tables.bronze import POSITION
 from lakehouse.tables.gold import DETECTIONS
@@ -38,18 +38,20 @@ if TYPE_CHECKING:
 SLICE_DAYS = 7
 DAY = timedelta(days=1)
 EPOCH = date(1970, 1, 1)
+OfEntity = TypeVar("OfEntity", bound=AnyRule)
+
 NO_HITS = pl.Series(dtype=pl.Int64)
 
 
-def by_entity(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
+def by_entity(rules: Iterable[OfEntity]) -> dict[str, list[OfEntity]]:
     """Return the rules of each entity column: they are evaluated together."""
-    groups: dict[str, list[Rule]] = {}
+    groups: dict[str, list[OfEntity]] = {}
     for rule in rules:
         groups.setdefault(rule.entity, []).append(rule)
     return groups
 
 
-def rows_read(events: Any, rules: Iterable[Rule]) -> Any:
+def rows_read(events: Any, rules: Iterable[AnyRule]) -> Any:
     """Return the rows that one of the rules reads.
 
     Args:

@@ -26,20 +26,14 @@ Severity: TypeAlias = Literal["low", "medium", "high", "critical"]
 HOUR = timedelta(hours=1)
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A detection rule. Its fields are the thresholds in its section of `conf/detections.toml`.
+class AnyRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every rule has. Its fields are the thresholds in its section of `conf/detections.toml`.
 
     Attributes:
         name: Name of the rule and of its section.
         entity: The column of silver.events that names who or what a detection is about.
         select: Which accepted events the rule reads; the only definition, used by every engine.
-        is_counted: Which of these events count towards `min_occurrences`.
-        differs_in: The rule can only fire if the events have two values, at least, in one of these columns. No column:
-            they need not differ.
-        follows: Names of rules of the same entity. If there are any, the rule gets their hits: see `find_after`.
         measures: What a detection reports about its evidence: integers, each with the name of its expression.
-        is_evidence: Which events are evidence, of those from one window before the first hit to the last hit. The
-            column `is_hit` tells the hits of the detection.
         sources: Addresses of the published rules that the default thresholds are from.
         false_alarms: Harmless events for which the rule is known to fire.
     """
@@ -47,25 +41,52 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     name: ClassVar[str]
     entity: ClassVar[str]
     select: ClassVar[nw.Expr]
-    is_counted: ClassVar[pl.Expr] = pl.lit(value=True)
-    differs_in: ClassVar[tuple[str, ...]] = ()
-    follows: ClassVar[tuple[str, ...]] = ()
     measures: ClassVar[tuple[pl.Expr, ...]]
-    is_evidence: ClassVar[pl.Expr] = pl.lit(value=True)
     sources: ClassVar[tuple[str, ...]]
     false_alarms: ClassVar[str]
 
     version: Annotated[int, Meta(ge=1, description="Must grow when a threshold changes.")]
     severity: Annotated[Severity, Meta(description="Severity of a detection.")]
     technique: Annotated[str, Meta(description="MITRE ATT&CK technique.")]
-    # A rule reads one day back.
-    window_minutes: Annotated[float, Meta(gt=0, le=1440, description="Length of the sliding window.")]
     allow: Annotated[tuple[str, ...], Meta(description="Entities that have no detections.")] = ()
 
     def __post_init__(self) -> None:
         """Raise if the allow-list of a rule over addresses has something else."""
         if self.entity == "src_ip":
             address_set(self.allow)
+
+    def reads(self) -> nw.Expr:
+        """Return the mask of the silver rows that the rule reads: accepted, selected, and with an entity."""
+        return (nw.col("verdict") == "accepted") & self.select & ~nw.col(self.entity).is_null()
+
+    def looks_at(self, entity: str) -> bool:
+        """Return whether the rule may fire for an entity: not if it is on the allow-list."""
+        return entity not in (address_set(self.allow) if self.entity == "src_ip" else self.allow)
+
+    def severity_of(self) -> pl.Expr:
+        """Return the severity of a detection, from its evidence."""
+        return pl.lit(self.severity)
+
+
+class Rule(AnyRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rule over the events of a day and of the days around it.
+
+    Attributes:
+        is_counted: Which of the events count towards `min_occurrences`.
+        differs_in: The rule can only fire if the events have two values, at least, in one of these columns. No column:
+            they need not differ.
+        follows: Names of rules of the same entity. If there are any, the rule gets their hits: see `find_after`.
+        is_evidence: Which events are evidence, of those from one window before the first hit to the last hit. The
+            column `is_hit` tells the hits of the detection.
+    """
+
+    is_counted: ClassVar[pl.Expr] = pl.lit(value=True)
+    differs_in: ClassVar[tuple[str, ...]] = ()
+    follows: ClassVar[tuple[str, ...]] = ()
+    is_evidence: ClassVar[pl.Expr] = pl.lit(value=True)
+
+    # A rule reads one day back.
+    window_minutes: Annotated[float, Meta(gt=0, le=1440, description="Length of the sliding window.")]
 
     @property
     def window(self) -> timedelta:
@@ -84,14 +105,6 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def min_occurrences(self) -> int:
         """The fewest occurrences of counted events with which the rule can fire; entities with fewer are skipped."""
         return 1
-
-    def reads(self) -> nw.Expr:
-        """Return the mask of the silver rows that the rule reads: accepted, selected, and with an entity."""
-        return (nw.col("verdict") == "accepted") & self.select & ~nw.col(self.entity).is_null()
-
-    def looks_at(self, entity: str) -> bool:
-        """Return whether the rule may fire for an entity: not if it is on the allow-list."""
-        return entity not in (address_set(self.allow) if self.entity == "src_ip" else self.allow)
 
     def relevant(self, events: pl.DataFrame) -> pl.DataFrame:
         """Return the events that count, of those that the rule reads: all, unless a rule leaves some out."""
@@ -114,7 +127,3 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             hits: The ascending clock of the hits of the rules in `follows`, in the same contexts.
         """
         return self.find(events)
-
-    def severity_of(self) -> pl.Expr:
-        """Return the severity of a detection, from its evidence."""
-        return pl.lit(self.severity)

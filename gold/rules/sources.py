@@ -7,3 +7,6 @@ PANTHER = "https://github.com/panther-labs/panther-analysis/blob/main/rules/stan
 PANTHER_OKTA = "https://github.com/panther-labs/panther-analysis/blob/main/rules/okta_rules"
 ELASTIC_LINUX = "https://github.com/elastic/detection-rules/blob/main/rules/linux"
 ELASTIC_OKTA = "https://github.com/elastic/detection-rules/blob/main/rules/integrations/okta"
+ELASTIC_ML = "https://github.com/elastic/detection-rules/blob/main/rules/ml"
+OKTA_BEHAVIORS = "https://help.okta.com/en-us/Content/Topics/security/behavior-detection/type-behavior-detection.htm"
+NIST_OUTLIERS = "https://www.itl.nist.gov/div898/handbook/eda/section3/eda35h.htm"

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import narwhals.stable.v2 as nw
 
+from gold.transforms.declared import with_declared_types
 from lakehouse.tables.gold import (
     ACTIVE_USERS,
     APP_ACTIVITY,
@@ -96,7 +97,7 @@ def pair_activity_hourly(events: Any) -> Any:
         country=nw.col("country").max(),
         is_private=_any(nw.col("is_private")),
     )
-    return _declared(pairs, PAIR_ACTIVITY.columns)
+    return _with_windows(pairs, PAIR_ACTIVITY.columns)
 
 
 def metric_rows(metric: Metric, base: Any, *, every: Window) -> Any:
@@ -116,7 +117,7 @@ def metric_rows(metric: Metric, base: Any, *, every: Window) -> Any:
         .lazy()
         .with_columns(window_at=window_start(nw.col("window_at"), every), hour_at=nw.col("window_at"))
     )
-    return _declared(AGGREGATIONS[metric.name](pairs), metric.columns)
+    return _with_windows(AGGREGATIONS[metric.name](pairs), metric.columns)
 
 
 def window_start(at: nw.Expr, every: Window) -> nw.Expr:
@@ -252,13 +253,9 @@ def hour_of_week(pairs: Pairs) -> Rows:
     return baselines.group_by("window_at", "username", "weekday", "hour").agg(**measures)
 
 
-def _declared(rows: Rows, columns: tuple[Column, ...]) -> Any:
-    """Return exactly the declared columns in the declared types; the engines differ in the types of counts."""
-    import pyarrow as pa
-
-    schema = nw.Schema.from_arrow(pa.schema([column.arrow_field() for column in columns]))
-    dated = rows.with_columns(window_on=nw.col("window_at").dt.date())
-    return dated.select(nw.col(name).cast(dtype) for name, dtype in schema.items()).to_native()
+def _with_windows(rows: Rows, columns: tuple[Column, ...]) -> Any:
+    """Return the declared columns of rows that have all of them except `window_on`."""
+    return with_declared_types(rows.with_columns(window_on=nw.col("window_at").dt.date()), columns)
 
 
 def _days_since_monday(at: nw.Expr) -> nw.Expr:

@@ -10,6 +10,7 @@ from lakehouse.tables.gold import (
     ATTACKS,
     DETECTIONS,
     ENTITY_RISK,
+    FIRST_SEEN,
     LABELS,
     METRICS,
     PAIR_ACTIVITY,
@@ -26,6 +27,7 @@ SNAPSHOT_TABLES: tuple[Table, ...] = (
     EVENTS,
     PAIR_ACTIVITY,
     *(metric.table for metric in STORED_METRICS),
+    FIRST_SEEN,
     DETECTIONS,
     RESTATEMENTS,
 )

@@ -197,6 +197,27 @@ METRICS: tuple[Metric, ...] = (
 )
 STORED_METRICS: tuple[Metric, ...] = tuple(metric for metric in METRICS if metric.stored)
 
+FIRST_SEEN = Table(
+    layer="gold",
+    name="first_seen",
+    grain="one row per user and value that the user has logged in with: an address, a country, a client or an app",
+    key=("username", "kind", "value"),
+    partition_by=("first_on",),
+    columns=(
+        USERNAME,
+        Column(
+            "kind",
+            "string",
+            "src_ip, country, agent (the family of the client software) or app.",
+            values=("src_ip", "country", "agent", "app"),
+        ),
+        Column("value", "string", "The address, country, client or app; null is a value of its own."),
+        Column("first_at", "timestamp", "Time of the user's first successful login with it."),
+        Column("first_on", "date", "UTC day of first_at; the partition."),
+    ),
+    shown=("first_at", "username", "kind", "value"),
+)
+
 # Stored values of detections.status.
 CONFIRMED, RETRACTED = "confirmed", "retracted"
 # Its values are the names of the rules in `gold.rules`, which the lakehouse does not import.

@@ -24,7 +24,7 @@ from loginlake.commands.reading import (
 )
 
 if TYPE_CHECKING:
-    from gold.rules.model import Rule
+    from gold.rules.model import AnyRule
     from loginlake.backtest import Detection, Pair
     from loginlake.labeled import Labeled
     from producer.ground_truth import TruthFile
@@ -84,7 +84,7 @@ def backtest(  # noqa: PLR0913 - each parameter is an option of the command
         print_rows([_pair_row(pair) for pair in pairs(now, then)], title="When each detection fired")
 
 
-def _rule(name: str, rules: Iterable[Rule]) -> Rule:
+def _rule(name: str, rules: Iterable[AnyRule]) -> AnyRule:
     """Return the rule of a name.
 
     Raises:
@@ -97,7 +97,7 @@ def _rule(name: str, rules: Iterable[Rule]) -> Rule:
 
 
 def _side(
-    rule: Rule, found: Sequence[Detection], *, truths: Sequence[TruthFile], labels: Sequence[Labeled]
+    rule: AnyRule, found: Sequence[Detection], *, truths: Sequence[TruthFile], labels: Sequence[Labeled]
 ) -> dict[str, Any]:
     """Return the thresholds of a rule and what it found; recall and precision are None without truth and labels."""
     import msgspec
@@ -113,7 +113,7 @@ def _side(
 
 
 def _scored(
-    rule: Rule, found: Sequence[Detection], *, truths: Sequence[TruthFile], labels: Sequence[Labeled]
+    rule: AnyRule, found: Sequence[Detection], *, truths: Sequence[TruthFile], labels: Sequence[Labeled]
 ) -> dict[str, Any]:
     from loginlake.scoring import score
 

@@ -123,6 +123,10 @@ class PinnedLake:
             )
         return self.store.rows(table, self.snapshot)
 
+    def is_older_than(self, table: Table) -> bool:
+        """Return whether the snapshot was published before the table was declared."""
+        return self.snapshot is not None and table.full_name not in self.snapshot.versions
+
     @cached_property
     def silver_positions(self) -> pl.DataFrame:
         """The Kafka position of each silver row."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from gold.rules import Rules
-from gold.rules.evaluate import detect
-from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, RETRACTED, STORED_METRICS
+from gold.rules.evaluate_baselines import detect_all
+from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, PAIR_ACTIVITY, RETRACTED, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS, FAILURE_REASONS
 from loginlake.verify.columns import unfilled_columns, unfilled_note
@@ -75,6 +75,16 @@ METRICS = {
         CASE WHEN sum(successes) > 0 THEN sum(mfa_successes)::DOUBLE / sum(successes)::DOUBLE END AS mfa_rate
         FROM base GROUP BY ALL""",
 }
+FIRSTS = """
+CREATE TABLE first_seen AS
+SELECT username, kind, value, min(event_at) AS first_at, CAST(min(event_at) AS DATE) AS first_on
+FROM (
+    SELECT username, event_at, unnest(['src_ip', 'country', 'agent', 'app']) AS kind,
+        unnest([src_ip, country, agent_family, app]) AS value
+    FROM expected WHERE verdict = 'accepted' AND action = 'login' AND outcome = 'success'
+)
+GROUP BY username, kind, value
+"""
 ACCEPTED = "SELECT * FROM expected WHERE verdict = 'accepted'"
 
 
@@ -87,16 +97,20 @@ def gold_checks(engine: Engine, lake: PinnedLake, *, rules: Rules) -> Iterator[C
         rules: The rules with their thresholds.
     """
     engine.run(BASE)
-    yield from _readable_check(PAIR_ACTIVITY, partial(_table_check, engine, lake, table=PAIR_ACTIVITY, expected="base"))
+    compare = partial(_table_check, engine, lake)
+    yield from _comparison(lake, PAIR_ACTIVITY, compare=partial(compare, table=PAIR_ACTIVITY, expected="base"))
     for metric in STORED_METRICS:
         engine.run(METRICS[metric.name])
-        compare = partial(_table_check, engine, lake, table=metric.table, expected=metric.name)
-        yield from _readable_check(metric.table, compare)
-    yield from _readable_check(DETECTIONS, partial(_detections_check, engine, lake, rules=rules))
+        yield from _comparison(lake, metric.table, compare=partial(compare, table=metric.table, expected=metric.name))
+    engine.run(FIRSTS)
+    yield from _comparison(lake, FIRST_SEEN, compare=partial(compare, table=FIRST_SEEN, expected="first_seen"))
+    yield from _comparison(lake, DETECTIONS, compare=partial(_detections_check, engine, lake, rules=rules))
 
 
-def _readable_check(table: Table, compare: Callable[[], Check]) -> Iterator[Check]:
-    yield from catch_unreadable(CLAIM.format(table.full_name), lambda: [compare()])
+def _comparison(lake: PinnedLake, table: Table, *, compare: Callable[[], Check]) -> Iterator[Check]:
+    """Yield the result of a comparison; none if the snapshot is older than the table, which another check reports."""
+    if not lake.is_older_than(table):
+        yield from catch_unreadable(CLAIM.format(table.full_name), lambda: [compare()])
 
 
 def _table_check(engine: Engine, lake: PinnedLake, *, table: Table, expected: str) -> Check:
@@ -110,7 +124,7 @@ def _detections_check(engine: Engine, lake: PinnedLake, *, rules: Rules) -> Chec
 
     Detections that are retracted, or of an earlier version of their rule, are not compared.
     """
-    recomputed = detect(engine.frame(ACCEPTED, EVENTS).lazy(), rules)
+    recomputed = detect_all(engine.frame(ACCEPTED, EVENTS).lazy(), rules)
     engine.load("recomputed", DETECTIONS, batches=iter(recomputed.to_batches()))
     engine.load("live_detections", DETECTIONS, batches=batches_of(lake.rows(DETECTIONS), DETECTIONS))
     is_earlier = " OR ".join(f"(rule = '{rule.name}' AND rule_version < {rule.version})" for rule in rules)

@@ -14,11 +14,13 @@ from typing import Any, get_args
 from lakehouse.locks import WriterName, lock_path
 from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, PAIR_ACTIVITY, SNAPSHOTS, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 
-GOLD = (PAIR_ACTIVITY, *(metric.table for metric in STORED_METRICS), DETECTIONS)
+# A refresh with new logins writes each of these.
+ACTIVITY = (PAIR_ACTIVITY, *(metric.table for metric in STORED_METRICS))
+GOLD = (*ACTIVITY, FIRST_SEEN, DETECTIONS)
 # A Parquet file begins and ends with these bytes.
 MAGIC = b"PAR1"
 MIN_PARQUET_BYTES = 12
@@ -129,7 +131,7 @@ def _is_ahead_of_gold(files: LakeFiles) -> bool:
 
 
 def _is_between_gold_tables(files: LakeFiles) -> bool:
-    base, *metrics = map(files.committed_at, GOLD[:-1])
+    base, *metrics = map(files.committed_at, ACTIVITY)
     return base > min(metrics)
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from gold.rules import load_rules
-from gold.rules.evaluate import detect
+from gold.rules.evaluate_baselines import detect_all
 from lakehouse.settings import Settings
 from lakehouse.tables.silver import EVENTS
 from tests.docs.pages import ROOT
@@ -107,6 +107,6 @@ def test_a_second_program_finds_the_detections_of_the_page_in_the_raw_lines() ->
 def test_the_rules_find_the_detections_of_the_page() -> None:
     rows = replayed(Path(str(SSHD_LOG)).read_bytes().splitlines(), year=YEAR)
     events = pl.DataFrame(pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema()))
-    found = detect(events.lazy(), RULES.values()).to_pylist()
+    found = detect_all(events.lazy(), RULES.values()).to_pylist()
 
     assert {(row["rule"], row["fired_at"], row["entity"]) for row in found if row["severity"] != "low"} == listed()

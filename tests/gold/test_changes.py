@@ -144,6 +144,12 @@ READ = {
     "session_replay": [1],
     "concurrent_sessions": [1],
     "listed_ip": [],  # without a list, as shipped
+    "new_country": [1],
+    "new_ip": [1],
+    "new_agent": [1],
+    "unusual_hour": [1],
+    "dormant_user": [1],
+    "failure_spike": [0, 2],
 }
 DAYS = {0: 1, 1: 2, 2: 3, 3: 4, 9: 6}
 EVENT_TABLE = pa.Table.from_pylist(EVENT_ROWS, schema=EVENTS.arrow_schema())

@@ -15,11 +15,14 @@ import pytest
 from lakehouse.conf import CLONED
 from lakehouse.errors import UsageError
 from producer.attacks import SCENARIOS
+from producer.events import DAY_SECONDS, SECOND, instant_of
 from producer.generate import batch
 from producer.ground_truth import NOISE
 from producer.ip_blocks import ATTACKER_BLOCKS, COUNTRIES, Country, distance_km, random_address
+from producer.long_attacks import DAYS
+from producer.long_attacks import SCENARIOS as LONG_ATTACKS
 from producer.look_alikes import SCENARIOS as LOOK_ALIKES
-from tests.producer.test_generate import END, a_batch, a_plan
+from tests.producer.test_generate import END, START, a_batch, a_plan
 
 
 class Planted:
@@ -69,6 +72,17 @@ def test_every_scenario_occurs_as_often_as_the_cases_require() -> None:
     for kind, scenarios in (("attacks", SCENARIOS), ("look_alikes", LOOK_ALIKES)):
         planted = Counter(case["scenario"] for case in truth[kind])
         assert planted == {scenario.__name__: 3 for scenario in scenarios}
+
+
+def test_attacks_on_baselines_occur_in_long_batches_as_often_as_the_cases_require() -> None:
+    for days, occurrences in ((DAYS, 2), (DAYS - 1, 0)):
+        end = START + days * DAY_SECONDS * SECOND
+        stream = batch(a_plan(cases=2, attacks=0.0, look_alikes=0.0), events=5_000, end=end)
+        for _ in stream:
+            pass
+        planted = Counter(attack.scenario for attack in stream.truth.content().attacks)
+        assert {planted[scenario.__name__] for scenario in LONG_ATTACKS} == {occurrences}
+        assert all(attack.last_at <= instant_of(end) for attack in stream.truth.content().attacks)
 
 
 def test_more_cases_than_a_batch_has_room_for_are_refused() -> None:

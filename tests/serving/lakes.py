@@ -11,11 +11,12 @@ import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable, Schema, write_deltalake
 
+from gold.transforms.first_seen import first_seen
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
 from lakehouse.settings import Settings
 from lakehouse.snapshots import RETAINED_FROM, Snapshot
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 
@@ -106,6 +107,7 @@ class SmallLake:
         for metric in STORED_METRICS:
             rows = metric_rows(metric, base.lazy(), every=metric.stored).collect()
             versions[metric.table.full_name] = self._write(metric.table, rows.to_dicts())
+        versions[FIRST_SEEN.full_name] = self._write(FIRST_SEEN, first_seen(frame.lazy()).collect().to_dicts())
         versions[DETECTIONS.full_name] = self._write(DETECTIONS, detections)
         versions[RESTATEMENTS.full_name] = self._write(RESTATEMENTS, [])
         return self._append_snapshot(versions, at)

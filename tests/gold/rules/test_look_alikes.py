@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from gold.rules import load_rules
-from gold.rules.evaluate import detect
+from gold.rules.evaluate_baselines import detect_all
 from lakehouse.settings import Settings
 from lakehouse.tables.silver import EVENTS
 from tests.gold.rules.builders import NOON
@@ -69,7 +69,7 @@ STORIES: dict[str, list[Row]] = {
 def detected(stories: Iterable[Row]) -> list[tuple[str, str]]:
     rows = [a_login(offset, **values) for offset, values in enumerate(stories)]
     events = pl.from_arrow(pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema()))
-    return [(row["rule"], row["entity"]) for row in detect(events.lazy(), RULES).to_pylist()]
+    return [(row["rule"], row["entity"]) for row in detect_all(events.lazy(), RULES).to_pylist()]
 
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)

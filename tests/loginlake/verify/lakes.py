@@ -12,14 +12,15 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 
 from gold.rules import load_rules
-from gold.rules.evaluate import detect
+from gold.rules.evaluate_baselines import detect_all
+from gold.transforms.first_seen import first_seen
 from gold.transforms.metrics import metric_rows, pair_activity_hourly
 from lakehouse.progress import BronzeProgress, Offsets, Partition, SilverProgress
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.report import Check, Report
@@ -87,6 +88,7 @@ class HandmadeLake:
         for metric in STORED_METRICS:
             rows = metric_rows(metric, base.lazy(), every=metric.stored).collect()
             self.overwrite(metric.table, rows.to_arrow())
+        self.overwrite(FIRST_SEEN, first_seen(events.lazy()).collect().to_arrow())
         self.overwrite(DETECTIONS, detections(events, self.settings))
         self.overwrite(RESTATEMENTS, RESTATEMENTS.arrow_schema().empty_table())
         self.published += 1
@@ -208,7 +210,7 @@ def with_duplicates(events: pl.DataFrame) -> pl.DataFrame:
 
 def detections(events: pl.DataFrame, settings: Settings) -> pa.Table:
     """Return the detections of all rules."""
-    return detect(events.lazy(), load_rules(settings))
+    return detect_all(events.lazy(), load_rules(settings))
 
 
 def faults_of(report: Report) -> list[str]:

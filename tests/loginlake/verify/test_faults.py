@@ -18,7 +18,7 @@ from lakehouse.progress import BronzeProgress, SilverProgress
 from lakehouse.settings import Settings
 from lakehouse.tables import TABLES
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, USER_ACTIVITY
+from lakehouse.tables.gold import FIRST_SEEN, IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, USER_ACTIVITY
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify import Report, VerifyOptions, verify
@@ -207,6 +207,10 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "successes in a metric": (
         rewritten(USERS, pl.lit(0, pl.Int64).alias("successes"), where=IS_ADA),
         "gold.user_activity has 0 successes, silver has 3",
+    ),
+    "a value that no login has": (
+        rewritten(FIRST_SEEN, pl.lit("app").alias("kind"), where=pl.col("kind") == "agent"),
+        "gold.first_seen has 2 of kind app, silver has 1",
     ),
     "a missing snapshot": (a_snapshot(5), "snapshot 4 is missing"),
     "millions of missing snapshots": (a_snapshot(5_000_000), "snapshots 4-4999999 are missing"),

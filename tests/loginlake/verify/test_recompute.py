@@ -11,14 +11,14 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse.tables.gold import APP_ACTIVITY, DETECTIONS, IP_ACTIVITY, PAIR_ACTIVITY, STORED_METRICS
+from lakehouse.tables.gold import APP_ACTIVITY, DETECTIONS, FIRST_SEEN, IP_ACTIVITY, PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify import Report
 from loginlake.verify.duckdb_engine import EngineFailed, temporary_engine
 from loginlake.verify.recompute_gold import METRICS
 from tests.loginlake.verify.conftest import Verified
-from tests.loginlake.verify.lakes import OFFSETS, HandmadeLake, faults_of, notes_of
+from tests.loginlake.verify.lakes import NOON, OFFSETS, HandmadeLake, faults_of, notes_of
 
 Fault = Callable[[HandmadeLake], None]
 # The id of the detection of brute_force_ip: a hash of rule, address and hour.
@@ -78,6 +78,10 @@ FAULTS: dict[str, list[tuple[Fault, str]]] = {
         (
             cell(IP_ACTIVITY.table, pl.lit(0.5).alias("failure_rate"), where=pl.col("src_ip") == "1.1.1.1"),
             "window_at 2026-03-02 00:00:00, src_ip 1.1.1.1 differs in failure_rate",
+        ),
+        (
+            cell(FIRST_SEEN, pl.lit(NOON).alias("first_at"), where=pl.col("kind") == "country"),
+            "username ada, kind country, value AU differs in first_at",
         ),
         (
             cell(DETECTIONS, pl.lit("[]").alias("evidence"), where=EVERY_ROW),

@@ -1,0 +1,119 @@
+"""Detections of rules over baselines on Spark: updated by new, late, changed and removed events, and after a stop."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame
+
+from gold.baselines import days_reached
+from gold.job import refresh_gold
+from gold.rules import load_rules
+from lakehouse.lake import Lake
+from lakehouse.settings import Settings
+from lakehouse.tables.gold import DETECTIONS, SNAPSHOTS
+from lakehouse.tables.model import Table
+from lakehouse.tables.silver import EVENTS
+from loginlake.pipeline import refresh
+from silver.job import update_silver
+from tests.spark_lakes import a_raw_login, append_batch, faults_of_recomputation, rows_of
+
+RULES = load_rules(Settings(_env_file=None))
+
+
+def a_success(offset: int, event_at: str, **fields: Any) -> dict[str, Any]:
+    usual = {"outcome": "success", "username": "eve", "src_ip": "193.0.6.139", "app": "mail"}
+    return a_raw_login(offset, event_at=event_at, **usual | fields)
+
+
+def found(lake: Lake) -> Counter[tuple[str, str, str]]:
+    """The rule, day and status of the detections of eve."""
+    rows = (row for row in rows_of(lake, DETECTIONS) if row["entity"] == "eve")
+    return Counter((row["rule"], row["fired_on"].isoformat(), row["status"]) for row in rows)
+
+
+class Stopped(Exception):
+    """Raised in the middle of a job."""
+
+
+class StoppingLake(Lake):
+    """A lake whose writer stops when it is about to publish."""
+
+    def append(self, table: Table, rows: DataFrame, *, user_metadata: str | None = None) -> None:
+        if table == SNAPSHOTS:
+            raise Stopped
+        super().append(table, rows, user_metadata=user_metadata)
+
+
+@pytest.fixture
+def eves_lake(refreshed_lake: Lake) -> Lake:
+    """A lake in which eve logged in on 1 December, and on 20 January from another address."""
+    lake = refreshed_lake
+    logins = [a_success(1, "2025-12-01T09:00:00Z"), a_success(2, "2026-01-20T09:00:00Z", src_ip="8.8.8.8")]
+    append_batch(lake, logins, number=1)
+    refresh(lake)
+    return lake
+
+
+FIRED = Counter(
+    {
+        ("new_ip", "2026-01-20", "confirmed"): 1,
+        ("new_country", "2026-01-20", "confirmed"): 1,
+        ("dormant_user", "2026-01-20", "confirmed"): 1,
+    }
+)
+
+
+def test_late_events_retract_detections_of_later_days_and_move_them(eves_lake: Lake) -> None:
+    assert found(eves_lake) == FIRED
+
+    late = [a_success(3, "2025-12-05T10:00:00Z", src_ip="8.8.8.8"), a_success(4, "2026-01-02T10:00:00Z")]
+    append_batch(eves_lake, late, number=2)
+    refresh(eves_lake)
+
+    # On 5 December eve was known for four days only, so the address is not reported there.
+    retracted = {(rule, day, "retracted"): 1 for rule, day, _ in FIRED}
+    assert found(eves_lake) == retracted
+    assert faults_of_recomputation(eves_lake) == []
+
+
+def test_events_that_are_mended_or_erased_change_what_later_days_are_compared_with(eves_lake: Lake) -> None:
+    events = f"delta.`{eves_lake.uri(EVENTS)}`"
+    append_batch(eves_lake, [a_success(3, "2026-01-25T09:00:00Z", src_ip="8.8.8.8")], number=2)
+    refresh(eves_lake)
+    assert found(eves_lake) == FIRED
+
+    eves_lake.spark.sql(f"DELETE FROM {events} WHERE offset = 2")
+    refresh_gold(eves_lake)
+    moved = {(rule, "2026-01-25", "confirmed"): 1 for rule, *_ in FIRED}
+    assert found(eves_lake) == moved | {(rule, day, "retracted"): 1 for rule, day, _ in FIRED}
+
+    eves_lake.spark.sql(f"UPDATE {events} SET verdict = 'broken', reason = 'bad_value' WHERE offset = 1")
+    refresh_gold(eves_lake)
+    assert {status for _, _, status in found(eves_lake)} == {"retracted"}
+
+
+def test_what_a_stopped_refresh_wrote_is_undone(eves_lake: Lake) -> None:
+    events = f"delta.`{eves_lake.uri(EVENTS)}`"
+    append_batch(eves_lake, [a_success(3, "2025-12-10T10:00:00Z", src_ip="8.8.8.8")], number=2)
+    update_silver(eves_lake)
+    with pytest.raises(Stopped):
+        refresh_gold(StoppingLake(eves_lake.spark, eves_lake.settings))
+    assert found(eves_lake) != FIRED
+    eves_lake.spark.sql(f"DELETE FROM {events} WHERE offset = 3")
+
+    refresh_gold(eves_lake)
+
+    assert found(eves_lake) == FIRED
+
+
+def test_an_event_reaches_the_days_that_its_rules_compare_with_it_but_none_after_the_last_event() -> None:
+    day = date(2026, 3, 1)
+    reached = days_reached([day], RULES.over_baselines, last=day + timedelta(days=90))
+
+    assert (min(reached), max(reached)) == (day, day + timedelta(days=RULES.dormant_user.days + 1))
+    assert days_reached([day], RULES.over_baselines, last=day) == {day}
+    assert days_reached([day], RULES.over_baselines, last=None) == set()
