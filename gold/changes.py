@@ -54,6 +54,11 @@ class ChangeSummary(NamedTuple):
     metric_days: Sequence[date] = ()
     rule_days: Mapping[str, Sequence[date]] = {}
 
+    @property
+    def touches_gold(self) -> bool:
+        """Return whether a metric counts a row, or a rule reads one."""
+        return bool(self.metric_days) or any(self.rule_days.values())
+
 
 @dataclass(frozen=True)
 class Changes:

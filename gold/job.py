@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from gold.activity import write_activity
-from gold.baselines import detections_over_baselines, update_baseline_detections
 from gold.changes import Changes, read_changes, read_for_rebuild
-from gold.detect import detections, overwrite_detections, update_detections
-from gold.first_seen import overwrite_first_seen, update_first_seen
+from gold.detect import overwrite_detections, update_detections
+from gold.first_seen import find_first_logins, overwrite_first_seen, write_first_seen
 from gold.publish import last_snapshot, publish_snapshot
 from gold.restatements import published_figures, write_restatements
 from gold.rules import Rules, load_rules
@@ -75,14 +74,11 @@ def _write(lake: Lake, changes: Changes, *, rules: Rules, clock: Clock) -> Snaps
 
 
 def _rebuild(lake: Lake, changes: Changes, *, rules: Rules) -> None:
-    found = detections(changes.events, rules.over_events).unionByName(
-        detections_over_baselines(changes, rules.over_baselines)
-    )
     run_concurrently(
         lake.spark,
         partial(write_activity, lake, changes),
         partial(overwrite_first_seen, lake, changes),
-        partial(overwrite_detections, lake, changes, found=found),
+        partial(overwrite_detections, lake, changes, rules=tuple(rules)),
     )
 
 
@@ -90,13 +86,15 @@ def _update(lake: Lake, changes: Changes, *, rules: Rules) -> None:
     # These two are updated from what was published, and not computed again from the events of whole days.
     for table in (FIRST_SEEN, DETECTIONS):
         undo_stopped_refresh(lake, changes, table=table)
-    _, first_days, _ = run_concurrently(
+    if not changes.summary.touches_gold:
+        return
+    logins = find_first_logins(lake, changes)
+    run_concurrently(
         lake.spark,
         partial(write_activity, lake, changes),
-        partial(update_first_seen, lake, changes),
-        partial(update_detections, lake, changes, rules=rules),
+        partial(write_first_seen, lake, logins),
+        partial(update_detections, lake, changes, rules=rules, logins=logins),
     )
-    update_baseline_detections(lake, changes, rules=rules.over_baselines, first_days=first_days or ())
 
 
 def undo_stopped_refresh(lake: Lake, changes: Changes, *, table: Table) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from gold.rules.addresses import AddressSet, read_addresses
-from gold.rules.baseline import BaselineRule
 from gold.rules.brute_force_ip import BruteForceIp
 from gold.rules.brute_force_slow import BruteForceSlow
 from gold.rules.concurrent_sessions import ConcurrentSessions
@@ -25,7 +24,7 @@ from gold.rules.impossible_travel import ImpossibleTravel
 from gold.rules.listed_ip import ListedIp
 from gold.rules.lockout_burst import LockoutBurst, LockoutBurstIp
 from gold.rules.mfa_fatigue import MfaFatigue
-from gold.rules.model import AnyRule, Rule
+from gold.rules.model import AnyRule
 from gold.rules.new_values import NewAgent, NewCountry, NewIp
 from gold.rules.password_spray import PasswordSpray
 from gold.rules.password_spray_distributed import PasswordSprayDistributed
@@ -71,16 +70,6 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __iter__(self) -> Iterator[AnyRule]:
         """Iterate over the rules in the order of their declaration."""
         return iter(msgspec.structs.astuple(self))
-
-    @property
-    def over_events(self) -> tuple[Rule, ...]:
-        """The rules that look at the events of three days."""
-        return tuple(rule for rule in self if isinstance(rule, Rule))
-
-    @property
-    def over_baselines(self) -> tuple[BaselineRule, ...]:
-        """The rules that compare a day with weeks before it."""
-        return tuple(rule for rule in self if isinstance(rule, BaselineRule))
 
 
 def load_rules(settings: Settings) -> Rules:

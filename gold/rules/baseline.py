@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import polars as pl
 
 from gold.rules.measures import OCCURRENCES, distinct
-from gold.rules.model import AnyRule
+from gold.rules.model import AnyRule, Rule
 
 # What the rules over the logins of a user report.
 SUCCESSES_AND_IPS = (OCCURRENCES.alias("successes"), distinct("src_ip").alias("ips"))
@@ -42,3 +43,13 @@ class BaselineRule(AnyRule, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def find(self, baseline: Baseline) -> pl.DataFrame:
         """Return the evidence: rows of `baseline.judged` with `is_hit`, whether the rule fires at the event."""
         raise NotImplementedError
+
+
+def over_baselines(rules: Iterable[AnyRule]) -> list[BaselineRule]:
+    """Return the rules that compare a day with weeks before it."""
+    return [rule for rule in rules if isinstance(rule, BaselineRule)]
+
+
+def over_events(rules: Iterable[AnyRule]) -> list[Rule]:
+    """Return the rules that look at the events of three days."""
+    return [rule for rule in rules if isinstance(rule, Rule)]

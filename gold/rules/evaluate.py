@@ -15,7 +15,7 @@ A rule gets the events of all contexts at once, in one frame. The contexts of a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from functools import reduce
 from operator import attrgetter, or_
@@ -92,29 +92,10 @@ def slices_of(rows: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
     """
     days = rows["event_at"].dt.date()
     for number in sorted({slice_of(day) for day in days.unique()}):
-        first = EPOCH + number * SLICE_DAYS * DAY
+        first, last = days_of_slice(number)
         begin = days.search_sorted(first - CONTEXT_DAYS * DAY, side="left")
-        end = days.search_sorted(first + (SLICE_DAYS + CONTEXT_DAYS) * DAY, side="left")
+        end = days.search_sorted(last + CONTEXT_DAYS * DAY, side="right")
         yield number, rows.slice(begin, end - begin)
-
-
-def detect_in_arrow(rules: Sequence[Rule]) -> Callable[[pa.Table], pa.Table]:
-    """Return the rules as a function from an Arrow table to the detections in it, for Spark.
-
-    The table has the columns of `rows_read`, `entity_type`, `entity`, and `slice` with one number in all rows. Of each
-    entity in it, it has all rows on the slice's days and on the days around them.
-    """
-    by_type = by_entity(rules)
-
-    def detect_in_slice(table: pa.Table) -> pa.Table:
-        rows = pl.DataFrame(table)
-        return _as_table(
-            found
-            for (entity,), of_type in rows.group_by("entity_type")
-            for found in detections_in(of_type, by_type[str(entity)], slice_number=rows["slice"][0])
-        )
-
-    return detect_in_slice
 
 
 def detections_in(rows: pl.DataFrame, rules: Sequence[Rule], *, slice_number: int) -> Iterator[Detection]:
@@ -149,14 +130,14 @@ def in_contexts(rows: pl.DataFrame, *, slice_number: int) -> Contexts:
         rows: `EVENT_COLUMNS` and `entity`.
         slice_number: See `slice_of`.
     """
-    first = EPOCH + slice_number * SLICE_DAYS * DAY
+    first, last = days_of_slice(slice_number)
     in_order = rows.sort("event_at", *POSITION).with_columns(
         pl.col("entity").rank("dense").cast(pl.Int64).alias("number")
     )
     day = pl.col("event_at").dt.date()
     replicated = pl.concat(
         in_order.with_columns(judged_on=day + distance * DAY) for distance in range(-CONTEXT_DAYS, CONTEXT_DAYS + 1)
-    ).filter(pl.col("judged_on").is_between(first, first + (SLICE_DAYS - 1) * DAY))
+    ).filter(pl.col("judged_on").is_between(first, last))
     context = pl.col("number") * SLICE_DAYS + (pl.col("judged_on") - first).dt.total_days()
     begin = pl.col("judged_on").cast(pl.Datetime("us", "UTC")) - CONTEXT_DAYS * DAY
     since_begin = (pl.col("event_at") - begin).dt.total_microseconds()
@@ -170,6 +151,12 @@ def in_contexts(rows: pl.DataFrame, *, slice_number: int) -> Contexts:
 def slice_of(day: date) -> int:
     """Return the number of the slice of `SLICE_DAYS` days in which a day is."""
     return (day - EPOCH).days // SLICE_DAYS
+
+
+def days_of_slice(number: int) -> tuple[date, date]:
+    """Return the first and the last day of a slice."""
+    first = EPOCH + number * SLICE_DAYS * DAY
+    return first, first + (SLICE_DAYS - 1) * DAY
 
 
 def days_around(days: Iterable[date]) -> list[date]:

@@ -8,36 +8,30 @@ nothing else, whichever process computes it and whatever other entities and days
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import polars as pl
 import pyarrow as pa
 
-from gold.rules.baseline import Baseline, BaselineRule
+from gold.rules.baseline import Baseline, BaselineRule, over_baselines, over_events
 from gold.rules.detections import Detection, rows_of
-from gold.rules.evaluate import by_entity, detect, rows_read
-from gold.rules.model import EVENT_COLUMNS, AnyRule, Rule
+from gold.rules.evaluate import by_entity, days_of_slice, detect, detections_in, rows_read
+from gold.rules.model import EVENT_COLUMNS, AnyRule
 from gold.transforms.first_seen import first_seen
 from lakehouse.tables.bronze import POSITION
 from lakehouse.tables.gold import DETECTIONS
 
-# What a row of the input is: an event of a judged day, the events of an hour together, or a first login.
-JUDGED, HOUR, FIRST = "judged", "hour", "first"
-# Spark evaluates the rules for so many days at a time, which bounds the rows that a worker holds in memory.
-SLICE_DAYS = 28
-EPOCH = date(1970, 1, 1)
+# What a row of the input is: an event, the events of an hour together, or a first login.
+EVENT, HOUR, FIRST = "event", "hour", "first"
 
 
 def detect_all(events: pl.LazyFrame, rules: Iterable[AnyRule]) -> pa.Table:
     """Return all detections of rules of both kinds in rows of silver.events with any verdict, without Spark."""
     rules = tuple(rules)
-    over_events = [rule for rule in rules if isinstance(rule, Rule)]
-    over_baselines = [rule for rule in rules if isinstance(rule, BaselineRule)]
     found = [DETECTIONS.arrow_schema().empty_table()]
-    found += [detect(events, over_events)] if over_events else []
-    found += [detect_baselines(events, over_baselines)] if over_baselines else []
+    found += [detect(events, over_events(rules))] if over_events(rules) else []
+    found += [detect_baselines(events, over_baselines(rules))] if over_baselines(rules) else []
     return pa.concat_tables(found)
 
 
@@ -55,10 +49,10 @@ def detect_baselines(events: pl.LazyFrame, rules: Iterable[BaselineRule]) -> pa.
     for entity, of_entity in by_entity(rules).items():
         judged = rows.with_columns(entity=entity).filter(pl.any_horizontal(rule.name for rule in of_entity))
         hours = hours_of(judged, of_entity, key=("entity",))
-        inputs = [judged.with_columns(input=pl.lit(JUDGED)), hours.with_columns(input=pl.lit(HOUR)).collect()]
+        inputs = [judged.with_columns(input=pl.lit(EVENT)), hours.with_columns(input=pl.lit(HOUR)).collect()]
         if entity == "username":
             inputs.append(_firsts(firsts))
-        found += detections_in(pl.concat(inputs, how="diagonal"), of_entity)
+        found += baseline_detections_in(pl.concat(inputs, how="diagonal"), of_entity)
     return pa.Table.from_pylist(found, schema=DETECTIONS.arrow_schema())
 
 
@@ -80,22 +74,36 @@ def hours_of(rows: Any, rules: Sequence[BaselineRule], *, key: Sequence[str]) ->
     return grouped.with_columns(times=nw.col("times").cast(nw.Int64)).to_native()
 
 
-def detect_baselines_in_arrow(rules: Sequence[BaselineRule]) -> Callable[[pa.Table], pa.Table]:
-    """Return the rules as a function from an Arrow table of inputs to the detections in it, for Spark."""
+def detect_in_arrow(rules: Sequence[AnyRule]) -> Callable[[pa.Table], pa.Table]:
+    """Return the rules of both kinds as a function from an Arrow table to the detections in it, for Spark.
+
+    The table has inputs, as `baseline_detections_in` gets them, with `entity_type`, and `slice` with one number in all
+    rows. Of each entity in it, it has all events on the slice's days and on the days around them, and all that rules
+    over baselines compare these days with.
+    """
     by_type = by_entity(rules)
 
-    def detect_in_bucket(table: pa.Table) -> pa.Table:
-        found = [
-            row
-            for (entity,), of_type in pl.DataFrame(table).group_by("entity_type")
-            for row in detections_in(of_type, by_type[str(entity)])
-        ]
+    def detect_in_slice(table: pa.Table) -> pa.Table:
+        inputs = pl.DataFrame(table)
+        found: list[Detection] = []
+        for (entity,), of_type in inputs.group_by("entity_type"):
+            found += _detections_of_slice(of_type, by_type[str(entity)], slice_number=inputs["slice"][0])
         return pa.Table.from_pylist(found, schema=DETECTIONS.arrow_schema())
 
-    return detect_in_bucket
+    return detect_in_slice
 
 
-def detections_in(rows: pl.DataFrame, rules: Sequence[BaselineRule]) -> Iterator[Detection]:
+def _detections_of_slice(inputs: pl.DataFrame, rules: Sequence[AnyRule], *, slice_number: int) -> Iterator[Detection]:
+    """Yield the detections of rules of both kinds and of one entity column on the days of a slice."""
+    is_event = pl.col("input") == EVENT
+    is_judged = is_event & pl.col("event_at").dt.date().is_between(*days_of_slice(slice_number))
+    if of_days := over_events(rules):
+        yield from detections_in(inputs.filter(is_event), of_days, slice_number=slice_number)
+    if of_weeks := over_baselines(rules):
+        yield from baseline_detections_in(inputs.filter(~is_event | is_judged), of_weeks)
+
+
+def baseline_detections_in(rows: pl.DataFrame, rules: Sequence[BaselineRule]) -> Iterator[Detection]:
     """Yield the detections of rules of one entity column.
 
     Args:
@@ -103,8 +111,8 @@ def detections_in(rows: pl.DataFrame, rules: Sequence[BaselineRule]) -> Iterator
             judged events and hours have the columns of `rows_read`, first logins `kind`, `value` and `event_at`.
         rules: The rules.
     """
-    of = {name: rows.filter(pl.col("input") == name) for name in (JUDGED, HOUR, FIRST)}
-    judged = of[JUDGED].sort("event_at", *POSITION)
+    of = {name: rows.filter(pl.col("input") == name) for name in (EVENT, HOUR, FIRST)}
+    judged = of[EVENT].sort("event_at", *POSITION)
     firsts = _columns(of[FIRST], "entity", "kind", "value", first_at="event_at")
     for rule in rules:
         hours = of[HOUR].filter(rule.name).group_by("entity", "event_at").agg(pl.col("times").sum())
@@ -117,11 +125,6 @@ def detections_in(rows: pl.DataFrame, rules: Sequence[BaselineRule]) -> Iterator
         ignored = [entity for entity in evidence["entity"].unique() if not rule.looks_at(entity)]
         chain = pl.struct("entity", pl.col("event_at").dt.date())
         yield from rows_of(evidence.filter(~pl.col("entity").is_in(ignored)).with_columns(chain=chain), rule)
-
-
-def slice_of(day: date) -> int:
-    """Return the number of the slice of `SLICE_DAYS` days in which a day is."""
-    return (day - EPOCH).days // SLICE_DAYS
 
 
 def _firsts(firsts: pl.DataFrame) -> pl.DataFrame:

@@ -40,17 +40,17 @@ def as_rows(firsts: nw.LazyFrame[Any]) -> Any:
     return with_declared_types(firsts.with_columns(first_on=nw.col("first_at").dt.date()), FIRST_SEEN.columns)
 
 
-def changed_values(feed: Events, published: Any) -> Any:
-    """Return the values whose `first_at` changes, or may change.
+def updated_values(feed: Events, published: Any) -> Any:
+    """Return values with their first logins before and after the changes of a feed.
 
     Args:
         feed: Rows of silver.events with `_change_type`.
         published: Rows of gold.first_seen without these changes: at least those of the values in the feed.
 
     Returns:
-        A lazy frame of the same engine with the columns of `KEY` and `old_at`, the published `first_at`; `first_at`,
-        the new one; `is_lost`, true if the first login may be among the removed ones, so that only the events can
-        tell the new `first_at`.
+        A lazy frame of the same engine, one row per value in either, with the columns of `KEY` and `old_at`, the
+        published `first_at`; `first_at`, the new one; `is_lost`, true if the first login may be among the removed ones,
+        so that only the events can tell the new `first_at`.
     """
     change = nw.col("_change_type")
     nothing = nw.lit(None).cast(nw.Datetime("us", "UTC"))
@@ -64,16 +64,10 @@ def changed_values(feed: Events, published: Any) -> Any:
     # Grouped and not joined: a join would not find the values that are null.
     instants = {name: nw.col(name).min() for name in ("old_at", "added_at", "removed_at")}
     both = nw.concat([values, known]).group_by(*KEY).agg(**instants)
-    old_at, added_at, removed_at = map(nw.col, instants)
+    first_at = nw.min_horizontal("old_at", "added_at")
     # A row may have been added and removed since the rows were published.
-    is_lost = (
-        nw.when(removed_at <= nw.min_horizontal(old_at, added_at))
-        .then(nw.lit(value=True))
-        .otherwise(nw.lit(value=False))
-    )
-    is_earlier = ~added_at.is_null() & (old_at.is_null() | (added_at < old_at))
-    marked = both.with_columns(first_at=added_at, is_lost=is_lost).filter(is_earlier | nw.col("is_lost"))
-    return marked.select(*KEY, "old_at", "first_at", "is_lost").to_native()
+    is_lost = nw.when(nw.col("removed_at") <= first_at).then(nw.lit(value=True)).otherwise(nw.lit(value=False))
+    return both.select(*KEY, "old_at", first_at=first_at, is_lost=is_lost).to_native()
 
 
 def _values(events: Events, *kept: str) -> Values:

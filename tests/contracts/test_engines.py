@@ -13,13 +13,12 @@ import pytest
 from polars.testing import assert_frame_equal
 from pyspark.sql import DataFrame, SparkSession
 
-from gold.baselines import detections_over_baselines
-from gold.changes import ChangeSummary
 from gold.detect import detections
 from gold.rules import load_rules
+from gold.rules.baseline import over_baselines, over_events
 from gold.rules.evaluate import detect
 from gold.rules.evaluate_baselines import detect_baselines
-from gold.transforms.first_seen import changed_values, first_seen
+from gold.transforms.first_seen import first_seen, updated_values
 from gold.transforms.metrics import metric_rows, pair_activity_hourly, window_start
 from lakehouse.settings import Settings
 from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, METRICS, PAIR_ACTIVITY
@@ -27,7 +26,6 @@ from lakehouse.tables.model import WINDOWS, Metric
 from lakehouse.tables.silver import ACTIONS, EVENTS, FAILURE_REASONS, VERDICTS
 from producer.events import DAY_SECONDS, SECOND
 from producer.generate import batch
-from tests.gold.builders import some_changes
 from tests.gold.rules.builders import generated_events
 from tests.producer.test_generate import END, START, a_plan
 from tests.serving.lakes import DAY, a_login
@@ -117,7 +115,7 @@ def test_changes_of_first_logins_are_the_same_on_both_engines(on_spark: DataFram
         rows = nw.from_native(events)
         kind = nw.when(nw.col("offset") % 3 == 0).then(nw.lit("insert")).otherwise(nw.lit("delete"))
         feed = rows.filter(nw.col("offset") % 50 < 2).with_columns(_change_type=kind)
-        return changed_values(feed.to_native(), first_seen(rows.filter(nw.col("offset") % 50 > 0).to_native()))
+        return updated_values(feed.to_native(), first_seen(rows.filter(nw.col("offset") % 50 > 0).to_native()))
 
     assert_equal(changed(on_spark), changed(on_polars), key=FIRST_SEEN.key)
 
@@ -131,26 +129,27 @@ def test_windows_start_at_the_same_instants_on_both_engines(on_spark: DataFrame,
 
 
 def test_the_rules_find_the_same_on_both_engines(spark: SparkSession, on_polars: pl.LazyFrame) -> None:
-    rules = load_rules(Settings(_env_file=None)).over_events
+    rules = over_events(load_rules(Settings(_env_file=None)))
     attacks = generated_events(batch(a_plan(noise=0.0, attacks=0.9), events=400, end=END))
     events = pl.concat([on_polars, attacks]).collect()
     on_spark = spark.createDataFrame(events.to_arrow().cast(EVENTS.arrow_schema()))
 
+    days = set(events["event_at"].dt.date())
+
     by_polars = detect(events.lazy(), rules)
 
     assert {row["rule"] for row in by_polars.to_pylist()} >= {rule.name for rule in rules} - NOT_PLANTED
-    assert_equal(detections(on_spark, rules), pl.from_arrow(by_polars).lazy(), key=DETECTIONS.key)
+    assert_equal(detections(on_spark, rules, days=days), pl.from_arrow(by_polars).lazy(), key=DETECTIONS.key)
 
 
 def test_the_rules_over_baselines_find_the_same_on_both_engines(spark: SparkSession) -> None:
-    rules = load_rules(Settings(_env_file=None)).over_baselines
+    rules = over_baselines(load_rules(Settings(_env_file=None)))
     plan = a_plan(noise=0.0, attacks=0.0, look_alikes=0.0, cases=1)
     events = generated_events(batch(plan, events=2_000, end=START + 45 * DAY_SECONDS * SECOND)).collect()
     on_spark = spark.createDataFrame(events.to_arrow().cast(EVENTS.arrow_schema()))
-    days = {rule.name: events["event_at"].dt.date().unique().to_list() for rule in rules}
-    changes = some_changes(events=on_spark, summary=ChangeSummary(rule_days=days))
+    days = set(events["event_at"].dt.date())
 
     by_polars = detect_baselines(events.lazy(), rules)
 
     assert {row["rule"] for row in by_polars.to_pylist()} == {rule.name for rule in rules}
-    assert_equal(detections_over_baselines(changes, rules), pl.from_arrow(by_polars).lazy(), key=DETECTIONS.key)
+    assert_equal(detections(on_spark, rules, days=days), pl.from_arrow(by_polars).lazy(), key=DETECTIONS.key)

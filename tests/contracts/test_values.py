@@ -9,9 +9,10 @@ import pytest
 from gold.restatements import ERASED, LATE, MENDED
 from gold.rules import load_rules
 from gold.rules.model import Severity
+from gold.transforms.first_seen import KINDS
 from lakehouse.settings import Settings
 from lakehouse.tables import METRICS_BY_NAME, READABLE
-from lakehouse.tables.gold import DETECTIONS, ENTITY_RISK, RESTATEMENTS, SEVERITIES
+from lakehouse.tables.gold import DETECTIONS, ENTITY_RISK, FIRST_SEEN, RESTATEMENTS, SEVERITIES
 from lakehouse.tables.model import Column, Table
 from serving.parameters import values_of
 from serving.views import LEVELS, WEIGHTS
@@ -34,9 +35,10 @@ def test_the_rules_write_declared_values_only() -> None:
     assert values(DETECTIONS, "severity") == set(get_args(Severity))
 
 
-def test_risks_and_restatements_have_the_declared_values() -> None:
+def test_risks_first_logins_and_restatements_have_the_declared_values() -> None:
     assert set(WEIGHTS) == set(SEVERITIES)
     assert values(ENTITY_RISK, "level") == {level for _, level in LEVELS}
+    assert values(FIRST_SEEN, "kind") == set(KINDS)
     assert values(RESTATEMENTS, "cause") == {LATE, MENDED, ERASED}
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame
 
-from gold.baselines import days_reached
+from gold.detect import days_reached
 from gold.job import refresh_gold
 from gold.rules import load_rules
+from gold.rules.baseline import over_baselines
 from lakehouse.lake import Lake
 from lakehouse.settings import Settings
 from lakehouse.tables.gold import DETECTIONS, SNAPSHOTS
@@ -110,10 +111,15 @@ def test_what_a_stopped_refresh_wrote_is_undone(eves_lake: Lake) -> None:
     assert found(eves_lake) == FIRED
 
 
+def reached(day: date, *, last: date | None) -> set[date]:
+    rules = over_baselines(RULES)
+    return days_reached(rules, {rule.name: [day] for rule in rules}, first_days=[], last=last)
+
+
 def test_an_event_reaches_the_days_that_its_rules_compare_with_it_but_none_after_the_last_event() -> None:
     day = date(2026, 3, 1)
-    reached = days_reached([day], RULES.over_baselines, last=day + timedelta(days=90))
+    days = reached(day, last=day + timedelta(days=90))
 
-    assert (min(reached), max(reached)) == (day, day + timedelta(days=RULES.dormant_user.days + 1))
-    assert days_reached([day], RULES.over_baselines, last=day) == {day}
-    assert days_reached([day], RULES.over_baselines, last=None) == set()
+    assert (min(days), max(days)) == (day, day + timedelta(days=RULES.dormant_user.days + 1))
+    assert reached(day, last=day) == {day}
+    assert reached(day, last=None) == set()

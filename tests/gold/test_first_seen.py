@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from gold.transforms.first_seen import KINDS, changed_values, first_seen
+from gold.transforms.first_seen import KINDS, first_seen, updated_values
 from lakehouse.tables.gold import FIRST_SEEN
 from lakehouse.tables.silver import ACTIONS, EVENTS, VERDICTS
 from tests.serving.lakes import DAY, a_login
@@ -52,11 +52,17 @@ def naive_rows(events: list[Row]) -> list[Row]:
     return sorted(rows, key=repr)
 
 
+def changed_values(feed: pl.LazyFrame, published: pl.LazyFrame) -> pl.DataFrame:
+    is_changed = pl.col("is_lost") | pl.col("first_at").ne_missing(pl.col("old_at"))
+    values: pl.DataFrame = updated_values(feed, published).filter(is_changed).collect()
+    return values
+
+
 def updated(before: list[Row], feed: list[Row], after: list[Row]) -> list[Row]:
-    """The rows before the changes of a feed, updated as the job does: where `changed_values` says so, nowhere else."""
+    """The rows before the changes of a feed, updated as the job does: where `updated_values` says so, nowhere else."""
     published = first_seen(silver(before)).collect()
     changes = silver(feed).collect().with_columns(_change_type=pl.Series([row["_change_type"] for row in feed]))
-    changed = changed_values(changes.lazy(), published.lazy()).collect().to_dicts()
+    changed = changed_values(changes.lazy(), published.lazy()).to_dicts()
     recomputed = {tuple(row[name] for name in FIRST_SEEN.key): row for row in naive_rows(after)}
     rows = {tuple(row[name] for name in FIRST_SEEN.key): row for row in published.to_dicts()}
     for value in changed:
@@ -123,7 +129,7 @@ def test_values_that_are_known_do_not_change() -> None:
 
     feed = silver([again]).with_columns(_change_type=pl.lit("insert"))
 
-    assert changed_values(feed, first_seen(silver(known))).collect().is_empty()
+    assert changed_values(feed, first_seen(silver(known))).is_empty()
 
 
 @pytest.mark.parametrize("kind", KINDS)

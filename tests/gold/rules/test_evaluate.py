@@ -21,10 +21,10 @@ from gold.rules.evaluate import (
     SLICE_DAYS,
     days_around,
     detect,
-    detect_in_arrow,
     rows_read,
     slice_of,
 )
+from gold.rules.evaluate_baselines import EVENT, detect_in_arrow
 from gold.rules.model import EVENT_COLUMNS, Contexts, Rule
 from lakehouse.settings import Settings
 from lakehouse.tables.gold import DETECTIONS
@@ -265,7 +265,7 @@ def test_a_slice_has_the_detections_of_its_own_days() -> None:
         for offset, day in enumerate(days)
     ]
     events = pl.from_arrow(pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema()))
-    of_entities = rows_of_addresses(events, [RULE]).with_columns(entity_type=pl.lit("src_ip"))
+    of_entities = rows_of_addresses(events, [RULE]).with_columns(entity_type=pl.lit("src_ip"), input=pl.lit(EVENT))
 
     found = detect_in_arrow([RULE])(of_entities.with_columns(slice=slice_of(NOON.date())).to_arrow())
 

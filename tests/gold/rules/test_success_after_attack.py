@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from gold.rules import load_rules
 from gold.rules.detections import Detection
-from gold.rules.evaluate import detect
+from gold.rules.evaluate_baselines import detect_all
 from gold.rules.success_after_attack import SuccessAfterAttackIp
 from lakehouse.settings import Settings
 from lakehouse.tables.silver import EVENTS
@@ -97,7 +97,7 @@ def rules_that_fire(rows: list[Row], **changes: tuple[str, ...]) -> set[str]:
     """Return the names of the rules that fire, with the given allow-lists."""
     rules = [replace(rule, allow=changes.get(rule.name, ())) for rule in SHIPPED]
     events = pl.from_arrow(pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema()))
-    return set(detect(events.lazy(), rules)["rule"].to_pylist())
+    return set(detect_all(events.lazy(), rules)["rule"].to_pylist())
 
 
 def test_25_failures_and_a_success_of_one_address_are_reported_for_the_address() -> None:
