@@ -33,7 +33,8 @@ from silver.job import update_silver
 from tests.cluster.standalone import WORKERS, executors, worker_of
 
 APPENDS = 40
-KILLED_CHECKPOINTS = 3
+# Of silver, the first logins, the touched entities, the base and the detections.
+KILLED_CHECKPOINTS = 5
 
 
 def append_rows(lake: Lake) -> None:
@@ -122,7 +123,7 @@ def busy_executor(context: SparkContext) -> int | None:
 
 @contextmanager
 def killed_after_checkpoints(_lake: Lake) -> Iterator[None]:
-    """Kill one executor right after each of the first checkpoints of the block: of silver, the base and detections."""
+    """Kill one executor right after each of the checkpoints of the block."""
     checkpoint, kills = Lake.checkpoint, []
 
     def checkpoint_and_kill(lake: Lake, rows: DataFrame) -> DataFrame:
@@ -162,7 +163,7 @@ FAULTS = {
     "": no_fault,
     "executor": killed,
     "base": partial(killed, part="write_activity"),
-    "worker": partial(killed, part="write_detections", victim=lambda pid: -worker_of(pid)),
+    "worker": partial(killed, part="overwrite_detections", victim=lambda pid: -worker_of(pid)),
     "checkpoints": killed_after_checkpoints,
     "pause": paused_before_publishing,
 }

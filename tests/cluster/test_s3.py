@@ -59,7 +59,8 @@ def test_a_second_writer_is_refused_by_name_and_works_once_the_lease_of_a_killed
     other = machine.on(tmp_path / "other")
     first = machine.start("bronze")
     try:
-        wait_until(lambda: other.read("doctor", "--json").stdout.count("has held the lock of bronze") == 1, first)
+        holder = f"`bronze` (process {first.pid} on {socket.gethostname()}"
+        wait_until(lambda: other.read("doctor", "--json").stdout.count(holder) == 1, first)
 
         refused = other.job("bronze", "--once")
         assert refused.returncode == 1
