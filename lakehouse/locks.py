@@ -36,6 +36,8 @@ LockName = Literal[RefusingName, "readers"]
 
 # How long other writers wait for maintenance to end.
 MAINTENANCE_SECONDS = 600.0
+# How long they wait for the JVM of a killed process to end, or for its lease on S3, which lasts 30 seconds.
+KILLED_SECONDS = 45.0
 
 log = structlog.get_logger()
 
@@ -56,11 +58,11 @@ def writer_lock(lake: Lake, name: WriterName, *, is_maintenance: bool = False) -
     Raises:
         LockHeld: Another writer holds the lock; the error names its processes.
     """
-    from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+    from tenacity import Retrying, retry_if_exception, wait_fixed
 
     retrying = Retrying(
         retry=retry_if_exception(_is_released_soon),
-        stop=stop_after_delay(MAINTENANCE_SECONDS),
+        stop=_has_waited_enough,
         wait=wait_fixed(0.5),
         before_sleep=_log_first_wait,
         reraise=True,
@@ -190,6 +192,12 @@ def _log_first_wait(waiting: RetryCallState) -> None:
 
 def _is_released_soon(error: BaseException) -> bool:
     return isinstance(error, LockHeld) and (_is_held_by_maintenance(error) or _is_held_by_killed_process(error))
+
+
+def _has_waited_enough(waiting: RetryCallState) -> bool:
+    held = waiting.outcome.exception() if waiting.outcome else None
+    by_maintenance = isinstance(held, LockHeld) and _is_held_by_maintenance(held)
+    return (waiting.seconds_since_start or 0.0) >= (MAINTENANCE_SECONDS if by_maintenance else KILLED_SECONDS)
 
 
 def _is_held_by_maintenance(held: LockHeld) -> bool:

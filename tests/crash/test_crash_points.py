@@ -68,7 +68,10 @@ def test_a_job_killed_at_a_crash_point_excludes_others_until_then_and_leaves_no_
     wait_until(lambda: is_port_free(live_lake.settings.port))  # the API that `up` started ends with it
 
 
-def test_a_lock_is_held_until_the_jvm_of_a_killed_python_process_has_ended(live_lake: LiveLake) -> None:
+def test_a_lock_is_held_until_the_jvm_of_a_killed_python_process_has_ended(
+    live_lake: LiveLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakehouse.locks.KILLED_SECONDS", 1.0)  # the JVM ends later: it is stopped
     ingest_once(live_lake.lake)
     files = LakeFiles(live_lake.settings)
     with live_lake.running("silver") as process:
