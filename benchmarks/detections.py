@@ -32,7 +32,7 @@ from producer.generate import Plan, Stream, batch
 from producer.records import Record
 from silver.decode import RECORD_SCHEMA, DecodeRules, decode
 
-FIRST_SEED = 1_001
+FIRST_SEED = 2_001
 START = 1_767_225_600 * SECOND  # 2026-01-01
 DAYS, USERS, CASES = 45, 1_000, 5
 RECORDS_AT_ONCE = 20_000
