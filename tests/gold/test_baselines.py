@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame
 
 from gold.detect import days_reached
 from gold.job import refresh_gold
@@ -15,12 +14,11 @@ from gold.rules import load_rules
 from gold.rules.baseline import over_baselines
 from lakehouse.lake import Lake
 from lakehouse.settings import Settings
-from lakehouse.tables.gold import DETECTIONS, SNAPSHOTS
-from lakehouse.tables.model import Table
+from lakehouse.tables.gold import DETECTIONS
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
 from silver.job import update_silver
-from tests.spark_lakes import a_raw_login, append_batch, faults_of_recomputation, rows_of
+from tests.spark_lakes import Stopped, StoppingLake, a_raw_login, append_batch, faults_of_recomputation, rows_of
 
 RULES = load_rules(Settings(_env_file=None))
 
@@ -34,19 +32,6 @@ def found(lake: Lake) -> Counter[tuple[str, str, str]]:
     """The rule, day and status of the detections of eve."""
     rows = (row for row in rows_of(lake, DETECTIONS) if row["entity"] == "eve")
     return Counter((row["rule"], row["fired_on"].isoformat(), row["status"]) for row in rows)
-
-
-class Stopped(Exception):
-    """Raised in the middle of a job."""
-
-
-class StoppingLake(Lake):
-    """A lake whose writer stops when it is about to publish."""
-
-    def append(self, table: Table, rows: DataFrame, *, user_metadata: str | None = None) -> None:
-        if table == SNAPSHOTS:
-            raise Stopped
-        super().append(table, rows, user_metadata=user_metadata)
 
 
 @pytest.fixture

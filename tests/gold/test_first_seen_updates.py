@@ -6,17 +6,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame
 
 from gold.job import refresh_gold
 from gold.publish import last_snapshot
 from lakehouse.lake import Lake
-from lakehouse.tables.gold import FIRST_SEEN, SNAPSHOTS
-from lakehouse.tables.model import Table
+from lakehouse.tables.gold import FIRST_SEEN
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
 from silver.job import update_silver
-from tests.spark_lakes import a_raw_login, append_batch, faults_of_recomputation, rows_of
+from tests.spark_lakes import Stopped, StoppingLake, a_raw_login, append_batch, faults_of_recomputation, rows_of
 
 
 def a_success(offset: int, event_at: str, **fields: Any) -> dict[str, Any]:
@@ -30,19 +28,6 @@ def first_apps(lake: Lake) -> dict[str | None, datetime]:
 
 def at(hour: int, day: int = 1) -> datetime:
     return datetime(2026, 2, day, hour, tzinfo=UTC)
-
-
-class Stopped(Exception):
-    """Raised in the middle of a job."""
-
-
-class StoppingLake(Lake):
-    """A lake whose writer stops when it is about to publish."""
-
-    def append(self, table: Table, rows: DataFrame, *, user_metadata: str | None = None) -> None:
-        if table == SNAPSHOTS:
-            raise Stopped
-        super().append(table, rows, user_metadata=user_metadata)
 
 
 def test_a_late_login_is_the_first_one_and_a_known_value_writes_nothing(refreshed_lake: Lake) -> None:
