@@ -33,9 +33,11 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from harness import free_port, print_table
 
-from gold.transforms.metrics import metric_rows, pair_activity_hourly
+from gold.transforms.base import pair_activity_hourly
+from gold.transforms.metrics import metric_rows
 from lakehouse.settings import Settings
-from lakehouse.tables.gold import DETECTIONS, IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.gold import DETECTIONS, RESTATEMENTS, SNAPSHOTS
+from lakehouse.tables.metrics import IP_ACTIVITY, PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 

@@ -24,7 +24,7 @@ from harness import print_table, seconds_of
 
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
-from lakehouse.tables.gold import METRICS, PAIR_ACTIVITY
+from lakehouse.tables.metrics import METRICS, PAIR_ACTIVITY
 from lakehouse.tables.model import Metric, Window
 from lakehouse.tables.silver import FAILURE_REASONS
 from serving.queries import MetricQuery, metric_rows_at_snapshot, newest_windows_first

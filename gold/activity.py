@@ -10,11 +10,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from gold.changes import ChangeFeed, Changes, days_per_commit
-from gold.transforms.metrics import counted_events, metric_rows, pair_activity_hourly
-from lakehouse.lake import Lake, anti_join, semi_join
+from gold.transforms.base import counted_events, pair_activity_hourly
+from gold.transforms.metrics import metric_rows
+from lakehouse.joins import anti_join, semi_join
+from lakehouse.lake import Lake
 from lakehouse.session import run_concurrently
 from lakehouse.steps import step
-from lakehouse.tables.gold import PAIR_ACTIVITY, STORED_METRICS
+from lakehouse.tables.metrics import PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Metric
 
 # Rows of gold.pair_activity_hourly, and their keys alone.

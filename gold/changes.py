@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from gold.rules.model import AnyRule
-from gold.transforms.metrics import is_accepted, is_counted
+from gold.transforms.base import is_accepted, is_counted
 from lakehouse.error_translation import translated_errors
 from lakehouse.errors import LakeUnreadable
 from lakehouse.lake import Lake

@@ -19,7 +19,8 @@ from gold.rules.evaluate import SLICE_DAYS, by_entity, days_around, rows_read, s
 from gold.rules.evaluate_baselines import EVENT, FIRST, HOUR, detect_in_arrow, hours_of
 from gold.rules.model import AnyRule
 from gold.transforms.first_seen import first_seen
-from lakehouse.lake import Lake, anti_join, semi_join
+from lakehouse.joins import anti_join, semi_join
+from lakehouse.lake import Lake
 from lakehouse.schema import struct_type
 from lakehouse.steps import step
 from lakehouse.tables.gold import DETECTIONS, RETRACTED

@@ -12,7 +12,8 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 
 from gold.changes import Changes, days_per_commit
 from gold.transforms.first_seen import KEY, as_rows, first_seen, updated_values
-from lakehouse.lake import Lake, anti_join, semi_join
+from lakehouse.joins import anti_join, semi_join
+from lakehouse.lake import Lake
 from lakehouse.steps import step
 from lakehouse.tables.gold import FIRST_SEEN
 

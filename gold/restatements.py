@@ -17,11 +17,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
 from gold.changes import ChangeFeed, Changes
-from gold.transforms.metrics import counted_events
-from lakehouse.lake import Lake, semi_join
+from gold.transforms.base import counted_events
+from lakehouse.joins import semi_join
+from lakehouse.lake import Lake
 from lakehouse.session import run_concurrently
 from lakehouse.steps import step
-from lakehouse.tables.gold import PAIR_ACTIVITY, RESTATEMENTS, STORED_METRICS
+from lakehouse.tables.gold import RESTATEMENTS
+from lakehouse.tables.metrics import PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import StoredWindow, Table
 
 LENGTHS: dict[StoredWindow, timedelta] = {"hour": timedelta(hours=1), "day": timedelta(days=1)}

@@ -14,7 +14,6 @@ import structlog
 from delta.exceptions import ConcurrentTransactionException
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
-from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 from pyspark.sql.types import StructField, StructType
 
 from lakehouse.error_translation import translate_error
@@ -334,21 +333,6 @@ class Lake:
         )
         self.spark.sql(f"ALTER TABLE delta.`{self.uri(table)}` ADD COLUMNS ({columns})")
         log.info("columns_added", table=table.full_name, columns=[column.name for column in missing])
-
-
-def semi_join(rows: DataFrame, keys: DataFrame, *, on: Sequence[str]) -> DataFrame:
-    """Return the rows whose key is among the keys; null equals null."""
-    return _null_safe_join(rows, keys, on=on, how="left_semi")
-
-
-def anti_join(rows: DataFrame, keys: DataFrame, *, on: Sequence[str]) -> DataFrame:
-    """Return the rows whose key is not among the keys; null equals null."""
-    return _null_safe_join(rows, keys, on=on, how="left_anti")
-
-
-def _null_safe_join(rows: DataFrame, keys: DataFrame, *, on: Sequence[str], how: str) -> DataFrame:
-    renamed = keys.select(*(F.col(name).alias(f"key_{name}") for name in on))
-    return rows.join(renamed, [F.col(f"key_{name}").eqNullSafe(F.col(name)) for name in on], how)
 
 
 def _day_literals(days: Iterable[date]) -> str:

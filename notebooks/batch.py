@@ -114,7 +114,8 @@ assert accepted.select("event_on", "event_id").distinct().count() == accepted.co
 # runs the same function on polars.
 
 # %%
-from gold.transforms.metrics import metric_rows, pair_activity_hourly
+from gold.transforms.base import pair_activity_hourly
+from gold.transforms.metrics import metric_rows
 
 base = pair_activity_hourly(events)
 base.select("window_at", "app", "username", "src_ip", "attempts", "failures").orderBy(F.desc("failures")).show(
@@ -136,7 +137,7 @@ assert counted == attempts
 # A metric is declared once, with its dimensions and measures, and is computed from the base.
 
 # %%
-from lakehouse.tables.gold import IP_ACTIVITY
+from lakehouse.tables.metrics import IP_ACTIVITY
 
 print(IP_ACTIVITY.meaning)
 print([column.name for column in IP_ACTIVITY.columns])

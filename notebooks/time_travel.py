@@ -74,7 +74,7 @@ assert second.at > first.at
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
-from lakehouse.tables.gold import IP_ACTIVITY
+from lakehouse.tables.metrics import IP_ACTIVITY
 
 table = IP_ACTIVITY.table
 earlier = lake.read(table, version=first.versions[table.full_name])

@@ -18,7 +18,7 @@ from lakehouse.errors import LakehouseError, LakeUnreadable
 from lakehouse.settings import Settings
 from lakehouse.snapshots import NO_SNAPSHOT, Snapshot
 from lakehouse.tables import SNAPSHOT_TABLES
-from lakehouse.tables.gold import PAIR_ACTIVITY, STORED_METRICS
+from lakehouse.tables.metrics import PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from serving.integrity import HINT, check_files
 from serving.problems import NotReady

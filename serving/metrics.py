@@ -9,7 +9,7 @@ from typing import cast
 import polars as pl
 
 from lakehouse.snapshots import Snapshot
-from lakehouse.tables.gold import PAIR_ACTIVITY
+from lakehouse.tables.metrics import PAIR_ACTIVITY
 from lakehouse.tables.model import Metric, Table, Window
 from serving.selection import ALWAYS, Period
 from serving.store import Store

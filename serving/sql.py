@@ -11,7 +11,8 @@ from lakehouse.errors import BadQuery, LakeUnreadable, did_you_mean, name_hint
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import READABLE, VIEWS
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import LABELS, METRICS, SNAPSHOTS
+from lakehouse.tables.gold import LABELS, SNAPSHOTS
+from lakehouse.tables.metrics import METRICS
 from lakehouse.tables.model import Column, Table
 from lakehouse.tables.silver import EVENTS
 from serving.delta_tables import declared_schema

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 import narwhals.stable.v2 as nw
 
+from gold.transforms.base import is_accepted
 from gold.transforms.declared import with_declared_types
-from gold.transforms.metrics import is_accepted
 from lakehouse.tables.gold import FIRST_SEEN
 
 # The kinds of values, each with the column of silver.events that has them.

@@ -1,6 +1,6 @@
-"""The base and the metrics: one narwhals function each, run by Spark for gold and by polars for serving.
+"""The metrics: one narwhals function each, run by Spark for gold and by polars for serving.
 
-To add a metric: declare it in `lakehouse/tables/gold.py` and write the function that computes it from the base here,
+To add a metric: declare it in `lakehouse/tables/metrics.py` and write the function that computes it from the base here,
 marked with `@computes(...)`.
 """
 
@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 import narwhals.stable.v2 as nw
 
-from gold.transforms.declared import with_declared_types
-from lakehouse.tables.gold import (
+from gold.transforms.base import any_of, days_since_monday, window_start, with_windows
+from lakehouse.tables.metrics import (
     ACTIVE_USERS,
     APP_ACTIVITY,
     BASELINE_WEEKS,
@@ -20,10 +20,9 @@ from lakehouse.tables.gold import (
     FAILURES_BY_REASON,
     HOUR_OF_WEEK,
     IP_ACTIVITY,
-    PAIR_ACTIVITY,
     USER_ACTIVITY,
 )
-from lakehouse.tables.model import Column, Metric, Window
+from lakehouse.tables.model import Metric, Window
 from lakehouse.tables.silver import FAILURE_REASONS
 
 # Rows of the base, with `window_at` truncated to the window of the metric, and their hour as `hour_at`.
@@ -32,72 +31,11 @@ Pairs: TypeAlias = nw.LazyFrame[Any]
 Rows: TypeAlias = nw.LazyFrame[Any]
 Aggregation: TypeAlias = Callable[[Pairs], Rows]
 
-TRUNCATIONS: dict[Window, str] = {"hour": "1h", "day": "1d", "month": "1mo"}
-COUNTED_ACTIONS = ("login", "probe", "lockout")
 # A user without a success for so long counts as reactivated by the next one.
 AWAY = "30d"
 # Stands for null while failures are counted by reason.
 WITHOUT_REASON = "without_reason"
 AGGREGATIONS: dict[str, Aggregation] = {}
-
-
-def is_accepted() -> nw.Expr:
-    """Return the mask of the silver rows that are accepted."""
-    return nw.col("verdict") == "accepted"
-
-
-def is_counted() -> nw.Expr:
-    """Return the mask of the silver rows that the base and the metrics count; the only definition of it."""
-    return is_accepted() & nw.col("action").is_in(COUNTED_ACTIONS)
-
-
-def counted_events(events: Any, *, every: Window = "hour") -> Any:
-    """Return the rows of silver.events that the metrics count, with `window_at`, the start of their window.
-
-    Args:
-        events: Rows of silver.events with any verdict, as a native frame of Spark or polars.
-        every: Length of the windows.
-
-    Returns:
-        A lazy frame of the same engine.
-    """
-    counted = nw.from_native(events).lazy().filter(is_counted())
-    return counted.with_columns(window_at=window_start(nw.col("event_at"), every)).to_native()
-
-
-def pair_activity_hourly(events: Any) -> Any:
-    """Return the base: one row per app, username, src_ip and hour.
-
-    Args:
-        events: Rows of silver.events with any verdict, as a native frame of Spark or polars.
-
-    Returns:
-        A lazy frame of the same engine with the columns of gold.pair_activity_hourly.
-    """
-    is_login = nw.col("action") == "login"
-    is_success = is_login & (nw.col("outcome") == "success")
-    is_failure = is_login & (nw.col("outcome") == "failure")
-    by_reason = {
-        f"failures_{reason}": _occurrences(is_failure & (nw.col("failure_reason") == reason))
-        for reason in FAILURE_REASONS
-    }
-    counted = nw.from_native(counted_events(events)).lazy()
-    pairs = counted.group_by("app", "username", "src_ip", "window_at").agg(
-        attempts=_occurrences(is_login),
-        successes=_occurrences(is_success),
-        failures=_occurrences(is_failure),
-        **by_reason,
-        probes=_occurrences(nw.col("action") == "probe"),
-        lockouts=_occurrences(nw.col("action") == "lockout"),
-        mfa_successes=_occurrences(is_success & nw.col("is_mfa")),
-        first_at=nw.col("event_at").min(),
-        last_at=nw.col("event_at").max(),
-        last_success_at=_event_at(is_success).max(),
-        last_failure_at=_event_at(is_failure).max(),
-        country=nw.col("country").max(),
-        is_private=_any(nw.col("is_private")),
-    )
-    return _with_windows(pairs, PAIR_ACTIVITY.columns)
 
 
 def metric_rows(metric: Metric, base: Any, *, every: Window) -> Any:
@@ -117,19 +55,7 @@ def metric_rows(metric: Metric, base: Any, *, every: Window) -> Any:
         .lazy()
         .with_columns(window_at=window_start(nw.col("window_at"), every), hour_at=nw.col("window_at"))
     )
-    return _with_windows(AGGREGATIONS[metric.name](pairs), metric.columns)
-
-
-def window_start(at: nw.Expr, every: Window) -> nw.Expr:
-    """Return the start of the window that an instant lies in, UTC; a week starts on Monday."""
-    if every != "week":
-        return at.dt.truncate(TRUNCATIONS[every])
-    # Spark can't truncate to a week by narwhals.
-    day, days_since_monday = at.dt.truncate("1d"), _days_since_monday(at)
-    start = day
-    for days in range(1, 7):
-        start = nw.when(days_since_monday == days).then(day.dt.offset_by(f"-{days}d")).otherwise(start)
-    return start
+    return with_windows(AGGREGATIONS[metric.name](pairs), metric.columns)
 
 
 def computes(metric: Metric) -> Callable[[Aggregation], Aggregation]:
@@ -151,7 +77,7 @@ def ip_activity(pairs: Pairs) -> Rows:
         users_failed=_distinct("username", where="failures"),
         apps=_distinct("app", where="attempts"),
         country=nw.col("country").max(),
-        is_private=_any(nw.col("is_private")),
+        is_private=any_of(nw.col("is_private")),
         first_at=nw.col("first_at").min(),
         last_at=nw.col("last_at").max(),
     )
@@ -239,7 +165,7 @@ def hour_of_week(pairs: Pairs) -> Rows:
     measures = _sums("attempts", "successes", "failures")
     per_hour = (
         pairs.filter(nw.col("attempts") > 0)
-        .with_columns(weekday=_days_since_monday(nw.col("hour_at")) + 1, hour=nw.col("hour_at").dt.hour())
+        .with_columns(weekday=days_since_monday(nw.col("hour_at")) + 1, hour=nw.col("hour_at").dt.hour())
         .group_by("window_at", "username", "weekday", "hour")
         .agg(**measures)
     )
@@ -253,16 +179,6 @@ def hour_of_week(pairs: Pairs) -> Rows:
     return baselines.group_by("window_at", "username", "weekday", "hour").agg(**measures)
 
 
-def _with_windows(rows: Rows, columns: tuple[Column, ...]) -> Any:
-    """Return the declared columns of rows that have all of them except `window_on`."""
-    return with_declared_types(rows.with_columns(window_on=nw.col("window_at").dt.date()), columns)
-
-
-def _days_since_monday(at: nw.Expr) -> nw.Expr:
-    """Return 0 for Monday to 6 for Sunday, UTC; Spark numbers Sunday 0 where polars numbers it 7."""
-    return (at.dt.weekday() + 6) % 7
-
-
 def _sums(*measures: str) -> dict[str, nw.Expr]:
     return {measure: nw.col(measure).sum() for measure in measures}
 
@@ -270,20 +186,6 @@ def _sums(*measures: str) -> dict[str, nw.Expr]:
 def _count(mask: nw.Expr) -> nw.Expr:
     """Return for how many rows the mask is true; null counts as false."""
     return nw.when(mask).then(nw.lit(1)).otherwise(nw.lit(0)).sum()
-
-
-def _occurrences(mask: nw.Expr) -> nw.Expr:
-    """Return the occurrences for which the mask is true; null counts as false."""
-    return nw.when(mask).then(nw.col("times")).otherwise(nw.lit(0)).sum()
-
-
-def _event_at(mask: nw.Expr) -> nw.Expr:
-    return nw.when(mask).then(nw.col("event_at"))
-
-
-def _any(mask: nw.Expr) -> nw.Expr:
-    """Return true if any row is true, null if all rows are null; a maximum, because Spark can't sum booleans."""
-    return nw.when(mask).then(nw.lit(1)).when(~mask).then(nw.lit(0)).max() == 1
 
 
 def _distinct(column: str, *, where: str) -> nw.Expr:

@@ -12,13 +12,11 @@ from lakehouse.tables.gold import (
     ENTITY_RISK,
     FIRST_SEEN,
     LABELS,
-    METRICS,
-    PAIR_ACTIVITY,
     RESTATEMENTS,
     SESSIONS,
     SNAPSHOTS,
-    STORED_METRICS,
 )
+from lakehouse.tables.metrics import METRICS, PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Metric, Table
 from lakehouse.tables.silver import EVENTS
 

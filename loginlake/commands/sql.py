@@ -9,7 +9,7 @@ import typer
 
 from lakehouse.options import SettingsCommand
 from lakehouse.tables import TABLES, VIEWS
-from lakehouse.tables.gold import METRICS
+from lakehouse.tables.metrics import METRICS
 from loginlake.commands.output import Columns, Format, Json, Vertical, requested_output
 from loginlake.commands.reading import AsOf, SnapshotId, open_store, requested_snapshot
 from loginlake.terminal import print_table

@@ -11,7 +11,8 @@ from functools import partial
 
 from gold.rules import Rules
 from gold.rules.evaluate_baselines import detect_all
-from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, PAIR_ACTIVITY, RETRACTED, STORED_METRICS
+from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, RETRACTED
+from lakehouse.tables.metrics import PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS, FAILURE_REASONS
 from loginlake.verify.columns import unfilled_columns, unfilled_note

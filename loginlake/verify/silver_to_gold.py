@@ -8,7 +8,8 @@ from functools import partial
 import polars as pl
 
 from gold.transforms.first_seen import KINDS
-from lakehouse.tables.gold import FIRST_SEEN, PAIR_ACTIVITY, STORED_METRICS
+from lakehouse.tables.gold import FIRST_SEEN
+from lakehouse.tables.metrics import PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.pinned import PinnedLake

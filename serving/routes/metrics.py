@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from lakehouse.tables.gold import METRICS
+from lakehouse.tables.metrics import METRICS
 from lakehouse.tables.model import Metric
 from serving.deps import READ, ContextDep, NowDep, StoreDep, accepts
 from serving.queries import (

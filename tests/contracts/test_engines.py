@@ -18,10 +18,12 @@ from gold.rules import load_rules
 from gold.rules.baseline import over_baselines, over_events
 from gold.rules.evaluate import detect
 from gold.rules.evaluate_baselines import detect_baselines
+from gold.transforms.base import pair_activity_hourly, window_start
 from gold.transforms.first_seen import first_seen, updated_values
-from gold.transforms.metrics import metric_rows, pair_activity_hourly, window_start
+from gold.transforms.metrics import metric_rows
 from lakehouse.settings import Settings
-from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, METRICS, PAIR_ACTIVITY
+from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN
+from lakehouse.tables.metrics import METRICS, PAIR_ACTIVITY
 from lakehouse.tables.model import WINDOWS, Metric
 from lakehouse.tables.silver import ACTIONS, EVENTS, FAILURE_REASONS, VERDICTS
 from producer.events import DAY_SECONDS, SECOND

@@ -36,12 +36,12 @@ NEXT_RELEASE = [
         '    extra: str | None = None\n    note: str | None = "noted"\n',
     ),
     (
-        "lakehouse/tables/gold.py",
+        "lakehouse/tables/metrics.py",
         '        Column("mfa_successes", "long",',
         '        Column("tries", "long", "A column of the next release."),\n        Column("mfa_successes", "long",',
     ),
     (
-        "lakehouse/tables/gold.py",
+        "lakehouse/tables/metrics.py",
         '        Column("users_failed", "long",',
         '        Column("tries", "long", "A column of the next release."),\n        Column("users_failed", "long",',
     ),
@@ -51,7 +51,7 @@ NEXT_RELEASE = [
         '        Column("reviewer", "string", "A column of the next release."),\n        Column("technique", "string",',
     ),
     (
-        "gold/transforms/metrics.py",
+        "gold/transforms/base.py",
         "        mfa_successes=_occurrences(",
         '        tries=_occurrences(nw.col("times") > 0),\n        mfa_successes=_occurrences(',
     ),

@@ -14,7 +14,8 @@ from typing import Any, get_args
 from lakehouse.locks import WriterName, lock_path
 from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, PAIR_ACTIVITY, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, SNAPSHOTS
+from lakehouse.tables.metrics import PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 

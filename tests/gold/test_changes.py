@@ -16,12 +16,13 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 
 from gold.changes import added_tables, days_per_commit, lost_commits, must_rebuild, summarize
 from gold.rules import load_rules
-from gold.transforms.metrics import is_counted
+from gold.transforms.base import is_counted
 from lakehouse.lake import Lake
 from lakehouse.progress import SilverProgress
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
-from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS
+from lakehouse.tables.gold import RESTATEMENTS
+from lakehouse.tables.metrics import IP_ACTIVITY, PAIR_ACTIVITY
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from tests.gold.builders import LAST, OFFSETS

@@ -15,7 +15,8 @@ from lakehouse.error_translation import translated_errors
 from lakehouse.errors import LakeUnreadable
 from lakehouse.lake import Lake
 from lakehouse.tables import SNAPSHOT_TABLES
-from lakehouse.tables.gold import DETECTIONS, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS
+from lakehouse.tables.gold import DETECTIONS, RESTATEMENTS, SNAPSHOTS
+from lakehouse.tables.metrics import PAIR_ACTIVITY
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import rebuild_gold, refresh

@@ -19,15 +19,8 @@ from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import (
-    CONFIRMED,
-    DETECTIONS,
-    IP_ACTIVITY,
-    PAIR_ACTIVITY,
-    RETRACTED,
-    SNAPSHOTS,
-    STORED_METRICS,
-)
+from lakehouse.tables.gold import CONFIRMED, DETECTIONS, RETRACTED, SNAPSHOTS
+from lakehouse.tables.metrics import IP_ACTIVITY, PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import rebuild_gold, refresh

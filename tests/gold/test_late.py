@@ -8,7 +8,8 @@ import pytest
 
 from gold.changes import DAYS_PER_COMMIT
 from lakehouse.lake import Lake
-from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS
+from lakehouse.tables.gold import RESTATEMENTS
+from lakehouse.tables.metrics import IP_ACTIVITY, PAIR_ACTIVITY
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
 from tests.spark_lakes import a_raw, a_raw_login, append_batch, rows_of

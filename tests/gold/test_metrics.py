@@ -9,9 +9,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from gold.transforms.metrics import AGGREGATIONS, metric_rows, pair_activity_hourly
+from gold.transforms.base import pair_activity_hourly
+from gold.transforms.metrics import AGGREGATIONS, metric_rows
 from lakehouse.tables import METRICS_BY_NAME
-from lakehouse.tables.gold import (
+from lakehouse.tables.metrics import (
     ACTIVE_USERS,
     APP_ACTIVITY,
     HOUR_OF_WEEK,

@@ -17,7 +17,8 @@ from gold.publish import last_snapshot
 from gold.restatements import tables_to_compare
 from lakehouse.lake import Lake, struct_type
 from lakehouse.snapshots import Snapshot
-from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.gold import RESTATEMENTS, SNAPSHOTS
+from lakehouse.tables.metrics import IP_ACTIVITY, PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import rebuild_silver, redrive, refresh
 from tests.gold.builders import LAST, some_changes

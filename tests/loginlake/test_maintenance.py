@@ -18,7 +18,8 @@ from lakehouse.locks import reader_lock
 from lakehouse.snapshots import RETAINED_FROM
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import IP_ACTIVITY, SNAPSHOTS
+from lakehouse.tables.gold import SNAPSHOTS
+from lakehouse.tables.metrics import IP_ACTIVITY
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.maintenance_plan import plan_maintenance

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lakehouse.tables.gold import IP_ACTIVITY
+from lakehouse.tables.metrics import IP_ACTIVITY
 from tests.loginlake.command_line import Loginlake
 from tests.loginlake.test_cli import the_only_line
 from tests.serving.lakes import DAY, SmallLake, a_detection, a_login, settings_of

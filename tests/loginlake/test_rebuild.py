@@ -15,7 +15,8 @@ from lakehouse.locks import writer_lock
 from lakehouse.progress import SilverProgress, note_from_json, summarize_events
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import SNAPSHOT_TABLES
-from lakehouse.tables.gold import PAIR_ACTIVITY, RESTATEMENTS
+from lakehouse.tables.gold import RESTATEMENTS
+from lakehouse.tables.metrics import PAIR_ACTIVITY
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import rebuild_gold, rebuild_silver, refresh
 from silver.rebuild import rewrite_events

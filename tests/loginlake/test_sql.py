@@ -12,7 +12,7 @@ from unittest.mock import patch
 import pytest
 
 from lakehouse.tables import METRICS_BY_NAME, READABLE, TABLES
-from lakehouse.tables.gold import HOUR_OF_WEEK, IP_ACTIVITY, METRICS
+from lakehouse.tables.metrics import HOUR_OF_WEEK, IP_ACTIVITY, METRICS
 from lakehouse.tables.model import Metric, Table, Window
 from serving.sql import RESERVED_COLUMNS
 from tests.loginlake.command_line import Loginlake, Terminal

@@ -11,12 +11,14 @@ import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable, Schema, write_deltalake
 
+from gold.transforms.base import pair_activity_hourly
 from gold.transforms.first_seen import first_seen
-from gold.transforms.metrics import metric_rows, pair_activity_hourly
+from gold.transforms.metrics import metric_rows
 from lakehouse.settings import Settings
 from lakehouse.snapshots import RETAINED_FROM, Snapshot
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, RESTATEMENTS, SNAPSHOTS
+from lakehouse.tables.metrics import PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 

@@ -12,7 +12,7 @@ import pytest
 
 from lakehouse.settings import Settings
 from lakehouse.tables import TABLES
-from lakehouse.tables.gold import METRICS
+from lakehouse.tables.metrics import METRICS
 from lakehouse.tables.silver import EVENTS
 from serving.app import create_app
 from serving.problems import KINDS

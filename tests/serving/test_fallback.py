@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 
 from lakehouse.errors import LakeUnreadable
 from lakehouse.settings import Settings
-from lakehouse.tables.gold import IP_ACTIVITY
+from lakehouse.tables.metrics import IP_ACTIVITY
 from serving import fallback
 from serving.fallback import FallbackStore
 from serving.problems import NotReady

@@ -13,7 +13,7 @@ from deltalake import DeltaTable, write_deltalake
 from lakehouse.errors import SchemaDiffers
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
-from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY
+from lakehouse.tables.metrics import IP_ACTIVITY, PAIR_ACTIVITY
 from lakehouse.tables.silver import EVENTS
 from serving.sql import sql_answer
 from serving.store import Store, collected

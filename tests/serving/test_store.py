@@ -18,7 +18,8 @@ from lakehouse.errors import LakeUnreadable, SnapshotExpired, SnapshotMissing, T
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import DETECTIONS, IP_ACTIVITY, PAIR_ACTIVITY, SNAPSHOTS
+from lakehouse.tables.gold import DETECTIONS, SNAPSHOTS
+from lakehouse.tables.metrics import IP_ACTIVITY, PAIR_ACTIVITY
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from serving.diff import count_changes, row_changes

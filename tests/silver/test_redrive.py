@@ -16,7 +16,7 @@ from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
 from lakehouse.progress import read_silver_progress
 from lakehouse.tables import SNAPSHOT_TABLES
-from lakehouse.tables.gold import IP_ACTIVITY, PAIR_ACTIVITY
+from lakehouse.tables.metrics import IP_ACTIVITY, PAIR_ACTIVITY
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import rebuild_silver, redrive, refresh
 from silver.job import update_silver

@@ -13,14 +13,16 @@ from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 
 from gold.rules import load_rules
 from gold.rules.evaluate_baselines import detect_all
+from gold.transforms.base import pair_activity_hourly
 from gold.transforms.first_seen import first_seen
-from gold.transforms.metrics import metric_rows, pair_activity_hourly
+from gold.transforms.metrics import metric_rows
 from lakehouse.progress import BronzeProgress, Offsets, Partition, SilverProgress
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, STORED_METRICS
+from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, RESTATEMENTS, SNAPSHOTS
+from lakehouse.tables.metrics import PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.report import Check, Report

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 from deltalake import Field, write_deltalake
 
-from lakehouse.tables.gold import DETECTIONS, IP_ACTIVITY, PAIR_ACTIVITY
+from lakehouse.tables.gold import DETECTIONS
+from lakehouse.tables.metrics import IP_ACTIVITY, PAIR_ACTIVITY
 from lakehouse.tables.model import ADDED_COLUMN, Table
 from lakehouse.tables.silver import EVENTS
 from tests.loginlake.verify.conftest import Verified

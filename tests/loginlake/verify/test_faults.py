@@ -18,7 +18,8 @@ from lakehouse.progress import BronzeProgress, SilverProgress
 from lakehouse.settings import Settings
 from lakehouse.tables import TABLES
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import FIRST_SEEN, IP_ACTIVITY, PAIR_ACTIVITY, RESTATEMENTS, SNAPSHOTS, USER_ACTIVITY
+from lakehouse.tables.gold import FIRST_SEEN, RESTATEMENTS, SNAPSHOTS
+from lakehouse.tables.metrics import IP_ACTIVITY, PAIR_ACTIVITY, USER_ACTIVITY
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify import Report, VerifyOptions, verify

@@ -11,7 +11,8 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse.tables.gold import APP_ACTIVITY, DETECTIONS, FIRST_SEEN, IP_ACTIVITY, PAIR_ACTIVITY, STORED_METRICS
+from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN
+from lakehouse.tables.metrics import APP_ACTIVITY, IP_ACTIVITY, PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify import Report
