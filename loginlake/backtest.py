@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,26 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gold.rules import with_thresholds
 from gold.rules.model import AnyRule, Rule
+from gold.rules.refusals import refusal
 from lakehouse.errors import BadQuery, name_hint
-from lakehouse.tables.gold import SEVERITIES
 
 if TYPE_CHECKING:
     import polars as pl
 
     from serving.selection import Period
 
-# What msgspec says about a value, and its names of the types of JSON.
-REFUSED = re.compile(r"(?P<what>.*) - at `\$\.(?P<name>\w+).*`")
-UNKNOWN_VALUE = re.compile("Invalid enum value (.*)")
-TYPES = {
-    "int": "an integer",
-    "float": "a number",
-    "str": "text",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "an object",
-    "null": "null",
-}
 THRESHOLDS_HINT = "docs/rules.md has the thresholds of each rule"
 
 # A row of gold.detections.
@@ -74,7 +61,7 @@ def changed_rule(rule: AnyRule, settings: Iterable[str], *, folder: Path) -> Any
     try:
         return with_thresholds(rule, changes, folder=folder)
     except ValueError as error:
-        raise BadQuery(f"--set: {_in_words(str(error))}", hint=THRESHOLDS_HINT) from error
+        raise BadQuery(f"--set: {refusal(error)}", hint=THRESHOLDS_HINT) from error
 
 
 def detections(
@@ -116,17 +103,6 @@ def pairs(now: Sequence[Detection], then: Sequence[Detection]) -> list[Pair]:
 
 def _overlap(one: Detection, other: Detection) -> bool:
     return bool(one["first_at"] <= other["last_at"] and other["first_at"] <= one["last_at"])
-
-
-def _in_words(reason: str) -> str:
-    """Return why a threshold is refused, without the notation of msgspec: "capacity: expected an integer, got text"."""
-    refused = REFUSED.fullmatch(reason)
-    if refused is None:
-        return reason
-    what = re.sub("`(.*?)`", lambda type_: TYPES.get(type_[1], type_[1]), refused["what"])
-    if unknown := UNKNOWN_VALUE.fullmatch(what):
-        what = f"{unknown[1]} is not one of {', '.join(SEVERITIES)}"  # no other threshold is a closed list
-    return f"{refused['name']}: {what[0].lower()}{what[1:]}"
 
 
 def _value(text: str) -> Any:

@@ -45,7 +45,7 @@ def run_stack(settings: Settings) -> None:
     """
     console = output_console()
     with running_stack(settings, console) as (lake, api):
-        console.print(f"Kafka listens on {settings.kafka}, the API on {api_url(settings)}")
+        console.print(f"Kafka listens on {settings.kafka}, the API and its docs on {api_url(settings)}")
         console.print(f"New records are {describe_pace(lake.settings)}; Ctrl-C stops everything")
         run_until_stopped(lake, console, children=(api,))
 

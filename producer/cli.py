@@ -44,9 +44,14 @@ class LogFormat(StrEnum):
     sshd = "sshd"
 
 
-Ledger = Annotated[Path | None, typer.Option(help="Write a JSON line for each acknowledged record to this file.")]
+Ledger = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write a JSON line for each acknowledged record to this file.")
+]
 Timeout = Annotated[
-    float, typer.Option("--timeout", min=0.1, max=1e6, help="Seconds the broker may take to acknowledge a record.")
+    float,
+    typer.Option(
+        "--timeout", metavar="SECONDS", min=0.1, max=1e6, help="How long the broker may take to acknowledge a record."
+    ),
 ]
 
 GENERATE_EXAMPLES = """
@@ -74,41 +79,67 @@ def generate(  # noqa: PLR0913 (each is an option)
     *,
     events: Annotated[
         int | None,
-        typer.Option(min=1, help=f"Number of records; {DEFAULT_EVENTS:,} by default, unlimited with --rate."),
+        typer.Option(
+            metavar="N", min=1, help=f"Number of records; {DEFAULT_EVENTS:,} by default, unlimited with --rate."
+        ),
     ] = None,
     rate: Annotated[
         float | None,
         typer.Option(
-            min=0.001, max=1e6, help="Send a live stream of this many records a second, until Ctrl-C or --events."
+            metavar="R",
+            min=0.001,
+            max=1e6,
+            help="Send a live stream of this many records a second, until Ctrl-C or --events.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed; the same --seed and --start produce the same bytes.")] = 7,
-    users: Annotated[int, typer.Option(min=MIN_USERS, help="Number of users.")] = 1000,
-    days: Annotated[int, typer.Option(min=1, max=MAX_DAYS, help="Number of days that a batch covers.")] = 7,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Seed; the same --seed and --start produce the same bytes.")
+    ] = 7,
+    users: Annotated[int, typer.Option(metavar="N", min=MIN_USERS, help="Number of users.")] = 1000,
+    days: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MAX_DAYS, help="Number of days that a batch covers.")
+    ] = 7,
     start: Annotated[
         str | None,
         typer.Option(
-            help="Start of the time range, RFC 3339 or a day, UTC; by default --days ago, or now with --rate."
+            metavar="INSTANT",
+            help="Start of the time range, RFC 3339 or a day, UTC; by default --days ago, or now with --rate.",
         ),
     ] = None,
     attacks: Annotated[
-        float, typer.Option(min=0, max=0.5, help="Fraction of the records that belong to planted attacks.")
+        float,
+        typer.Option(
+            metavar="FRACTION", min=0, max=0.5, help="Fraction of the records that belong to planted attacks."
+        ),
     ] = 0.05,
     look_alikes: Annotated[
         float,
-        typer.Option(min=0, max=0.4, help="Fraction of the records that belong to harmless look-alikes of attacks."),
+        typer.Option(
+            metavar="FRACTION",
+            min=0,
+            max=0.4,
+            help="Fraction of the records that belong to harmless look-alikes of attacks.",
+        ),
     ] = 0.03,
     cases: Annotated[
         int,
-        typer.Option(min=0, help="Number of times that each attack and each look-alike occurs in a batch, at least."),
+        typer.Option(
+            metavar="N", min=0, help="Number of times that each attack and each look-alike occurs in a batch, at least."
+        ),
     ] = 0,
     noise: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Fraction of normal records that are duplicate, late, malformed or unrelated."),
+        typer.Option(
+            metavar="FRACTION",
+            min=0,
+            max=1,
+            help="Fraction of normal records that are duplicate, late, malformed or unrelated.",
+        ),
     ] = 0.02,
     log_format: Annotated[LogFormat, typer.Option("--format", help="Format of the records.")] = LogFormat.login,
     truth: Annotated[
-        Path | None, typer.Option(help="Write the planted attacks and look-alikes as JSON to this file.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the planted attacks and look-alikes as JSON to this file."),
     ] = None,
     ledger: Ledger = None,
     timeout: Timeout = 300.0,
@@ -155,6 +186,7 @@ def replay(
     year: Annotated[
         int | None,
         typer.Option(
+            metavar="YEAR",
             min=1970,
             max=9999,
             help="Year of the first sshd line; by default the latest year that puts the last line at or before the "

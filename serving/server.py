@@ -36,7 +36,8 @@ def serve(settings: Settings) -> None:
         signal.signal(signal_number, lambda *_: None)
     if not settings.is_on_s3 and not has_tables(settings):
         log.warning("lake_has_no_tables", root=settings.root)
-    log.info("serving", url=f"http://{settings.host}:{settings.port}")
+    url = f"http://{settings.host}:{settings.port}"
+    log.info("serving", url=url, docs=f"{url}/docs")
     with reader_lock(settings):
         server.run(sockets=[listener])
 

@@ -28,16 +28,18 @@ from gold.rules.model import AnyRule
 from gold.rules.new_values import NewAgent, NewCountry, NewIp
 from gold.rules.password_spray import PasswordSpray
 from gold.rules.password_spray_distributed import PasswordSprayDistributed
+from gold.rules.refusals import refusal
 from gold.rules.session_replay import SessionReplay
 from gold.rules.several_countries import SeveralCountries
 from gold.rules.success_after_attack import SuccessAfterAttack, SuccessAfterAttackIp
 from gold.rules.unusual_hour import UnusualHour
 from gold.rules.user_enumeration import UserEnumeration
 from lakehouse.conf import conf_folder, shipped_folder
-from lakehouse.errors import UsageError
+from lakehouse.errors import UsageError, name_hint
 from lakehouse.settings import Settings
 
 FILE = "detections.toml"
+FILE_HINT = "Correct it; what the file leaves out has the value in conf/ of this release"
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,14 +94,11 @@ def rules_in(folder: Path) -> Rules:
     path = folder / FILE
     try:
         sections, shipped = (msgspec.toml.decode((each / FILE).read_bytes()) for each in (folder, shipped_folder()))
+        _check_names(sections, path=path)
         complete = shipped | {name: _complete(section, shipped.get(name)) for name, section in sections.items()}
         return msgspec.convert(complete, Rules, dec_hook=partial(_decode, folder=folder))
     except (msgspec.DecodeError, ValueError) as error:
-        raise UsageError(
-            f"{path} is not valid: {error}",
-            hint="Correct the value that it names; what the file leaves out has the value in conf/ of this release",
-            path=path,
-        ) from error
+        raise UsageError(f"{path} is not valid: {refusal(error)}", hint=FILE_HINT, path=path) from error
 
 
 def with_thresholds(rule: AnyRule, changes: Mapping[str, Any], *, folder: Path) -> AnyRule:
@@ -115,6 +114,23 @@ def with_thresholds(rule: AnyRule, changes: Mapping[str, Any], *, folder: Path) 
     """
     values = {**msgspec.structs.asdict(rule), **changes}
     return msgspec.convert(values, type(rule), dec_hook=partial(_decode, folder=folder))
+
+
+def _check_names(sections: Mapping[str, Any], *, path: Path) -> None:
+    """Raise if a section is not a rule, or has a name that is not a threshold of the rule.
+
+    Raises:
+        UsageError: A name is not known.
+    """
+    rules = {each.name: each.type for each in msgspec.structs.fields(Rules)}
+    for rule, section in sections.items():
+        if rule not in rules:
+            raise UsageError(f"{path} is not valid: there is no rule {rule!a}", hint=name_hint(rule, rules), path=path)
+        thresholds = rules[rule].__struct_fields__
+        for name in section if isinstance(section, Mapping) else ():
+            if name not in thresholds:
+                what = f"{path} is not valid: {rule} has no threshold {name!a}"
+                raise UsageError(what, hint=name_hint(name, thresholds), path=path)
 
 
 def _complete(section: Any, shipped: Mapping[str, Any] | None) -> Any:
