@@ -20,7 +20,7 @@ TYPES = {
 }
 
 
-def refusal(error: ValueError) -> str:
+def refusal(error: Exception) -> str:
     """Return which value is refused and why: `brute_force_ip.capacity: expected an integer, got text`."""
     refused = REFUSED.fullmatch(str(error))
     if refused is None:
