@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
-from functools import reduce
-from operator import or_
 from typing import TypeAlias, cast
 
 from pyspark.sql import Column, DataFrame
@@ -13,23 +11,27 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 
 from gold.changes import Changes, days_per_commit
 from gold.first_seen import FirstLogins
-from gold.rules.baseline import over_baselines, over_events
+from gold.rules.baseline import over_baselines
 from gold.rules.detections import CONTEXT_DAYS
-from gold.rules.evaluate import SLICE_DAYS, by_entity, days_around, rows_read, slice_of
-from gold.rules.evaluate_baselines import EVENT, FIRST, HOUR, detect_in_arrow, hours_of
+from gold.rules.evaluate import SLICE_DAYS, by_entity, days_around, slice_of
+from gold.rules.evaluate_baselines import detect_in_arrow, hours_of
 from gold.rules.model import AnyRule
+from gold.touched import (
+    ENTITY,
+    Touched,
+    days_reached,
+    last_day,
+    not_of_touched,
+    of_touched,
+    rows_of_entities,
+    touched_entities,
+)
 from gold.transforms.first_seen import first_seen
-from lakehouse.joins import anti_join, semi_join
 from lakehouse.lake import Lake
 from lakehouse.schema import struct_type
 from lakehouse.steps import step
 from lakehouse.tables.gold import DETECTIONS, RETRACTED
 
-# Rules are evaluated for an entity and a day; all detections of such a key are replaced together.
-ENTITY = ("entity_type", "entity")
-
-# Rows with the columns ENTITY.
-Entities: TypeAlias = DataFrame
 Detections: TypeAlias = DataFrame
 
 
@@ -50,8 +52,8 @@ def update_detections(lake: Lake, changes: Changes, *, rules: Iterable[AnyRule],
     evaluated = [rule for group in groups for rule in group]
     if not evaluated:
         return
-    touched: Entities = lake.checkpoint(rows_of_entities(changes.feed, evaluated).select(*ENTITY).distinct())
-    reached = days_reached(evaluated, days_of, first_days=logins.changed_days, last=_last_day(changes))
+    touched: Touched = lake.checkpoint(touched_entities(changes, evaluated, logins=logins))
+    reached = days_reached(evaluated, days_of, first_days=logins.changed_days, last=last_day(changes))
     for days in days_per_commit(reached):
         found = _found_for(changes, touched, rules=evaluated, logins=logins, days=days)
         _replace(lake, changes, touched=touched, found=found, days=days)
@@ -68,48 +70,6 @@ def detections(events: DataFrame, rules: Sequence[AnyRule], *, days: Iterable[da
     compared = over_baselines(rules)
     earlier = rows_of_entities(events, compared) if compared else None
     return _find(rows_of_entities(events, rules), earlier=earlier, firsts=first_seen(events), rules=rules, days=days)
-
-
-def days_reached(
-    rules: Iterable[AnyRule], days_of: Mapping[str, Iterable[date]], *, first_days: Iterable[date], last: date | None
-) -> set[date]:
-    """Return the days whose detections can change.
-
-    Args:
-        rules: The rules.
-        days_of: The days of the changed events that each rule reads, by the rule's name.
-        first_days: The days on which a first login changed: rules over baselines compare later days with them.
-        last: The newest day with an event.
-    """
-    around = days_around(day for rule in over_events(rules) for day in days_of.get(rule.name, ()))
-    later = {
-        day + timedelta(days=distance)
-        for rule in over_baselines(rules)
-        for day in (*days_of.get(rule.name, ()), *first_days)
-        for distance in range(rule.days_back + 1)
-    }
-    return {*around, *(day for day in later if last is not None and day <= last)}
-
-
-def rows_of_entities(events: DataFrame, rules: Sequence[AnyRule]) -> DataFrame:
-    """Return the rows that the rules read, once for each entity of theirs that a row is about.
-
-    Args:
-        events: Rows of silver.events with any verdict.
-        rules: Rules of any entity columns.
-
-    Returns:
-        The columns of `rows_read`, `entity_type` and `entity`.
-    """
-    entities = (
-        F.when(
-            reduce(or_, (F.col(rule.name) for rule in of_entity)),
-            F.struct(F.lit(entity).alias("entity_type"), F.col(entity).alias("entity")),
-        )
-        for entity, of_entity in by_entity(rules).items()
-    )
-    rows: DataFrame = rows_read(events, rules)
-    return rows.select("*", F.inline(F.array_compact(F.array(*entities))))
 
 
 def published_detections(lake: Lake, changes: Changes) -> Detections:
@@ -136,20 +96,23 @@ def with_retracted(found: Detections, published: Detections, *, changes: Changes
 
 
 def _found_for(
-    changes: Changes, touched: Entities, *, rules: Sequence[AnyRule], logins: FirstLogins, days: Sequence[date]
+    changes: Changes, touched: Touched, *, rules: Sequence[AnyRule], logins: FirstLogins, days: Sequence[date]
 ) -> Detections:
     """Return the detections of the touched entities on these days."""
 
-    def rows_on(read: Iterable[date], rules: Sequence[AnyRule]) -> DataFrame:
-        events = changes.events.where(F.col("event_on").isin(sorted(read)))
-        return semi_join(rows_of_entities(events, rules), touched, on=ENTITY)
+    def rows_on(read: Iterable[date], rules: Sequence[AnyRule], *, before: int, after: int) -> DataFrame:
+        rows = rows_of_entities(changes.events.where(F.col("event_on").isin(sorted(read))), rules)
+        return of_touched(rows, touched, day=F.to_date("event_at"), before=before, after=after)
 
+    rows = rows_on(days_around(days), rules, before=CONTEXT_DAYS, after=CONTEXT_DAYS)
     compared, earlier = over_baselines(rules), None
     if compared:
-        reach = range(max(rule.days_back for rule in compared) + 1)
-        earlier = rows_on({day - timedelta(days=distance) for day in days for distance in reach}, compared)
-    rows, firsts = rows_on(days_around(days), rules), logins.values.where("first_at IS NOT NULL")
-    return _find(rows, earlier=earlier, firsts=firsts, rules=rules, days=days).where(F.col("fired_on").isin(days))
+        back = max(rule.days_back for rule in compared)
+        read = {day - timedelta(days=distance) for day in days for distance in range(back + 1)}
+        earlier = rows_on(read, compared, before=back, after=0)
+    firsts = logins.values.where("first_at IS NOT NULL")
+    found = _find(rows, earlier=earlier, firsts=firsts, rules=rules, days=days).where(F.col("fired_on").isin(days))
+    return of_touched(found, touched, day=F.col("fired_on"))
 
 
 def _find(
@@ -171,24 +134,23 @@ def _find(
     day = F.unix_date(F.to_date("event_at"))
     around = F.array_distinct(F.array(*(_slice(day + F.lit(days)) for days in (-CONTEXT_DAYS, CONTEXT_DAYS))))
     slices = sorted({slice_of(each) for each in days})
-    inputs = rows.select("*", F.lit(EVENT).alias("input"), F.explode(around).alias("slice"))
+    events = rows.select("*", F.explode(around).alias("slice"))
+    history = _inputs_of_firsts(firsts, slices)
     if earlier is not None:
         compared = over_baselines(rules)
         reached = F.sequence(_slice(day), _slice(day + F.lit(max(rule.days_back for rule in compared))))
-        hours = hours_of(earlier, compared, key=ENTITY)
-        for more in (
-            hours.select("*", F.lit(HOUR).alias("input"), F.explode(reached).alias("slice")),
-            _inputs_of_firsts(firsts, slices),
-        ):
-            inputs = inputs.unionByName(more, allowMissingColumns=True)
+        hours = hours_of(earlier, compared, key=ENTITY).select("*", F.explode(reached).alias("slice"))
+        history = hours.unionByName(history, allowMissingColumns=True)
     buckets = int(cast("str", rows.sparkSession.conf.get("spark.sql.shuffle.partitions")))
     bucket = F.pmod(F.xxhash64(*ENTITY), F.lit(buckets))
-    in_slices = inputs.where(F.col("slice").isin(slices)).groupBy("slice", bucket)
-    return in_slices.applyInArrow(detect_in_arrow(rules), struct_type(DETECTIONS))
+    of_events, of_history = (
+        inputs.where(F.col("slice").isin(slices)).groupBy("slice", bucket) for inputs in (events, history)
+    )
+    return of_events.cogroup(of_history).applyInArrow(detect_in_arrow(rules), struct_type(DETECTIONS))
 
 
 def _inputs_of_firsts(firsts: DataFrame, slices: Sequence[int]) -> DataFrame:
-    """Return first logins as inputs of their slice and of all later ones; a null user is not an entity."""
+    """Return first logins as history of their slice and of all later ones; a null user is not an entity."""
     later = F.filter(F.lit(slices), lambda number: number >= _slice(F.unix_date(F.to_date("first_at"))))
     return firsts.where("username IS NOT NULL").select(
         F.lit("username").alias("entity_type"),
@@ -196,7 +158,6 @@ def _inputs_of_firsts(firsts: DataFrame, slices: Sequence[int]) -> DataFrame:
         "kind",
         "value",
         F.col("first_at").alias("event_at"),
-        F.lit(FIRST).alias("input"),
         F.explode(later).alias("slice"),
     )
 
@@ -205,22 +166,17 @@ def _slice(day: Column) -> Column:
     return F.floor(day / F.lit(SLICE_DAYS)).cast("long")
 
 
-def _replace(lake: Lake, changes: Changes, *, touched: Entities, found: Detections, days: Sequence[date]) -> None:
+def _replace(lake: Lake, changes: Changes, *, touched: Touched, found: Detections, days: Sequence[date]) -> None:
     """Replace the detections of the touched entities on these days, in one commit of the days that differ."""
     published = published_detections(lake, changes).where(F.col("fired_on").isin(days))
-    of_touched = semi_join(published, touched, on=ENTITY)
-    after = lake.checkpoint(with_retracted(found, of_touched, changes=changes))
+    fired_on = F.col("fired_on")
+    compared = of_touched(published, touched, day=fired_on)
+    after = lake.checkpoint(with_retracted(found, compared, changes=changes))
     differing = [row["fired_on"] for row in after.where("is_changed").select("fired_on").distinct().collect()]
     if differing:
-        kept = anti_join(published, touched, on=ENTITY).unionByName(after.drop("is_changed"))
-        lake.replace_days(DETECTIONS, kept.where(F.col("fired_on").isin(differing)), days=differing)
+        kept = not_of_touched(published, touched, day=fired_on).unionByName(after.drop("is_changed"))
+        lake.replace_days(DETECTIONS, kept.where(fired_on.isin(differing)), days=differing)
 
 
 def _as_struct(rows: Detections, name: str) -> DataFrame:
     return rows.select(*DETECTIONS.key, F.struct(*DETECTIONS.column_names).alias(name))
-
-
-def _last_day(changes: Changes) -> date | None:
-    """Return the newest day with an event."""
-    instants = (changes.summary.last_event_at, changes.last.last_event_at if changes.last else None)
-    return max((instant.date() for instant in instants if instant is not None), default=None)

@@ -32,6 +32,11 @@ class FirstLogins(NamedTuple):
     values: Values
     changed_days: Sequence[date]
 
+    @property
+    def changed(self) -> Values:
+        """The values whose first login is new, moved, or gone."""
+        return self.values.where(_is_changed())
+
 
 @step("Finding first logins")
 def overwrite_first_seen(lake: Lake, changes: Changes) -> None:
@@ -55,7 +60,7 @@ def find_first_logins(lake: Lake, changes: Changes) -> FirstLogins:
 @step("Finding first logins")
 def write_first_seen(lake: Lake, logins: FirstLogins) -> None:
     """Write the days on which a first login changed. Most refreshes find few new values, or none."""
-    changed = logins.values.where(_is_changed())
+    changed = logins.changed
     firsts: DataFrame = as_rows(nw.from_native(changed.where("first_at IS NOT NULL")).lazy())
     for days in days_per_commit(logins.changed_days):
         on_days = F.col("first_on").isin(days)

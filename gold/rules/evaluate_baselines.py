@@ -8,7 +8,7 @@ nothing else, whichever process computes it and whatever other entities and days
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import narwhals.stable.v2 as nw
 import polars as pl
@@ -22,8 +22,9 @@ from gold.transforms.first_seen import first_seen
 from lakehouse.tables.bronze import POSITION
 from lakehouse.tables.gold import DETECTIONS
 
-# What a row of the input is: an event, the events of an hour together, or a first login.
-EVENT, HOUR, FIRST = "event", "hour", "first"
+# What rules over baselines compare the judged events with: the events of an hour together, as `hours_of` returns them,
+# and first logins, which have a `kind`, a `value`, and their instant as `event_at`. All have `entity`.
+History: TypeAlias = pl.DataFrame
 
 
 def detect_all(events: pl.LazyFrame, rules: Iterable[AnyRule]) -> pa.Table:
@@ -48,11 +49,10 @@ def detect_baselines(events: pl.LazyFrame, rules: Iterable[BaselineRule]) -> pa.
     found: list[Detection] = []
     for entity, of_entity in by_entity(rules).items():
         judged = rows.with_columns(entity=entity).filter(pl.any_horizontal(rule.name for rule in of_entity))
-        hours = hours_of(judged, of_entity, key=("entity",))
-        inputs = [judged.with_columns(input=pl.lit(EVENT)), hours.with_columns(input=pl.lit(HOUR)).collect()]
+        history = [hours_of(judged, of_entity, key=("entity",)).collect()]
         if entity == "username":
-            inputs.append(_firsts(firsts))
-        found += baseline_detections_in(pl.concat(inputs, how="diagonal"), of_entity)
+            history.append(_history_of(firsts))
+        found += baseline_detections_in(judged, of_entity, history=pl.concat(history, how="diagonal"))
     return pa.Table.from_pylist(found, schema=DETECTIONS.arrow_schema())
 
 
@@ -74,48 +74,51 @@ def hours_of(rows: Any, rules: Sequence[BaselineRule], *, key: Sequence[str]) ->
     return grouped.with_columns(times=nw.col("times").cast(nw.Int64)).to_native()
 
 
-def detect_in_arrow(rules: Sequence[AnyRule]) -> Callable[[pa.Table], pa.Table]:
-    """Return the rules of both kinds as a function from an Arrow table to the detections in it, for Spark.
+def detect_in_arrow(rules: Sequence[AnyRule]) -> Callable[[pa.Table, pa.Table], pa.Table]:
+    """Return the rules of both kinds as a function from two Arrow tables to the detections in them, for Spark.
 
-    The table has inputs, as `baseline_detections_in` gets them, with `entity_type`, and `slice` with one number in all
-    rows. Of each entity in it, it has all events on the slice's days and on the days around them, and all that rules
-    over baselines compare these days with.
+    The first table has events: rows as `rows_read` returns them, with `entity_type`, `entity`, and `slice` with one
+    number in all rows. Of each entity in it, it has all events on the slice's days and on the days around them. The
+    second one has the history with which rules over baselines compare these days, with `entity_type`.
     """
     by_type = by_entity(rules)
 
-    def detect_in_slice(table: pa.Table) -> pa.Table:
-        inputs = pl.DataFrame(table)
+    def detect_in_slice(events: pa.Table, history: pa.Table) -> pa.Table:
         found: list[Detection] = []
-        for (entity,), of_type in inputs.group_by("entity_type"):
-            found += _detections_of_slice(of_type, by_type[str(entity)], slice_number=inputs["slice"][0])
+        earlier = pl.DataFrame(history)
+        for (entity,), of_type in pl.DataFrame(events).group_by("entity_type"):
+            of_entities = earlier.filter(pl.col("entity_type") == entity)
+            found += _detections_of_slice(of_type, by_type[str(entity)], history=of_entities)
         return pa.Table.from_pylist(found, schema=DETECTIONS.arrow_schema())
 
     return detect_in_slice
 
 
-def _detections_of_slice(inputs: pl.DataFrame, rules: Sequence[AnyRule], *, slice_number: int) -> Iterator[Detection]:
+def _detections_of_slice(events: pl.DataFrame, rules: Sequence[AnyRule], *, history: History) -> Iterator[Detection]:
     """Yield the detections of rules of both kinds and of one entity column on the days of a slice."""
-    is_event = pl.col("input") == EVENT
-    is_judged = is_event & pl.col("event_at").dt.date().is_between(*days_of_slice(slice_number))
+    slice_number = events["slice"][0]
     if of_days := over_events(rules):
-        yield from detections_in(inputs.filter(is_event), of_days, slice_number=slice_number)
+        yield from detections_in(events, of_days, slice_number=slice_number)
     if of_weeks := over_baselines(rules):
-        yield from baseline_detections_in(inputs.filter(~is_event | is_judged), of_weeks)
+        is_judged = pl.col("event_at").dt.date().is_between(*days_of_slice(slice_number))
+        yield from baseline_detections_in(events.filter(is_judged), of_weeks, history=history)
 
 
-def baseline_detections_in(rows: pl.DataFrame, rules: Sequence[BaselineRule]) -> Iterator[Detection]:
+def baseline_detections_in(
+    judged: pl.DataFrame, rules: Sequence[BaselineRule], *, history: History
+) -> Iterator[Detection]:
     """Yield the detections of rules of one entity column.
 
     Args:
-        rows: Inputs: all of those that the rules read for each entity and day in them. They have `entity` and `input`;
-            judged events and hours have the columns of `rows_read`, first logins `kind`, `value` and `event_at`.
+        judged: Rows as `rows_read` returns them, with `entity`: all those of each entity and day in them.
         rules: The rules.
+        history: What the rules compare these with.
     """
-    of = {name: rows.filter(pl.col("input") == name) for name in (EVENT, HOUR, FIRST)}
-    judged = of[EVENT].sort("event_at", *POSITION)
-    firsts = _columns(of[FIRST], "entity", "kind", "value", first_at="event_at")
+    judged = judged.sort("event_at", *POSITION)
+    history = _with_kind(history)
+    firsts = history.filter(pl.col("kind").is_not_null()).select("entity", "kind", "value", first_at="event_at")
     for rule in rules:
-        hours = of[HOUR].filter(rule.name).group_by("entity", "event_at").agg(pl.col("times").sum())
+        hours = history.filter(rule.name).group_by("entity", "event_at").agg(pl.col("times").sum())
         baseline = Baseline(
             judged.filter(rule.name).select(*EVENT_COLUMNS, "entity"),
             hours.select("entity", hour_at="event_at", occurrences="times"),
@@ -127,13 +130,13 @@ def baseline_detections_in(rows: pl.DataFrame, rules: Sequence[BaselineRule]) ->
         yield from rows_of(evidence.filter(~pl.col("entity").is_in(ignored)).with_columns(chain=chain), rule)
 
 
-def _firsts(firsts: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of gold.first_seen as inputs; a null user is not an entity."""
+def _history_of(firsts: pl.DataFrame) -> History:
+    """Return rows of gold.first_seen as history; a null user is not an entity."""
     of_users = firsts.filter(pl.col("username").is_not_null())
-    return of_users.select("kind", "value", entity="username", event_at="first_at", input=pl.lit(FIRST))
+    return of_users.select("kind", "value", entity="username", event_at="first_at")
 
 
-def _columns(rows: pl.DataFrame, *names: str, **renamed: str) -> pl.DataFrame:
-    """Return some columns of rows; where no input has one, as for other entities than users, null."""
-    missing = [pl.lit(None, pl.String).alias(name) for name in names if name not in rows.columns]
-    return rows.with_columns(missing).select(*names, **renamed)
+def _with_kind(history: History) -> History:
+    """Return the history with the columns of first logins: null where it has none, as for other entities than users."""
+    missing = [pl.lit(None, pl.String).alias(name) for name in ("kind", "value") if name not in history.columns]
+    return history.with_columns(missing)

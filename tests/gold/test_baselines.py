@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gold.detect import days_reached
 from gold.job import refresh_gold
 from gold.rules import load_rules
 from gold.rules.baseline import over_baselines
+from gold.touched import days_reached
 from lakehouse.lake import Lake
 from lakehouse.settings import Settings
 from lakehouse.tables.gold import DETECTIONS

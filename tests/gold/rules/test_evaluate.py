@@ -24,7 +24,7 @@ from gold.rules.evaluate import (
     rows_read,
     slice_of,
 )
-from gold.rules.evaluate_baselines import EVENT, detect_in_arrow
+from gold.rules.evaluate_baselines import detect_in_arrow
 from gold.rules.model import EVENT_COLUMNS, Contexts, Rule
 from lakehouse.settings import Settings
 from lakehouse.tables.gold import DETECTIONS
@@ -265,8 +265,9 @@ def test_a_slice_has_the_detections_of_its_own_days() -> None:
         for offset, day in enumerate(days)
     ]
     events = pl.from_arrow(pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema()))
-    of_entities = rows_of_addresses(events, [RULE]).with_columns(entity_type=pl.lit("src_ip"), input=pl.lit(EVENT))
+    of_entities = rows_of_addresses(events, [RULE]).with_columns(entity_type=pl.lit("src_ip"))
 
-    found = detect_in_arrow([RULE])(of_entities.with_columns(slice=slice_of(NOON.date())).to_arrow())
+    events_of_slice = of_entities.with_columns(slice=slice_of(NOON.date())).to_arrow()
+    found = detect_in_arrow([RULE])(events_of_slice, events_of_slice.slice(0, 0))
 
     assert found["fired_on"].to_pylist() == days[1:3]
