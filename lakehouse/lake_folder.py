@@ -29,14 +29,15 @@ def check_lake_exists(settings: Settings) -> None:
 
 
 def check_folder_exists(settings: Settings) -> None:
-    """Raise if the lake is in a folder that does not exist; on S3 there are no folders.
+    """Raise if the lake is not in a folder; on S3 there are no folders.
 
     Raises:
-        LakeMissing: The folder does not exist.
+        LakeMissing: The folder does not exist, or is a file.
     """
     folder = Path(settings.root).absolute()
     if not settings.is_on_s3 and not folder.is_dir():
-        raise LakeMissing(f"There is no lake: the folder {folder} does not exist", hint=LAKE_HINT)
+        what = f"{folder} is a file" if folder.exists() else f"the folder {folder} does not exist"
+        raise LakeMissing(f"There is no lake: {what}", hint=LAKE_HINT)
 
 
 def has_tables(settings: Settings) -> bool:

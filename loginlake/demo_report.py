@@ -119,7 +119,7 @@ def print_report(store: Store, *, report: Report, truths: Mapping[Path, TruthFil
     ((attacks,),) = sql_answer(ATTACKS, store, snapshot=snapshot).rows()
     print_rows(
         [{**row, "fired_at": f"{row['fired_at']:%m-%d %H:%M}"} for row in worst.to_dicts()],
-        title=f"{worst.height} of {attacks:,} detected attacks (medium and higher), first those that worked",
+        title=f"{worst.height} of {attacks:,} detections (medium and higher), first those that worked",
     )
     top = sql_answer(TOP_ADDRESSES, store, snapshot=snapshot)
     print_table(*top.columns, title=f"Top 5 addresses by failures, snapshot {snapshot.id}", rows=top.rows())

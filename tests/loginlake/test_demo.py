@@ -147,7 +147,7 @@ def test_the_suggested_query_prints_the_attacks_of_the_report_with_whole_rule_na
 
     found = [rule for line in printed.splitlines() for rule in rules if f" {rule} " in line]
     assert found == ["mfa_fatigue", "brute_force_ip", "success_after_attack", "distributed_brute_force_user"]
-    assert "4 of 4 detected attacks" in printed
+    assert "4 of 4 detections" in printed
     assert max(len(line) for line in printed.splitlines()) <= 80
     suggested = loginlake(*shlex.split(WORST_ATTACKS_QUERY), "--root", settings.root, "--format", "ndjson").stdout
     assert [json.loads(line)["rule"] for line in suggested.splitlines()] == found
@@ -204,7 +204,7 @@ def test_the_report_has_first_figures_and_only_attacks_that_a_rule_looks_for(
     assert "0 of 1 planted attacks found" in printed
     assert "1 more planted attacks are of kinds that no rule looks for yet." in printed
     (attack,) = (line.split() for line in printed.splitlines() if line.startswith("03-02 "))
-    assert "1 of 1 detected attacks (medium and higher), first those that worked" in printed
+    assert "1 of 1 detections (medium and higher), first those that worked" in printed
     assert attack == ["03-02", "00:05", "high", "brute_force_ip", "192.0.2.1", "yes"]
     # A thread of another test may log meanwhile; such a line begins with the time.
     report_lines = [line for line in printed.splitlines() if not line.startswith("20")]

@@ -280,3 +280,11 @@ def test_a_folder_that_is_not_a_lake_is_one_line_that_names_it(
 
     assert f"{tmp_path / 'other'} has no tables" in line
     assert "--root" in line
+
+
+def test_a_lake_that_is_a_file_is_one_line_that_says_so(loginlake: Loginlake, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    line = the_only_line(loginlake("tables", "--root", str(tmp_path / "file")), code=1)
+
+    assert f"{tmp_path / 'file'} is a file" in line
