@@ -1,4 +1,4 @@
-"""Snapshots: publishing the versions of all tables as one row of gold.snapshots, and reading the last one."""
+"""Snapshots: publishing the versions of silver and gold as one row of gold.snapshots, and reading the last one."""
 
 from __future__ import annotations
 

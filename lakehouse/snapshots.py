@@ -1,4 +1,4 @@
-"""Snapshots: one row of `gold.snapshots` names the version of every table at one instant."""
+"""Snapshots: one row of `gold.snapshots` names the versions of silver and gold at one instant."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Snapshot:
     Attributes:
         id: 1, 2, 3 and so on.
         at: Instant of publication, UTC.
-        versions: Version of silver and of every gold table, by full name.
+        versions: Version of each of `SNAPSHOT_TABLES`, by full name.
         offsets: Next Kafka offset per topic and partition; the records below are covered.
         last_event_at: Largest event time covered; None while silver has no event.
         last_append_at: Largest append time covered; None while silver is empty.

@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Time travel: the same table at two snapshots
 #
-# Each refresh ends with a snapshot: one row that names the version of every table at one instant. A query can read any
-# earlier snapshot, for all tables at once. Here we publish two snapshots, find out what changed between them, and read
+# Each refresh ends with a snapshot: one row that names the versions of silver and gold at one instant. A query can read
+# any earlier snapshot, for all tables at once. Here we publish two snapshots, find out what changed between them, and read
 # both with Spark and with polars.
 #
 # This notebook starts its own Kafka broker and Spark session, with a lake in a temporary folder that is removed at the

@@ -39,6 +39,7 @@ def printed_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 @pytest.mark.parametrize(
     ("heading", "figures"),
     [
+        ("Bronze at a snapshot", [["0", "8"]]),
         ("polars", [["failure", "7"], ["success", "1"]]),
         ("pandas", [["198.51.100.7", "4"], ["192.0.2.1", "3"]]),
         ("DuckDB", [["brute_force_ip", "high", "1"], ["accepted", "NULL", "8"]]),
