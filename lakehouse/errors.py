@@ -85,7 +85,13 @@ class ClockWentBack(LakehouseError):
 
 
 class TableMissing(LakehouseError):
-    """A table does not exist, or its name is unknown."""
+    """A table, a version of it, or a detection does not exist."""
+
+
+class UnknownTable(TableMissing):
+    """No table or metric has that name."""
+
+    exit_code = 2
 
 
 class SchemaDiffers(LakehouseError):

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from lakehouse.errors import BadQuery, LakeUnreadable, TableMissing, name_hint
+from lakehouse.errors import BadQuery, LakeUnreadable, TableMissing, UnknownTable, name_hint
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import METRICS_BY_NAME
 from lakehouse.tables.gold import ATTACKS, DETECTIONS, ENTITY_RISK, SESSIONS
@@ -96,10 +96,10 @@ def metric_named(name: str) -> Metric:
     """Return the metric of that name.
 
     Raises:
-        TableMissing: No metric has that name.
+        UnknownTable: No metric has that name.
     """
     if name not in METRICS_BY_NAME:
-        raise TableMissing(f"There is no metric {quoted(name)}", hint=name_hint(name, METRICS_BY_NAME))
+        raise UnknownTable(f"There is no metric {quoted(name)}", hint=name_hint(name, METRICS_BY_NAME))
     return METRICS_BY_NAME[name]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lakehouse.errors import TableMissing, name_hint
+from lakehouse.errors import UnknownTable, name_hint
 from lakehouse.tables.bronze import RAW_LOGS
 from lakehouse.tables.gold import (
     ATTACKS,
@@ -20,7 +20,7 @@ from lakehouse.tables.metrics import METRICS, PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Metric, Table
 from lakehouse.tables.silver import EVENTS
 
-# The tables that a snapshot names: silver and all of gold except gold.snapshots.
+# The tables that a snapshot names: silver and all of gold except gold.snapshots and gold.labels.
 SNAPSHOT_TABLES: tuple[Table, ...] = (
     EVENTS,
     PAIR_ACTIVITY,
@@ -40,10 +40,10 @@ def table_named(name: str, *, among: Mapping[str, Table] = TABLES) -> Table:
     """Return the table of a name, with or without its layer.
 
     Raises:
-        TableMissing: No table has that name.
+        UnknownTable: No table has that name.
     """
     for table in among.values():
         if name in (table.full_name, table.name):
             return table
     known = among if "." in name else [table.name for table in among.values()]
-    raise TableMissing(f"There is no table {name!r}", hint=name_hint(name, known), name=name)
+    raise UnknownTable(f"There is no table {name!r}", hint=name_hint(name, known), name=name)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lakehouse.clock import utc_now
-from lakehouse.errors import BadQuery, TableMissing, name_hint
+from lakehouse.errors import BadQuery, UnknownTable, name_hint
 from lakehouse.options import SettingsCommand
 from lakehouse.tables.model import WINDOWS
 from loginlake.commands.conditions import parse_conditions
@@ -200,13 +200,13 @@ def _table(name: str) -> Table:
     """Return the table or view of a name that is not the name of a metric.
 
     Raises:
-        TableMissing: No table has that name; the hint lists the metrics too.
+        UnknownTable: No table has that name; the hint lists the metrics too.
     """
     from lakehouse.tables import METRICS_BY_NAME, READABLE, table_named
 
     try:
         return table_named(name, among=READABLE)
-    except TableMissing as error:
+    except UnknownTable as error:
         tables = READABLE if "." in name else [table.name for table in READABLE.values()]
         known = list(dict.fromkeys((*METRICS_BY_NAME, *tables)))
-        raise TableMissing(f"There is no metric or table {name!r}", hint=name_hint(name, known), name=name) from error
+        raise UnknownTable(f"There is no metric or table {name!r}", hint=name_hint(name, known), name=name) from error

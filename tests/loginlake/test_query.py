@@ -167,11 +167,12 @@ def test_tables_and_history_list_versions(loginlake: Loginlake) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "hint"),
     [
-        (["query", "nope"], 1, "ip_activity"),
+        (["query", "nope"], 2, "ip_activity"),
         (["query", "events", "--version", "7"], 1, "from 0 to 1"),
         (["query", "events", "--version", "0", "--snapshot", "1"], 2, "one of --version, --snapshot, --as-of"),
-        (["query", "ip_activty"], 1, "Did you mean ip_activity?"),
-        (["history", "silver.event"], 1, "Did you mean silver.events?"),
+        (["query", "ip_activty"], 2, "Did you mean ip_activity?"),
+        (["diff", "1", "2", "evnts"], 2, "Did you mean events?"),
+        (["history", "silver.event"], 2, "Did you mean silver.events?"),
         (["query", "events", "--every", "day"], 2, "--every applies to metrics"),
         (["query", "ip_activity", "--every", "year"], 2, "Use one of hour, day, week, month"),
         (["query", "active_users", "--every", "hour"], 2, "Use one of day, week, month"),
