@@ -14,8 +14,8 @@
 # # Time travel: the same table at two snapshots
 #
 # Each refresh ends with a snapshot: one row that names the versions of silver and gold at one instant. A query can read
-# any earlier snapshot, for all tables at once. Here we publish two snapshots, find out what changed between them, and read
-# both with Spark and with polars.
+# any earlier snapshot, for all tables at once. Here we publish two snapshots, find out what changed between them, and
+# read both with Spark and with polars.
 #
 # This notebook starts its own Kafka broker and Spark session, with a lake in a temporary folder that is removed at the
 # end; `sandbox.py` in this folder has the functions for that. To use another lake, name its folder in `LAKE`: that of

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import Depends, Request
 
 from serving.fallback import FallbackStore
-from serving.formats import FORMAT, media_type
+from serving.formats import FORMAT, JSON, media_type
 from serving.freshness import BrokerLag
 from serving.parameters import AS_OF, SNAPSHOT, Parameter, QueryParams, check_params
 from serving.responses import Responder
@@ -53,6 +53,10 @@ async def _context(request: Request) -> RequestContext:
     return RequestContext(request)
 
 
+async def _check_json_is_accepted(request: Request) -> None:
+    media_type(None, request.headers.get("accept"), offered=(JSON,))
+
+
 async def _store(request: Request) -> Any:
     return request.app.state.store
 
@@ -64,6 +68,9 @@ async def _broker_lag(request: Request) -> Any:
 async def _now(request: Request) -> Any:
     return request.app.state.clock()
 
+
+# For routes that answer in JSON only. The probes have no such check: a 406 would be taken for a failure.
+JSON_ONLY = [Depends(_check_json_is_accepted)]
 
 ContextDep: TypeAlias = Annotated[RequestContext, Depends(_context)]
 StoreDep: TypeAlias = Annotated[FallbackStore, Depends(_store)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR
 from typing import Any
@@ -44,21 +44,28 @@ class MediaRange:
     weight: float
 
 
-def media_type(requested: str | None, accept: str | None) -> str:
+def media_type(
+    requested: str | None, accept: str | None, *, offered: Collection[str] = tuple(MEDIA_TYPES.values())
+) -> str:
     """Return the media type of the answer: that of `format=`, else the best of the Accept header, else JSON.
 
+    Args:
+        requested: The value of `format=`; None if it is not given.
+        accept: The Accept header; None if there is none.
+        offered: The media types in which the resource can be written.
+
     Raises:
-        NotAcceptable: The header accepts none of our media types.
+        NotAcceptable: The header accepts none of the offered media types.
     """
     if requested is not None:
         return MEDIA_TYPES[requested]
     if accept is None:
         return JSON
     ranges = [_media_range(part) for part in accept.split(",")]
-    best = max(MEDIA_TYPES.values(), key=lambda ours: _preference(ours, ranges))
+    best = max(offered, key=lambda ours: _preference(ours, ranges))
     if _preference(best, ranges)[0] > 0:
         return best
-    raise NotAcceptable("The Accept header names no format that can be written", hint=f"Accept {JSON} or {CSV}")
+    raise NotAcceptable("The Accept header names no format that can be written", hint=f"Accept {' or '.join(offered)}")
 
 
 def json_rows(rows: pl.DataFrame) -> list[dict[str, Any]]:

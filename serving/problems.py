@@ -71,7 +71,9 @@ SNAPSHOT_EXPIRED = Kind(
 METHOD_NOT_ALLOWED = Kind(
     "method-not-allowed", 405, "Method not allowed", "The path exists, but does not accept that method."
 )
-NOT_ACCEPTABLE = Kind("not-acceptable", 406, "Not acceptable", "The Accept header accepts neither JSON nor CSV.")
+NOT_ACCEPTABLE = Kind(
+    "not-acceptable", 406, "Not acceptable", "The Accept header accepts neither JSON nor, where the path has rows, CSV."
+)
 BAD_VALUE = Kind(
     "bad-value",
     422,

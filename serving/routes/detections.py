@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from lakehouse.tables.gold import DETECTIONS, LABELS, LabelValue
 from lakehouse.tables.silver import EVENTS
-from serving.deps import READ, ContextDep, NowDep, StoreDep, accepts
+from serving.deps import JSON_ONLY, READ, ContextDep, NowDep, StoreDep, accepts
 from serving.labels import Label, append_label
 from serving.parameters import DEFAULT_LIMIT, FROM, LIMIT, TO
 from serving.queries import (
@@ -89,7 +89,7 @@ class NewLabel(BaseModel):
     author: Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
-@router.post("/{detection_id}/labels", summary="Label a detection", status_code=201)
+@router.post("/{detection_id}/labels", summary="Label a detection", status_code=201, dependencies=JSON_ONLY)
 def add_label(detection_id: str, body: NewLabel, *, request: Request, store: StoreDep, now: NowDep) -> Response:
     """Say that a detection is an attack (`true`), a mistake of its rule (`false`), or harmless (`benign`)."""
     label = Label(detection_id, now, body.label, note=body.note, author=body.author)

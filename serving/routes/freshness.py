@@ -8,12 +8,12 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from lakehouse.progress import Offsets
-from serving.deps import BrokerLagDep, ContextDep, StoreDep, accepts
+from serving.deps import JSON_ONLY, BrokerLagDep, ContextDep, StoreDep, accepts
 from serving.parameters import AS_OF, SNAPSHOT
 from serving.queries import requested_snapshot
 from serving.responses import json_response
 
-router = APIRouter(prefix="/v1/freshness", tags=["freshness"])
+router = APIRouter(prefix="/v1/freshness", tags=["freshness"], dependencies=JSON_ONLY)
 
 
 @router.get("", summary="Offsets covered and end offsets", openapi_extra=accepts(AS_OF, SNAPSHOT))

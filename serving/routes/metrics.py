@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from lakehouse.tables.metrics import METRICS
 from lakehouse.tables.model import Metric
-from serving.deps import READ, ContextDep, NowDep, StoreDep, accepts
+from serving.deps import JSON_ONLY, READ, ContextDep, NowDep, StoreDep, accepts
 from serving.queries import (
     metric_named,
     metric_parameters,
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/metrics", tags=["metrics"])
 OF_ANY_METRIC = tuple(parameter for metric in METRICS for parameter in metric_parameters(metric))
 
 
-@router.get("", summary="The catalogue of metrics")
+@router.get("", summary="The catalogue of metrics", dependencies=JSON_ONLY)
 def metrics(context: ContextDep) -> Response:
     """Each metric: its table, grain, dimensions, measures and windows."""
     context.params()

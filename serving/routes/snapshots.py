@@ -9,11 +9,11 @@ from starlette.responses import Response
 
 from lakehouse.progress import nested_offsets
 from lakehouse.snapshots import Snapshot
-from serving.deps import BrokerLagDep, ContextDep, StoreDep, accepts
+from serving.deps import JSON_ONLY, BrokerLagDep, ContextDep, StoreDep, accepts
 from serving.parameters import DEFAULT_LIMIT, LIMIT, natural
 from serving.responses import json_response
 
-router = APIRouter(prefix="/v1/snapshots", tags=["snapshots"])
+router = APIRouter(prefix="/v1/snapshots", tags=["snapshots"], dependencies=JSON_ONLY)
 
 
 @router.get("", summary="The published snapshots", openapi_extra=accepts(LIMIT))
@@ -29,7 +29,7 @@ def snapshots(context: ContextDep, store: StoreDep, *, broker_lag: BrokerLagDep)
 
 @router.get("/{snapshot_id}", summary="One snapshot")
 def one_snapshot(snapshot_id: str, context: ContextDep, *, store: StoreDep, broker_lag: BrokerLagDep) -> Response:
-    """Its instant, the versions of all tables, the Kafka offsets that it covers."""
+    """Its instant, the versions of silver and of the gold tables, the Kafka offsets up to which it covers bronze."""
     context.params()
     snapshot = store.snapshot(snapshot_id=natural(snapshot_id))
     meta = {"freshness": broker_lag.freshness(snapshot).members()}

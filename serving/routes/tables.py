@@ -8,10 +8,10 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from lakehouse.errors import TableMissing, name_hint
+from lakehouse.errors import UnknownTable, name_hint
 from lakehouse.tables import TABLES
 from lakehouse.tables.model import Table
-from serving.deps import READ, ContextDep, StoreDep, accepts
+from serving.deps import JSON_ONLY, READ, ContextDep, StoreDep, accepts
 from serving.parameters import DEFAULT_LIMIT, LIMIT, VERSION, quoted
 from serving.queries import TableQuery, requested_snapshot, requested_version, rows_at_snapshot, rows_at_version
 from serving.responses import describe_column, json_response
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/tables", tags=["tables"])
 ACCEPTED = (VERSION, LIMIT, *READ)
 
 
-@router.get("", summary="The tables of the lake")
+@router.get("", summary="The tables of the lake", dependencies=JSON_ONLY)
 def tables(context: ContextDep) -> Response:
     """Each table as it is declared, with its grain and key."""
     context.params()
@@ -30,7 +30,7 @@ def tables(context: ContextDep) -> Response:
     return json_response({"data": declared, "next": None, "meta": {"rows": len(declared)}})
 
 
-@router.get("/{table}", summary="One table and its columns")
+@router.get("/{table}", summary="One table and its columns", dependencies=JSON_ONLY)
 def one_table(table: str, context: ContextDep) -> Response:
     """The table as it is declared, with the type and meaning of each column."""
     context.params()
@@ -39,7 +39,7 @@ def one_table(table: str, context: ContextDep) -> Response:
     return json_response({"data": {**_describe(declared), "columns": columns}, "next": None, "meta": {}})
 
 
-@router.get("/{table}/history", summary="The versions of a table", openapi_extra=accepts(LIMIT))
+@router.get("/{table}/history", summary="The versions of a table", openapi_extra=accepts(LIMIT), dependencies=JSON_ONLY)
 def history_of_table(table: str, context: ContextDep, *, store: StoreDep) -> Response:
     """Its commits, the newest first, published or not."""
     declared = _named(table)
@@ -72,7 +72,7 @@ def rows_of_table(table: str, context: ContextDep, *, store: StoreDep) -> Respon
 def _named(name: str) -> Table:
     """Return the table of that full name: a key of the declarations, never a path."""
     if name not in TABLES:
-        raise TableMissing(f"There is no table {quoted(name)}", hint=name_hint(name, TABLES))
+        raise UnknownTable(f"There is no table {quoted(name)}", hint=name_hint(name, TABLES))
     return TABLES[name]
 
 

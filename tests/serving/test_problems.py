@@ -121,6 +121,38 @@ def test_a_malformed_accept_header_accepts_nothing(api: httpx.Client, accept: st
     assert api.get(IPS, headers={"Accept": accept}).status_code == status
 
 
+JSON_ONLY = [
+    *("/v1/metrics", "/v1/tables", "/v1/tables/silver.events", "/v1/tables/silver.events/history"),
+    *("/v1/snapshots", "/v1/snapshots/1", "/v1/freshness"),
+]
+
+
+@pytest.mark.parametrize("path", JSON_ONLY)
+def test_a_resource_that_is_written_only_as_json_refuses_other_formats(api: httpx.Client, path: str) -> None:
+    for accept in ("application/xml", "text/csv", "application/json;q=0, */*"):
+        refused = api.get(path, headers={"Accept": accept})
+
+        assert (refused.status_code, refused.json()["type"]) == (406, "/docs/problems#not-acceptable")
+        assert refused.json()["hint"] == "Accept application/json"
+    for accept in ("*/*", "application/*", "text/csv, application/json;q=0.1"):
+        assert api.get(path, headers={"Accept": accept}).headers["Content-Type"] == "application/json"
+    without_header = api.build_request("GET", path)
+    del without_header.headers["Accept"]
+    assert api.send(without_header).headers["Content-Type"] == "application/json"
+
+
+def test_a_label_that_could_not_be_confirmed_in_json_is_not_written(api: httpx.Client) -> None:
+    path, body = "/v1/detections/d1/labels", {"label": "true", "author": "ada"}
+
+    assert api.post(path, json=body, headers={"Accept": "text/csv"}).status_code == 406
+    assert api.get(path).json()["data"] == []
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/docs", "/openapi.json"])
+def test_the_probes_and_the_docs_ignore_the_accept_header(api: httpx.Client, path: str) -> None:
+    assert api.get(path, headers={"Accept": "application/xml"}).status_code == 200
+
+
 def test_a_range_header_is_ignored(api: httpx.Client) -> None:
     assert api.get(IPS, headers={"Range": "bytes=0-1"}).status_code == 200
 
