@@ -20,7 +20,7 @@ from tenacity.nap import sleep_using_event
 
 from bronze.start import check_topic_id, starting_offsets
 from lakehouse import kafka
-from lakehouse.clock import Clock, utc_now
+from lakehouse.clock import Clock, instant_text, utc_now
 from lakehouse.error_translation import translate_error
 from lakehouse.errors import BrokerFailed, ClockWentBack, LakehouseError, StreamFailed
 from lakehouse.lake import Lake
@@ -159,7 +159,7 @@ class Ingest:
         now, last = self.clock(), self.progress.last_ingest
         if last is not None and now <= last:
             raise ClockWentBack(
-                f"The clock is at {now.isoformat()}, but bronze's newest batch is from {last.isoformat()}",
+                f"The clock is at {instant_text(now)}, but bronze's newest batch is from {instant_text(last)}",
                 hint="Correct the clock, or wait until it has passed that instant",
                 now=now,
                 last=last,

@@ -11,3 +11,8 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """Return the current instant, UTC."""
     return datetime.now(UTC)
+
+
+def instant_text(instant: datetime) -> str:
+    """Return an instant as messages print it, such as 2026-01-31T08:00:00Z: a `+00:00` would not survive in a URL."""
+    return f"{instant.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import structlog
 
+from lakehouse.clock import instant_text
 from lakehouse.errors import LockHeld
 from lakehouse.leases import held_lease, refuse_held_lease
 from lakehouse.settings import Settings
@@ -261,7 +262,7 @@ def _describe_holder(spark: SparkSession) -> dict[str, Any]:
 
 
 def _describe_process() -> dict[str, Any]:
-    since = datetime.now(UTC).isoformat(timespec="seconds")
+    since = instant_text(datetime.now(UTC).replace(microsecond=0))
     return {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from lakehouse.clock import instant_text
 from lakehouse.errors import InFuture, LakeUnreadable, SnapshotExpired, SnapshotMissing
 from lakehouse.progress import Instant, Partition, offsets_from_json, offsets_to_json
 from lakehouse.tables.gold import SNAPSHOTS
@@ -54,7 +55,7 @@ class Snapshot:
     @property
     def description(self) -> str:
         """The subject of a sentence about the snapshot: its id and its instant."""
-        return f"Snapshot {self.id}, of {self.at.isoformat()},"
+        return f"Snapshot {self.id}, of {instant_text(self.at)},"
 
     def row(self) -> dict[str, Any]:
         """Return the snapshot as a row of `gold.snapshots`."""
@@ -181,11 +182,13 @@ def resolve_snapshot(
     elif as_of is None:
         return snapshots[-1]
     elif as_of > clock:
-        raise InFuture(f"{as_of.isoformat()} is in the future", hint=f"Ask for an instant up to {clock.isoformat()}")
+        raise InFuture(
+            f"{instant_text(as_of)} is in the future", hint=f"Ask for an instant up to {instant_text(clock)}"
+        )
     else:
         published_by_then = bisect_right(snapshots, as_of, key=attrgetter("at"))
         found = snapshots[published_by_then - 1] if published_by_then else None
-        missing = f"Nothing was published by {as_of.isoformat()}"
+        missing = f"Nothing was published by {instant_text(as_of)}"
     oldest = _oldest_retained(snapshots, retained_from)
     if found is None:
         raise SnapshotMissing(missing, hint=_retained_hint(oldest, snapshots[-1]), oldest=oldest.id)
@@ -213,8 +216,8 @@ def _oldest_retained(snapshots: Sequence[Snapshot], retained_from: int) -> Snaps
 
 def _retained_hint(oldest: Snapshot, last: Snapshot) -> str:
     if oldest == last:
-        return f"The only retained snapshot is {oldest.id}, of {oldest.at.isoformat()}"
-    return f"Ask for a snapshot from {oldest.id} to {last.id}; {oldest.id} is of {oldest.at.isoformat()}"
+        return f"The only retained snapshot is {oldest.id}, of {instant_text(oldest.at)}"
+    return f"Ask for a snapshot from {oldest.id} to {last.id}; {oldest.id} is of {instant_text(oldest.at)}"
 
 
 def _first_from(snapshots: Sequence[Snapshot], snapshot_id: int) -> int:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
+from lakehouse.clock import instant_text
 from lakehouse.errors import BadQuery, name_hint
 from lakehouse.tables.model import Column
 from serving.parameters import (
@@ -203,7 +204,7 @@ def parse_period(params: QueryParams, now: datetime) -> Period:
     since, until = params.one(at_time(FROM, now)), params.one(at_time(TO, now))
     if since is not None and until is not None and since >= until:
         raise BadQuery(
-            f"The period is empty: from ({since.isoformat()}) is not before to ({until.isoformat()})",
+            f"The period is empty: from ({instant_text(since)}) is not before to ({instant_text(until)})",
             hint="Set `from` to an earlier time than `to`",
         )
     return Period(since, until)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakehouse.clock import utc_now
+from lakehouse.clock import instant_text, utc_now
 from lakehouse.errors import BadQuery
 from lakehouse.lake_folder import check_lake_exists
 from serving.parameters import time_parser
@@ -107,7 +107,7 @@ def requested_period(since: str | None, until: str | None, *, now: datetime) -> 
     first, end = time_option("--from", since, now=now), time_option("--to", until, now=now)
     if first is not None and end is not None and first >= end:
         raise BadQuery(
-            f"The time range is empty: --from ({first.isoformat()}) is not before --to ({end.isoformat()})",
+            f"The time range is empty: --from ({instant_text(first)}) is not before --to ({instant_text(end)})",
             hint="Set --from to an earlier time than --to",
         )
     return Period(first, end)

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from lakehouse.clock import instant_text
 from lakehouse.snapshots import Snapshot, snapshot_from_metadata
 from lakehouse.tables.gold import RESTATEMENTS, SNAPSHOTS
 from lakehouse.tables.silver import EVENTS
@@ -132,7 +133,7 @@ def _snapshots(first: int, last: int) -> str:
 
 def _decreases(before: Snapshot, after: Snapshot) -> Iterator[str]:
     if after.at <= before.at:
-        yield f"snapshot {after.id} is of {after.at.isoformat()}, not later than snapshot {before.id}"
+        yield f"snapshot {after.id} is of {instant_text(after.at)}, not later than snapshot {before.id}"
     for name, older, newer in _lower_values(before.versions, after.versions):
         yield f"snapshot {after.id} names version {newer} of {name}, snapshot {before.id} names {older}"
     for (topic, partition), older, newer in _lower_values(before.offsets, after.offsets):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 import pytest
 
@@ -96,6 +98,24 @@ def test_an_unknown_value_of_a_closed_list_is_answered_with_the_allowed_ones(api
 
 def test_an_instant_before_the_first_snapshot_is_a_problem_that_names_the_oldest(api: httpx.Client) -> None:
     assert api.get(IPS, params={"as_of": "1970-01-01T00:00:00Z"}).json()["oldest"] == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "as_of=1970-01-01T00:00:00Z",
+        "as_of=9999-12-31T23:59:59Z",
+        "from=2026-03-03T01:00:00%2B01:00&to=2026-03-02",
+    ],
+)
+def test_an_instant_in_a_problem_can_be_copied_into_a_url(api: httpx.Client, query: str) -> None:
+    problem = api.get(f"{IPS}?{query}").json()
+    instants = re.findall(r"\d{4}-[\d-]+T[\d:.]+Z", text := problem["detail"] + problem["hint"])
+
+    assert instants
+    assert "+00:00" not in text
+    for instant in instants:
+        assert "is not a time" not in api.get(f"{IPS}?as_of={instant}").text
 
 
 def test_another_method_is_a_problem_of_the_same_shape(api: httpx.Client) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
+from lakehouse.clock import instant_text
 from lakehouse.errors import LakeUnreadable, SnapshotExpired, SnapshotMissing, TableMissing
 from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
@@ -127,7 +128,7 @@ def test_an_expired_snapshot_has_one_error_however_it_is_read(
             read(Store(settings), first)
         found[way] = (expired.value.what.partition(" is ")[2], expired.value.hint, expired.value.parts["oldest"])
 
-    expected = ("no longer retained", f"The only retained snapshot is 2, of {hour(1).isoformat()}", 2)
+    expected = ("no longer retained", f"The only retained snapshot is 2, of {instant_text(hour(1))}", 2)
     assert found == dict.fromkeys(READ_EXPIRED, expected)
 
 

@@ -222,7 +222,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "a repeated snapshot": (a_snapshot(3), "snapshot 3 appears 2 times"),
     "a snapshot time that decreases": (
         a_snapshot(at=NOON),
-        "snapshot 4 is of 2026-03-02T12:00:00+00:00, not later than",
+        "snapshot 4 is of 2026-03-02T12:00:00Z, not later than",
     ),
     "a version that decreases": (
         a_snapshot(
