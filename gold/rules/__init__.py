@@ -141,9 +141,13 @@ def _complete(section: Any, shipped: Mapping[str, Any] | None) -> Any:
 def _decode(type_: type, value: Any, *, folder: Path) -> Any:
     """Return the value of a threshold that TOML has no type for: a set of addresses, listed or in a file.
 
+    A value that is a set already stays.
+
     Raises:
         ValueError: The file can't be read, or a line is neither an address nor a block.
     """
     if type_ is not AddressSet:
         raise NotImplementedError(f"Thresholds of type {type_}")
+    if isinstance(value, AddressSet):
+        return value
     return read_addresses(folder / value) if isinstance(value, str) else AddressSet(value)

@@ -7,8 +7,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from gold.rules import Rules, load_rules
+from gold.rules import Rules, load_rules, with_thresholds
 from gold.rules.baseline import over_events
+from gold.rules.model import AnyRule
+from lakehouse.conf import CLONED
 from lakehouse.errors import UsageError
 from lakehouse.settings import Settings
 from lakehouse.tables.silver import EVENTS
@@ -27,6 +29,11 @@ def test_the_shipped_thresholds_are_those_of_the_sources() -> None:
     rule = SHIPPED.brute_force_ip
 
     assert (rule.capacity, rule.leak_seconds, rule.signals, rule.window_minutes) == (5, 10, 20, 60)
+
+
+@pytest.mark.parametrize("rule", list(SHIPPED), ids=lambda rule: rule.name)
+def test_a_changed_threshold_leaves_all_others_as_they_are(rule: AnyRule) -> None:
+    assert with_thresholds(rule, {"version": 99}, folder=CLONED) == replace(rule, version=99)
 
 
 @pytest.mark.parametrize(
