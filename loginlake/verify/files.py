@@ -21,7 +21,7 @@ def file_checks(lake: PinnedLake) -> Iterator[Check]:
         checked=sum(len(log.log_files) for log in logs),
         hint=restore_hint("the files of _delta_log", [log.name for log in logs if log.faults]) + LAST_CHECKPOINT_HINT,
     )
-    yield _versions_check(logs, lake.retained)
+    yield _versions_check(logs, lake.retained, note=_retained_note(lake))
     wrong = {log.name: list(_wrong_files(log)) for log in logs}
     yield check(
         "every data file exists and has the size that the log records",
@@ -44,15 +44,22 @@ def checksum_checks(lake: PinnedLake) -> Iterator[Check]:
     yield check("every file matches its checksums", result.faults, checked=result.checked, hint=hint, notes=notes)
 
 
-def _versions_check(logs: Sequence[DeltaLog], retained: Sequence[Snapshot]) -> Check:
+def _versions_check(logs: Sequence[DeltaLog], retained: Sequence[Snapshot], *, note: str) -> Check:
     lost = {log.name: list(_lost_versions(log, retained)) for log in logs}
     return check(
         "every version that a retained snapshot names exists",
         [fault for faults in lost.values() for fault in faults],
         checked=sum(len(snapshot.versions) for snapshot in retained),
         hint=restore_hint("the files of _delta_log", [name for name, faults in lost.items() if faults]),
-        notes=[f"{len(retained):,} snapshot{' is' if len(retained) == 1 else 's are'} retained"],
+        notes=[note],
     )
+
+
+def _retained_note(lake: PinnedLake) -> str:
+    if lake.options.snapshot is not None:
+        return f"of the retained snapshots, only snapshot {lake.options.snapshot} was checked"
+    count = len(lake.retained)
+    return f"{count:,} snapshot{' is' if count == 1 else 's are'} retained"
 
 
 def _lost_versions(log: DeltaLog, retained: Sequence[Snapshot]) -> Iterator[str]:

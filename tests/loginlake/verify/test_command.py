@@ -55,10 +55,16 @@ def test_a_lost_file_is_reported_once_with_the_checks_that_could_not_run(
     assert all(check["details"] and check["passed"] is False for check in blocked)
 
 
-def test_what_is_no_fault_is_printed_as_a_note(loginlake: Loginlake, healthy: Settings) -> None:
-    printed = loginlake("verify", "--root", healthy.root, *NO_BROKER).stdout
+@pytest.mark.parametrize(
+    ("words", "note"),
+    [([], "3 snapshots are retained"), (["--snapshot", "1"], "of the retained snapshots, only snapshot 1 was checked")],
+)
+def test_what_is_no_fault_is_printed_as_a_note(
+    loginlake: Loginlake, healthy: Settings, words: list[str], note: str
+) -> None:
+    printed = loginlake("verify", "--root", healthy.root, *words, *NO_BROKER).stdout
 
-    assert "note: 3 snapshots are retained (every version that a retained snapshot names exists)" in printed
+    assert f"note: {note} (every version that a retained snapshot names exists)" in printed
 
 
 def test_a_fault_is_printed_with_its_hint_and_exits_with_3(loginlake: Loginlake, settings: Settings) -> None:
