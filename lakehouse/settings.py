@@ -104,6 +104,11 @@ class Settings(BaseSettings):
         return self.root.startswith(s3.SCHEMES)
 
     @property
+    def full_root(self) -> str:
+        """The root as every process names it: a folder by its absolute path without links, no `/` at the end."""
+        return self.root.rstrip("/") if self.is_on_s3 else str(Path(self.root).resolve())
+
+    @property
     def is_on_cluster(self) -> bool:
         """True if Spark's executors are other processes than its driver, perhaps on other machines."""
         return not self.spark_master.startswith("local")

@@ -51,6 +51,7 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
         responses={"default": {"description": "A problem (RFC 9457)", "content": {MEDIA_TYPE: {}}}},
     )
     app.state.settings = settings
+    app.state.full_root = settings.full_root
     app.state.store = store
     app.state.broker_lag = broker_lag
     app.state.clock = clock

@@ -9,7 +9,7 @@ from lakehouse.errors import UsageError
 from lakehouse.jars import job_groups
 from lakehouse.settings import load_settings
 from loginlake.doctor.finding import Finding, State, failed
-from loginlake.doctor.installation import JARS_OF_PACKAGES, check_jars, check_java, check_package
+from loginlake.doctor.installation import JARS_OF_PACKAGES, check_jars, check_java, check_package, check_rules
 from loginlake.doctor.lake import check_disks, check_lake, check_locks
 from loginlake.doctor.servers import check_api, check_cluster, check_kafka, check_store
 
@@ -26,6 +26,7 @@ def diagnose() -> list[Finding]:
         python,
         check_java(),
         Finding("settings", State.OK, f"lake at {settings.root}, state at {settings.state}"),
+        check_rules(settings),
         *(check_package(settings, name) for name in JARS_OF_PACKAGES),
         *(check_jars(settings, group) for group in (*job_groups(settings), "broker")),
         *check_store(settings),

@@ -1,4 +1,4 @@
-"""Checks of what is installed: Java, Spark's packages and their jars."""
+"""Checks of what is installed: Java, Spark's packages and their jars, and the rules in the configuration folder."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import tomllib
 from importlib.metadata import PackageNotFoundError, version
 
 from lakehouse.conf import conf_folder
-from lakehouse.errors import JavaMissing
+from lakehouse.errors import JavaMissing, UsageError
 from lakehouse.jars import LOCK, sha256_of
 from lakehouse.java import java_path, java_version
 from lakehouse.settings import Settings
-from loginlake.doctor.finding import INSTALL_SPARK, Finding, State, failed
+from loginlake.doctor.finding import INSTALL_READERS, INSTALL_SPARK, Finding, State, failed
 
 # Packages whose version must be that of a jar, and a part of the jar's coordinate.
 JARS_OF_PACKAGES = {"pyspark": "spark-sql-kafka", "delta-spark": "delta-spark"}
@@ -24,6 +24,19 @@ def check_java() -> Finding:
     except JavaMissing as error:
         return failed("java", error)
     return Finding("java", State.OK, f"{java_version(java)} at {java}")
+
+
+def check_rules(settings: Settings) -> Finding:
+    """Check that the thresholds of the detection rules can be read."""
+    try:
+        from gold.rules import FILE, load_rules
+    except ModuleNotFoundError as missing:
+        return Finding("rules", State.WARN, f"not checked: {missing.name} is not installed", INSTALL_READERS)
+    try:
+        rules = load_rules(settings)
+    except UsageError as error:
+        return failed("rules", error)
+    return Finding("rules", State.OK, f"{len(list(rules))} in {conf_folder(settings) / FILE}")
 
 
 def check_package(settings: Settings, name: str) -> Finding:

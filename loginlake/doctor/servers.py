@@ -111,13 +111,17 @@ def check_topic(settings: Settings, topics: Collection[str]) -> Finding:
 
 
 def check_api(settings: Settings) -> Finding:
-    """Check that the API's port is free, or that our API answers there."""
+    """Check that the API's port is free, or that the API of this lake answers there."""
     address = f"{settings.host}:{settings.port}"
     if not is_listening(settings.host, settings.port):
         return Finding("api", State.OK, f"{address} is free")
-    if _is_our_api(settings):
-        return Finding("api", State.OK, f"our API answers at {address}")
-    what = f"{address} is taken: {listening_process(settings.port)} listens there"
+    served = _served_root(settings)
+    if served is None:
+        what = f"{address} is taken: {listening_process(settings.port)} listens there"
+    elif served == settings.full_root:
+        return Finding("api", State.OK, f"the API of this lake answers at {address}")
+    else:
+        what = f"the API of another lake answers at {address}: it serves {served}, not {settings.full_root}"
     return Finding("api", State.FAIL, what, other_port_hint("port", 8080))
 
 
@@ -144,12 +148,15 @@ def _runs_embedded_broker(settings: Settings) -> bool:
     return False
 
 
-def _is_our_api(settings: Settings) -> bool:
+def _served_root(settings: Settings) -> str | None:
+    """Return the root of the lake whose API answers, or None if no API of ours answers."""
     connection = HTTPConnection(settings.host, settings.port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", "/livez")
-        return bool(json.load(connection.getresponse()) == {"status": "alive"})
+        answer = json.load(connection.getresponse())
     except (HTTPException, OSError, ValueError):
-        return False
+        return None
     finally:
         connection.close()
+    is_ours = isinstance(answer, dict) and answer.get("status") == "alive"
+    return answer.get("root") if is_ours else None

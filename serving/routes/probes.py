@@ -16,10 +16,10 @@ router = APIRouter(tags=["probes"])
 
 
 @router.get("/livez", summary="Whether the process answers")
-async def livez(context: ContextDep) -> Response:
-    """200 while the process answers; neither the lake nor the broker is read."""
+async def livez(context: ContextDep, *, request: Request) -> Response:
+    """200 while the process answers, with the root of its lake; neither the lake nor the broker is read."""
     context.params()
-    return json_response({"status": "alive"})
+    return json_response({"status": "alive", "root": request.app.state.full_root})
 
 
 @router.get("/readyz", summary="Whether queries can be answered")

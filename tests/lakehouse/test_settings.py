@@ -91,6 +91,16 @@ def test_the_uri_of_a_table_is_root_layer_and_name(root: str) -> None:
     assert load_settings(root=root).table_uri("silver", "events") == "s3://bucket/lake/silver/events"
 
 
+@pytest.mark.parametrize(
+    ("root", "full"),
+    [("./data/../lake/", "HERE/lake"), ("link", "HERE/lake"), ("/lake", "/lake"), ("s3://lake/", "s3://lake")],
+)
+def test_the_full_root_does_not_depend_on_the_folder_of_a_process(tmp_path: Path, root: str, full: str) -> None:
+    (tmp_path / "link").symlink_to("lake")
+
+    assert Settings(root=root, _env_file=None).full_root == full.replace("HERE", str(tmp_path.resolve()))
+
+
 def test_the_port_of_the_embedded_broker_is_that_of_the_default_servers_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOGINLAKE_KAFKA", raising=False)
     embedded = Settings(kafka_port=9192, _env_file=None)

@@ -23,7 +23,7 @@ from lakehouse.settings import Settings
 from lakehouse.tables.silver import EVENTS
 from loginlake.doctor import diagnose
 from loginlake.doctor.finding import State
-from loginlake.doctor.installation import check_jars, check_java, check_package
+from loginlake.doctor.installation import check_jars, check_java, check_package, check_rules
 from loginlake.doctor.lake import check_disks, check_lake, check_tables
 from loginlake.doctor.servers import check_api, check_kafka
 from tests.loginlake.command_line import Loginlake, LoginlakeProcess
@@ -59,6 +59,24 @@ def test_a_missing_java_fails_with_a_hint(monkeypatch: pytest.MonkeyPatch, tmp_p
     finding = check_java()
     assert (finding.state, finding.what) == (State.FAIL, "There is no Java")
     assert "Install Java 17 or 21" in finding.hint
+
+
+def test_the_shipped_rules_are_ok(tmp_path: Path) -> None:
+    finding = check_rules(settings_with(tmp_path))
+
+    assert (finding.state, finding.what.endswith("detections.toml")) == (State.OK, True)
+
+
+def test_a_rule_that_can_not_be_read_fails(loginlake: Loginlake, conf: Path) -> None:
+    (conf / "detections.toml").write_text("[brute_force_ip]\ncapcity = 8\n")
+
+    ended = loginlake.with_environment(LOGINLAKE_CONF=str(conf))("doctor", "--json")
+
+    assert ended.returncode == 1
+    (finding,) = (each for each in json.loads(ended.stdout) if each["check"] == "rules")
+    assert finding["state"] == "fail"
+    assert finding["hint"].startswith("Did you mean capacity?")
+    assert "detections.toml is not valid: brute_force_ip has no threshold 'capcity'" in finding["what"]
 
 
 @pytest.mark.parametrize("name", ["pyspark", "delta-spark"])
@@ -125,8 +143,8 @@ def test_an_api_port_that_does_not_speak_http_fails(tmp_path: Path, listener: so
     assert "LOGINLAKE_PORT" in finding.hint
 
 
-class OtherSite(BaseHTTPRequestHandler):
-    body = b"<html>another site</html>"
+class Site(BaseHTTPRequestHandler):
+    body: bytes
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -138,12 +156,20 @@ class OtherSite(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-class OurApi(OtherSite):
-    body = b'{"status":"alive"}'
-
-
-@pytest.mark.parametrize(("handler", "expected"), [(OurApi, State.OK), (OtherSite, State.FAIL)])
-def test_an_api_port_is_ok_if_our_api_answers(tmp_path: Path, handler: type[OtherSite], expected: State) -> None:
+@pytest.mark.parametrize(
+    ("body", "expected", "what"),
+    [
+        ('{"status":"alive","root":"ROOT/lake"}', State.OK, "the API of this lake answers at "),
+        ('{"status":"alive","root":"ROOT/other"}', State.FAIL, "it serves ROOT/other, not ROOT/lake"),
+        ("<html>another site</html>", State.FAIL, " is taken: "),
+        ('["alive"]', State.FAIL, " is taken: "),
+    ],
+)
+def test_an_api_port_is_ok_if_the_api_of_this_lake_answers(
+    tmp_path: Path, body: str, expected: State, what: str
+) -> None:
+    root = str(tmp_path.resolve())
+    handler = type("Site", (Site,), {"body": body.replace("ROOT", root).encode()})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         answering = threading.Thread(target=server.serve_forever)
         answering.start()
@@ -154,6 +180,8 @@ def test_an_api_port_is_ok_if_our_api_answers(tmp_path: Path, handler: type[Othe
             answering.join()
 
     assert finding.state is expected
+    assert what.replace("ROOT", root) in finding.what
+    assert bool(finding.hint) == (expected is State.FAIL)
 
 
 def test_a_folder_that_does_not_exist_yet_is_checked_by_its_parent(tmp_path: Path) -> None:
@@ -261,7 +289,7 @@ def test_doctor_works_without_any_extra(loginlake_process: LoginlakeProcess, fre
 
     findings = json.loads(bare("doctor", "--port", str(free_port), "--json").stdout)
     states = {finding["check"]: finding["state"] for finding in findings}
-    assert states["kafka"] == states["spark jars"] == states["broker jars"] == "warn"
+    assert states["rules"] == states["kafka"] == states["spark jars"] == states["broker jars"] == "warn"
 
 
 def test_a_broker_address_without_a_port_fails(tmp_path: Path) -> None:

@@ -219,8 +219,8 @@ def test_freshness_lists_each_partition(api: httpx.Client) -> None:
     assert answer["data"] == [{"topic": "logs", "partition": 0, "covered": 8, "end": None}]
 
 
-def test_the_probes_report_that_the_api_is_alive_and_ready(api: httpx.Client) -> None:
-    assert api.get("/livez").json() == {"status": "alive"}
+def test_the_probes_report_that_the_api_is_alive_and_ready(api: httpx.Client, published: Settings) -> None:
+    assert api.get("/livez").json() == {"status": "alive", "root": published.full_root}
     assert api.get("/readyz").json() == {"status": "ready", "snapshot": 2}
 
 
