@@ -111,7 +111,7 @@ def print_report(store: Store, *, report: Report, truths: Mapping[Path, TruthFil
     )  # fmt: skip
     if truths:
         output_console().print(f"{covered(truths)}; alerts about other events of this time count as false.")
-    output_console().print(f"{summary(result)}\n{DEFINITIONS}")
+        output_console().print(f"{summary(result)}\n{DEFINITIONS}")
     complete = [attack for truth in truths.values() for attack in truth.attacks if attack.is_complete]
     if others := len(complete) - len(result.attacks):
         output_console().print(f"{others} more planted attacks are of kinds that no rule looks for yet.")

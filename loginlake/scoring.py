@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from lakehouse.tables.gold import RETRACTED
+from lakehouse.tables.gold import LABEL_VALUES, RETRACTED
 from loginlake.labeled import Labeled
 from loginlake.matching import CasesByEntity, Detection, by_entity, matching, merged, overlap, time_of
 from producer.ground_truth import PlantedCase, TruthFile
@@ -108,6 +108,7 @@ class Score:
         alerts: The detections of scored rules within the time that the ground truth covers, and those with a label.
         look_alikes: The planted look-alikes.
         others: Number of the other detections: outside that time, or of rules that are not scored.
+        has_truth: True if there is ground truth; False if only labels decide.
     """
 
     severities: Severities
@@ -118,6 +119,7 @@ class Score:
     alerts: Sequence[Alert]
     look_alikes: Sequence[PlantedCase]
     others: int
+    has_truth: bool
 
     @property
     def counted_rules(self) -> tuple[str, ...]:
@@ -157,6 +159,11 @@ class Score:
             false_alarms=sum(alert.is_false for alert in alerts),
             labeled=sum(alert.label is not None for alert in alerts),
         )
+
+    def labels(self, *rules: str) -> dict[str, int]:
+        """Return for each label how many detections of these rules have it."""
+        given = Counter(alert.label for alert in self.alerts if alert.detection["rule"] in rules)
+        return {label: given[label] for label in LABEL_VALUES}
 
     @property
     def _cases(self) -> tuple[Attacked, ...]:
@@ -215,6 +222,7 @@ def score(
         alerts=[_alert(row, attacks_of, look_alikes=look_alikes_of, labels=given) for row in scored],
         look_alikes=look_alikes,
         others=len(confirmed) - len(scored),
+        has_truth=bool(truths),
     )
 
 
@@ -229,15 +237,35 @@ def within(truth: TruthFile, period: Period) -> TruthFile:
 
 
 def summary(score: Score) -> str:
-    """Return what happened to attacks and look-alikes, recall and precision, and how many labels decided, in lines."""
-    total = score.total
+    """Return what happened to attacks and look-alikes, recall and precision, and how many labels decided, in lines.
+
+    Without ground truth, the first line has the labels, and figures without a base are left out.
+    """
+    total, figures = score.total, []
+    if score.has_truth or total.cases:
+        figures.append(f"recall {_ratio(total.recall)} ({total.found:,} of {total.cases:,} cases)")
+    if score.has_truth or total.alerts:
+        true = total.alerts - total.false_alarms
+        figures.append(f"precision {_ratio(total.precision)} ({true:,} of {total.alerts:,} alerts)")
+    if total.labeled:
+        figures.append(f"{total.labeled:,} of them by their label")
+    second = ", ".join(figures)
+    lines = (_planted(score) if score.has_truth else _labeled(score), second[:1].upper() + second[1:])
+    return "\n".join(line for line in lines if line)
+
+
+def _planted(score: Score) -> str:
     return (
         f"{len(score.found_attacks):,} of {len(score.attacks):,} planted attacks found, "
-        f"{len(score.detected_look_alikes):,} of {len(score.look_alikes):,} look-alikes detected\n"
-        f"Recall {_ratio(total.recall)} ({total.found:,} of {total.cases:,} cases), "
-        f"precision {_ratio(total.precision)} ({total.alerts - total.false_alarms:,} of {total.alerts:,} alerts)"
-        + (f", {total.labeled:,} of them by their label" if total.labeled else "")
+        f"{len(score.detected_look_alikes):,} of {len(score.look_alikes):,} look-alikes detected"
     )
+
+
+def _labeled(score: Score) -> str:
+    given = score.labels(*score.severities)
+    labels = ", ".join(f"{count:,} {label}" for label, count in given.items())
+    count = sum(given.values())
+    return f"{count:,} detection{' has' if count == 1 else 's have'} a label: {labels}"
 
 
 def _rules_of(case: PlantedCase, severities: Severities) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from lakehouse.options import SettingsCommand
+from lakehouse.tables.gold import LABEL_VALUES
 from loginlake import scoring
 from loginlake.commands.output import Json, print_json, print_rows
 from loginlake.commands.reading import AsOf, SnapshotId, Truth, open_store, requested_snapshot, requested_truths
@@ -55,14 +56,25 @@ def score(*, truth: Truth = None, as_of: AsOf = None, snapshot: SnapshotId = Non
 
 def print_score(score: Score, *, title: str) -> None:
     """Print a summary, a table of the rules, and the misses and false alarms."""
-    others = [rule for rule in score.severities if rule not in score.counted_rules]
     typer.echo(f"{title}: {scoring.summary(score)}\n{scoring.DEFINITIONS}")
-    print_rows([_counted_row(score, rule) for rule in score.counted_rules], title="Rules of severity medium and higher")
-    print_rows([_uncounted_row(score, rule) for rule in others], title="Rules of lower severity")
+    if score.has_truth:
+        _print_rules(score)
+    else:
+        rows = [{"rule": rule, **score.labels(rule)} for rule in score.severities]
+        print_rows([row for row in rows if any(row[label] for label in LABEL_VALUES)], title="Labels of each rule")
     print_rows([{"rule": rule, **_case_row(case)} for rule, case in score.misses], title="Attacks that a rule missed")
     print_rows([_alert_row(alert) for alert in score.false_alarms], title="False alarms")
     if score.others:
-        typer.echo(f"Not scored: {score.others:,} detections, outside the time of the ground truth or of unknown rules")
+        why = "outside the time of the ground truth" if score.has_truth else "without a label"
+        typer.echo(
+            f"Not scored: {score.others:,} detection{'' if score.others == 1 else 's'}, {why} or of unknown rules"
+        )
+
+
+def _print_rules(score: Score) -> None:
+    others = [rule for rule in score.severities if rule not in score.counted_rules]
+    print_rows([_counted_row(score, rule) for rule in score.counted_rules], title="Rules of severity medium and higher")
+    print_rows([_uncounted_row(score, rule) for rule in others], title="Rules of lower severity")
 
 
 def score_json(score: Score) -> dict[str, Any]:
@@ -119,7 +131,7 @@ def _counted_row(score: Score, rule: str) -> dict[str, Any]:
         "false": tally.false_alarms,
         **_labeled(score, tally),
         "precision": tally.precision,
-        "alerts a day": score.alerts_per_day(tally),
+        "alerts a day": _short(score.alerts_per_day(tally)),
     }
 
 
@@ -130,8 +142,15 @@ def _uncounted_row(score: Score, rule: str) -> dict[str, Any]:
         "found": f"{tally.found} of {tally.cases}",
         "alerts": tally.alerts,
         **_labeled(score, tally),
-        "a day and 1,000 users": score.alerts_per_1000_users_and_day(tally),
+        "a day and 1,000 users": _short(score.alerts_per_1000_users_and_day(tally)),
     }
+
+
+def _short(value: float | None) -> float | None:
+    """Return a rate as a table shows it: with two significant digits, or whole from 10."""
+    if value is None:
+        return None
+    return float(f"{value:.2g}") if value < 10 else float(round(value))
 
 
 def _labeled(score: Score, tally: Tally) -> dict[str, int]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from loginlake.commands.score import print_score
 from loginlake.labeled import Labeled
-from loginlake.scoring import Score, Tally, score
+from loginlake.scoring import Score, Tally, score, summary
 from producer.ground_truth import PlantedCase, TruthFile
 from producer.planted import ExpectedDetection
 from tests.loginlake.command_line import Loginlake
@@ -315,4 +316,39 @@ def test_the_command_scores_with_labels_alone(loginlake: Loginlake, tmp_path: Pa
     assert [(each["detection_id"], each["label"]) for each in answer["false_alarms"]] == [("d2", "benign")]
     assert answer["not_scored"] == 1
     printed = loginlake("score").stdout
-    assert "precision 0.500 (1 of 2 alerts), 2 of them by their label" in printed
+    assert "Snapshot 1: 2 detections have a label: 1 true, 0 false, 1 benign\n" in printed
+    assert "Recall 1.000 (1 of 1 cases), precision 0.500 (1 of 2 alerts), 2 of them by their label" in printed
+    lines = [line.split() for line in printed.splitlines()]
+    table = lines.index(["rule", "true", "false", "benign"])
+    assert next(line for line in lines[table + 1 :] if "brute_force_ip" in line) == ["brute_force_ip", "1", "0", "1"]
+    assert "Not scored: 1 detection, without a label or of unknown rules" in printed
+    assert not any(text in printed for text in ("planted attacks found", "0 of 0", "alerts a day", "brute_force_slow"))
+
+
+def test_without_ground_truth_a_figure_without_a_base_is_left_out() -> None:
+    row = detected(10, 11)
+    of_low_severity = detected(1, 2, rule="new_country")
+
+    def summarized(labeled: dict[str, Any], label: str) -> str:
+        return summary(score([], [labeled], severities=SEVERITIES, labels=[Labeled(labeled, label)]))
+
+    assert summarized(row, "false") == (
+        "1 detection has a label: 0 true, 1 false, 0 benign\nPrecision 0.000 (0 of 1 alerts), 1 of them by their label"
+    )
+    assert summarized(of_low_severity, "benign") == "1 detection has a label: 0 true, 0 false, 1 benign"
+
+
+@pytest.mark.parametrize(
+    ("days", "alerts", "shown"), [(8, 7, "0.88"), (7, 63, "9"), (3, 31, "10"), (3, 370, "123"), (7, 0, "0")]
+)
+def test_alerts_a_day_have_two_significant_digits(
+    capsys: pytest.CaptureFixture[str], days: int, alerts: int, shown: str
+) -> None:
+    start = at(0) + timedelta(minutes=1)  # so that a day is not a whole number of alerts
+    rows = [detected(10, 11, detection_id=f"d{number}") for number in range(alerts)]
+    truth = a_truth(start=start, end=at(0) + timedelta(days=days), attacks=(), look_alikes=())
+
+    print_score(score([truth], rows, severities={"brute_force_ip": "high"}), title="Score")
+
+    (line,) = (line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("brute_force_ip"))
+    assert line[-1] == shown
