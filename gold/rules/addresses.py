@@ -24,7 +24,8 @@ class AddressSet:
 
     def __str__(self) -> str:
         """Return how many different blocks the set has; an address is a block."""
-        return f"{sum(map(len, self._blocks.values()))} blocks"
+        count = sum(map(len, self._blocks.values()))
+        return f"{count} block{'' if count == 1 else 's'}"
 
     def __bool__(self) -> bool:
         """Return whether the set has an address."""

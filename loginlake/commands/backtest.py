@@ -80,7 +80,8 @@ def backtest(  # noqa: PLR0913 - each parameter is an option of the command
         print_json({"snapshot": named.id, "rule": rule, **sides, "detections": listed})
     else:
         typer.echo(f"Rule {rule}, snapshot {named.id}\n")
-        print_rows(_summary_rows(sides))
+        names = [name for name in present.__struct_fields__ if getattr(present, name) != getattr(changed, name)]
+        print_rows(_summary_rows(sides, changed=names, has_truth=bool(truths)))
         print_rows([_pair_row(pair) for pair in pairs(now, then)], title="When each detection fired")
 
 
@@ -119,20 +120,39 @@ def _scored(
 
     if not truths and not labels:
         return {}
-    tally = score(truths, found, severities={rule.name: rule.severity}, labels=labels).tally(rule.name)
+    result = score(truths, found, severities={rule.name: rule.severity}, labels=labels)
+    tally = result.tally(rule.name)
     figures = {"recall": tally.recall, "precision": tally.precision, "cases": tally.cases}
-    return figures | ({"labeled": tally.labeled} if labels else {})
+    return figures | ({"labeled": tally.labeled, "labels": result.labels(rule.name)} if labels else {})
 
 
-def _summary_rows(sides: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+def _summary_rows(
+    sides: Mapping[str, Mapping[str, Any]], *, changed: Sequence[str], has_truth: bool
+) -> list[dict[str, str]]:
     """Return the changed thresholds and the figures, with a column for each side."""
     thresholds = {name: side["thresholds"] for name, side in sides.items()}
-    changed = [key for key in thresholds["now"] if thresholds["now"][key] != thresholds["then"][key]]
-    figures = [key for key in sides["now"] if key != "thresholds" and sides["now"][key] is not None]
+    figures = {name: _figures(side, has_truth=has_truth) for name, side in sides.items()}
+    shown = [key for key in figures["now"] if any(values[key] is not None for values in figures.values())]
     return [
-        *({"": key} | {name: str(values[key]) for name, values in thresholds.items()} for key in changed),
-        *({"": key} | {name: _figure(side[key]) for name, side in sides.items()} for key in figures),
+        *({"": key} | {name: _threshold(values[key]) for name, values in thresholds.items()} for key in changed),
+        *({"": key} | {name: _figure(values[key]) for name, values in figures.items()} for key in shown),
     ]
+
+
+def _figures(side: Mapping[str, Any], *, has_truth: bool) -> dict[str, float | None]:
+    """Return the figures of a side: counts, and with ground truth recall and precision, else its labels."""
+    counts = {name: side[name] for name in ("detections", "entities")}
+    labels = {f"labeled {label}": count for label, count in side.get("labels", {}).items()}
+    if has_truth:
+        return counts | {name: side[name] for name in ("recall", "precision", "cases")} | labels
+    return counts | labels | ({"without a label": side["detections"] - side["labeled"]} if labels else {})
+
+
+def _threshold(value: Any) -> str:
+    """Return a threshold for a person: a list without brackets, a whole number without `.0`."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "-"
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _figure(value: float | None) -> str:

@@ -104,7 +104,9 @@ def test_recall_and_precision_follow_from_ground_truth(
     assert (answer["then"]["recall"], answer["then"]["precision"]) == then
 
 
-def test_labels_are_the_truth_without_a_file(loginlake: Loginlake, tmp_path: Path) -> None:
+@pytest.fixture
+def labeled(loginlake: Loginlake, tmp_path: Path) -> Loginlake:
+    """The command line on a lake with two detections, of which one is labeled true and one benign."""
     settings = settings_of(tmp_path)
     noon = DAY + timedelta(hours=12)
     times = {"first_at": noon, "fired_at": noon, "last_at": noon + timedelta(minutes=1)}
@@ -114,12 +116,30 @@ def test_labels_are_the_truth_without_a_file(loginlake: Loginlake, tmp_path: Pat
     loginlake = loginlake.with_environment(LOGINLAKE_ROOT=settings.root)
     loginlake("label", "d0", "true")
     loginlake("label", "d1", "benign")
+    return loginlake
 
-    answer = backtested(loginlake, "--set", "capacity=10")
+
+def test_labels_are_the_truth_without_a_file(labeled: Loginlake) -> None:
+    answer = backtested(labeled, "--set", "capacity=10")
 
     figures = ("recall", "precision", "cases", "labeled")
     assert [answer["now"][name] for name in figures] == [1.0, 0.5, 1, 2]
     assert [answer["then"][name] for name in figures] == [0.0, 0.0, 1, 1]
+    assert answer["then"]["labels"] == {"true": 0, "false": 0, "benign": 1}
+
+
+def test_the_table_counts_labels_if_there_is_no_truth(labeled: Loginlake) -> None:
+    lines = [line.split() for line in labeled("backtest", "brute_force_ip", "--set", "capacity=10").stdout.splitlines()]
+
+    assert lines[lines.index(["capacity", "5", "10"]) + 1 :][:6] == [
+        ["detections", "2", "1"],
+        ["entities", "2", "1"],
+        ["labeled", "true", "1", "0"],
+        ["labeled", "false", "0", "0"],
+        ["labeled", "benign", "1", "1"],
+        ["without", "a", "label", "0", "0"],
+    ]
+    assert not {"cases", "precision", "recall"} & {line[0] for line in lines if line}
 
 
 def test_nothing_is_written(loginlake: Loginlake, root: str) -> None:
@@ -190,7 +210,27 @@ def test_a_rule_that_follows_others_gets_their_hits(loginlake: Loginlake) -> Non
 def test_addresses_are_a_list(loginlake: Loginlake) -> None:
     answer = loginlake("backtest", "several_countries", "--set", 'proxies=["192.0.2.0/24"]', "--json")
 
-    assert json.loads(answer.stdout)["then"]["thresholds"]["proxies"] == "1 blocks"
+    assert json.loads(answer.stdout)["then"]["thresholds"]["proxies"] == "1 block"
+
+
+@pytest.mark.parametrize(
+    ("rule", "change", "row"),
+    [
+        ("brute_force_ip", 'allow=["46.4.0.0/16", "192.0.2.7"]', ["allow", "-", "46.4.0.0/16,", "192.0.2.7"]),
+        ("brute_force_ip", "leak_seconds=12.5", ["leak_seconds", "10", "12.5"]),
+        ("brute_force_ip", "leak_seconds=12", ["leak_seconds", "10", "12"]),
+        ("several_countries", 'proxies=["192.0.2.0/24"]', ["proxies", "0", "blocks", "1", "block"]),
+        ("listed_ip", 'addresses=["192.0.2.0/24"]', ["addresses", "1", "block", "1", "block"]),
+    ],
+)
+def test_the_table_has_thresholds_as_a_person_writes_them(
+    loginlake: Loginlake, conf: Path, rule: str, change: str, row: list[str]
+) -> None:
+    (conf / "detections.toml").write_text('[listed_ip]\naddresses = ["198.51.100.0/24"]\n')
+
+    ended = loginlake.with_environment(LOGINLAKE_CONF=str(conf))("backtest", rule, "--set", change)
+
+    assert row in [line.split() for line in ended.stdout.splitlines()]
 
 
 def test_each_detection_has_one_partner_that_overlaps_it() -> None:
