@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from lakehouse.entrypoint import stop_on_signals
-from lakehouse.logs import configure_logs, log_folder, stderr_to
 from lakehouse.steps import running, shown_steps
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ def spark_job(name: str, *, locks: Sequence[RefusingName] = ()) -> Iterator[Lake
         KeyboardInterrupt: A signal arrived while Spark was starting, or in the block, which is reported.
     """
     from lakehouse.locks import refuse_second_writer
+    from lakehouse.logs import configure_logs, log_folder  # imports structlog
     from lakehouse.settings import load_settings
 
     # On a terminal, the steps and the command's answer say what happens; only warnings are logged there.
@@ -77,6 +77,7 @@ def running_spark(settings: Settings, *, job: str, errors: Path | None = None) -
         JavaMissing, JarsMissing: Spark can't be started.
         KeyboardInterrupt: A signal arrived while Spark was starting.
     """
+    from lakehouse.logs import stderr_to
     from lakehouse.session import spark_session, stop_session
 
     # An interrupted start would leave the JVM running. The block also restores our signal handlers: Spark's handler
