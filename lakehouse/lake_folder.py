@@ -36,8 +36,9 @@ def check_folder_exists(settings: Settings) -> None:
     """
     folder = Path(settings.root).absolute()
     if not settings.is_on_s3 and not folder.is_dir():
-        what = f"{folder} is a file" if folder.exists() else f"the folder {folder} does not exist"
-        raise LakeMissing(f"There is no lake: {what}", hint=LAKE_HINT)
+        if folder.exists():
+            raise LakeMissing(f"There is no lake: {folder} is a file", hint=LAKE_HINT)
+        raise LakeMissing(f"There is no lake: the folder {folder} does not exist", hint=LAKE_HINT)
 
 
 def has_tables(settings: Settings) -> bool:
