@@ -29,6 +29,7 @@ def conf_folder(settings: Settings) -> Path:
         raise UsageError(f"LOGINLAKE_CONF={settings.conf} is not a folder", hint="Correct it or unset it")
     if missing := sorted(file.name for file in shipped.iterdir() if not (settings.conf / file.name).is_file()):
         raise UsageError(
-            f"The folder LOGINLAKE_CONF={settings.conf} lacks {', '.join(missing)}", hint=f"Copy it from {shipped}"
+            f"LOGINLAKE_CONF={settings.conf} must be a complete copy of conf/, but lacks {', '.join(missing)}",
+            hint=f"Copy {'it' if len(missing) == 1 else 'them'} from {shipped}",
         )
     return settings.conf.resolve()

@@ -47,8 +47,8 @@ this page from both. To see what the rules found: `loginlake query detections`.
 
 The thresholds are those of published rules, which are named as sources. To change one, edit `conf/detections.toml`,
 raise the `version` of the rule there, and run `loginlake rebuild gold` to apply it to older days
-([upgrading](upgrading.md#rules)). The file in the folder that `LOGINLAKE_CONF` names needs only the sections and
-thresholds that differ. To add a rule: [a recipe](howto.md#a-rule).
+([upgrading](upgrading.md#rules)). The folder that `LOGINLAKE_CONF` names must be a complete copy of `conf/`, but its
+`detections.toml` needs only the sections and thresholds that differ. To add a rule: [a recipe](howto.md#a-rule).
 
 Each section may have an allow-list. The entities on it get no detections of the rule. If the entity is an address, the
 list may have CIDR blocks too:

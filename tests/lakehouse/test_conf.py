@@ -27,7 +27,7 @@ def test_a_folder_that_lacks_files_is_refused_with_their_names(conf: Path) -> No
     for name in ("jars.toml", "detections.toml"):
         (conf / name).unlink()
 
-    with pytest.raises(UsageError, match=r"lacks detections.toml, jars.toml. Copy it from "):
+    with pytest.raises(UsageError, match=r"complete copy of conf/, but lacks detections.toml, jars.toml. Copy them"):
         conf_folder(Settings(conf=conf, _env_file=None))
 
 
