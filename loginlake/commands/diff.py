@@ -38,7 +38,7 @@ def diff(
 
     Without a table: the number of rows for each table. With one: its rows, with old and new values.
     """
-    output = requested_output("table", json=json)
+    output = requested_output(None, json=json)
     store = open_store()
     import polars as pl
 

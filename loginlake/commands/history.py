@@ -26,7 +26,7 @@ def history(  # noqa: PLR0913 - each parameter is an option of the command
     limit: Annotated[
         int, typer.Option(metavar="ROWS", min=1, max=MOST_VERSIONS, help="Maximum number of versions.")
     ] = 20,
-    form: Format = "table",
+    form: Format = None,
     json: Json = False,
     columns: Columns = None,
     vertical: Vertical = False,

@@ -110,15 +110,16 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -
         typer.echo(f"The first {ROWS_SHOWN} of {len(rows):,} rows; --json prints all", err=True)
 
 
-def requested_output(form: str, *, json: bool, columns: str | None = None, vertical: bool = False) -> Output:
+def requested_output(form: str | None, *, json: bool, columns: str | None = None, vertical: bool = False) -> Output:
     """Return the output that the options name.
 
     Raises:
         BadQuery: The format is not known.
-        UsageError: Parquet would be written to a terminal.
+        UsageError: --format names another format than --json, or Parquet would be written to a terminal.
     """
-    if json:
-        form = "json"
+    if json and form not in {None, "json"}:
+        raise UsageError(f"--json and --format {form} are both given", hint="Give only one of them")
+    form = form or ("json" if json else "table")
     if form not in FORMATS:
         raise BadQuery(f"{form!r} is not a known format", hint=name_hint(form, FORMATS))
     if form == "parquet" and sys.stdout.isatty():
@@ -238,7 +239,10 @@ WRITERS: dict[str, Callable[[pl.DataFrame], None]] = {
 }
 FORMATS = ("table", *WRITERS)
 
-Format = Annotated[str, typer.Option("--format", metavar="F", help=f"Output format: {', '.join(FORMATS)}.")]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", metavar="F", help=f"Output format: {', '.join(FORMATS)}. Default: table."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Columns = Annotated[
     str | None,
@@ -247,7 +251,10 @@ Columns = Annotated[
 Limit = Annotated[
     int | None,
     typer.Option(
-        "--limit", metavar="ROWS", min=1, help=f"Maximum number of rows. Default: all, but {ROWS_SHOWN} in a table."
+        "--limit",
+        metavar="ROWS",
+        min=1,
+        help=f"Maximum number of rows. Default: all; --format table shows {ROWS_SHOWN}.",
     ),
 ]
 Vertical = Annotated[bool, typer.Option("--vertical", help="Print a table with one line per column and row.")]

@@ -93,7 +93,7 @@ def query(  # noqa: PLR0913 - each parameter is an option of the command
     as_of: AsOf = None,
     snapshot: SnapshotId = None,
     version: Version = None,
-    form: Format = "table",
+    form: Format = None,
     json: Json = False,
     columns: Columns = None,
     vertical: Vertical = False,

@@ -40,7 +40,7 @@ def sql(  # noqa: PLR0913 - each parameter is an option of the command
     *,
     as_of: AsOf = None,
     snapshot: SnapshotId = None,
-    form: Format = "table",
+    form: Format = None,
     json: Json = False,
     columns: Columns = None,
     vertical: Vertical = False,

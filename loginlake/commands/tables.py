@@ -12,7 +12,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=SettingsCommand, epilog="For example: loginlake tables --json")
-def tables(*, form: Format = "table", json: Json = False) -> None:
+def tables(*, form: Format = None, json: Json = False) -> None:
     """List the tables of the lake, with the version that the last snapshot names and the meaning of one row."""
     output = requested_output(form, json=json)
     store = open_store()

@@ -208,6 +208,8 @@ def test_tables_and_history_list_versions(loginlake: Loginlake) -> None:
         (["sql", "select '\udcff'"], 2, "can't be executed"),
         (["query", "ip_activity", "--format", "xml"], 2, "csv"),
         (["query", "events", "--detection", "d1x"], 1, "Use an id of the column detection_id of gold.detections"),
+        (["query", "ip_activity", "--json", "--format", "csv"], 2, "--format csv are both given. Give only one"),
+        (["tables", "--json", "--format", "table"], 2, "--format table are both given. Give only one"),
         (["query", "ip_activity", "--format", "jsn"], 2, "Did you mean json?"),
         (["query", "ip_activity", "--every", "dy"], 2, "Did you mean day?"),
         (["query", "ip_activity", "--as-of", "2020-01-01T00:00:00Z"], 1, "Ask for a snapshot from 1"),
