@@ -49,12 +49,21 @@ def run(app: typer.Typer) -> None:
 
 
 def print_error(error: LakehouseError) -> None:
-    """Print an error on standard error, on one line; a terminal gets as many as it needs, broken between words."""
-    text = str(error)
-    if sys.stderr.isatty():
+    """Print an error on standard error, as `print_text` does."""
+    print_text(str(error), err=True)
+
+
+def print_text(text: str, *, err: bool = False) -> None:
+    """Print a text as it is; on a terminal, its lines are broken between words, with the same indent."""
+    if (sys.stderr if err else sys.stdout).isatty():
         columns = shutil.get_terminal_size().columns
-        text = textwrap.fill(text, columns, break_long_words=False, break_on_hyphens=False)
-    typer.echo(text, err=True)
+        text = "\n".join(_filled(line, columns) for line in text.splitlines())
+    typer.echo(text, err=err)
+
+
+def _filled(line: str, columns: int) -> str:
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(line, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _run(app: typer.Typer) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from lakehouse.entrypoint import print_error
+from lakehouse.entrypoint import print_error, print_text
 from lakehouse.errors import LakehouseError
 
 PROMPT = "loginlake> "
@@ -26,7 +26,7 @@ def read_statements(answer: Callable[[str], None], *, lines: Callable[[str], str
         answer: Prints the answer to a statement.
         lines: Returns the next line after printing a prompt; raises EOFError at the end.
     """
-    typer.echo(WELCOME, err=True)
+    print_text(WELCOME, err=True)
     while True:
         try:
             statement = _next_statement(lines)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from lakehouse.entrypoint import print_text
 from lakehouse.errors import UsageError
 from lakehouse.options import CommandGroup, SettingsCommand
 
@@ -169,7 +170,7 @@ def generate(  # noqa: PLR0913 (each is an option)
         finally:
             if truth_file is not None:
                 truth_file.write(stream.truth.to_json())
-    typer.echo(f"{summary}: {stream.truth}")
+    print_text(f"{summary}: {stream.truth}")
 
 
 @app.command(cls=SettingsCommand, epilog=REPLAY_EXAMPLES)
@@ -204,7 +205,7 @@ def replay(
 
     is_assumed, log_format = log_format is None, log_format or LogFormat.login
     if file == STANDARD_INPUT and log_format is LogFormat.sshd and year is None:
-        typer.echo(
+        print_text(
             "Reading standard input to its end to find the year of its first line; use --year to send lines at once",
             err=True,
         )
@@ -214,9 +215,9 @@ def replay(
             records = held_until_recognized(records, log_format.value, stop=stop)
         sample = Sample(log_format.value)
         summary = _send(until_set(stop, sample.of(records)), count=None, ledger=ledger_file, timeout=timeout)
-    typer.echo(summary)
+    print_text(summary)
     if sample.lines and not sample.recognized:
-        typer.echo(_unlike_format(file, sample), err=True)
+        print_text(_unlike_format(file, sample), err=True)
 
 
 def _unlike_format(file: str, sample: Sample) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import typer
 
+from lakehouse.entrypoint import print_text
 from lakehouse.options import SettingsCommand
 from loginlake.commands.output import Json, print_json
 from loginlake.terminal import print_table
@@ -28,6 +29,6 @@ def doctor(*, json: Json = False) -> None:
         )
         for finding in findings:
             if finding.hint:
-                typer.echo(f"{finding.check}: {finding.hint}")
+                print_text(f"{finding.check}: {finding.hint}")
     if any(finding.state is State.FAIL for finding in findings):
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lakehouse.clock import instant_text, utc_now
+from lakehouse.entrypoint import print_text
 from lakehouse.errors import BadQuery
 from lakehouse.lake_folder import check_lake_exists
 from serving.parameters import time_parser
@@ -89,7 +90,7 @@ def requested_truths(paths: list[Path] | None, store: Store, *, snapshot: Snapsh
     truths = read_truths(paths or (), store, snapshot=snapshot)
     if others := files_beside(paths or ()):
         names = ", ".join(path.name for path in others)
-        typer.echo(
+        print_text(
             f"Not used: {names}, in the same folder; name the folder with --truth to use all files of this lake",
             err=True,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lakehouse.entrypoint import print_text
 from lakehouse.options import SettingsCommand
 from lakehouse.tables.gold import LABEL_VALUES
 from loginlake import scoring
@@ -50,13 +51,13 @@ def score(*, truth: Truth = None, as_of: AsOf = None, snapshot: SnapshotId = Non
         print_json({"snapshot": named.id, **score_json(result)})
     else:
         if truths:
-            typer.echo(covered(truths))
+            print_text(covered(truths))
         print_score(result, title=f"Snapshot {named.id}")
 
 
 def print_score(score: Score, *, title: str) -> None:
     """Print a summary, a table of the rules, and the misses and false alarms."""
-    typer.echo(f"{title}: {scoring.summary(score)}\n{scoring.DEFINITIONS}")
+    print_text(f"{title}: {scoring.summary(score)}\n{scoring.DEFINITIONS}")
     if score.has_truth:
         _print_rules(score)
     else:
@@ -66,7 +67,7 @@ def print_score(score: Score, *, title: str) -> None:
     print_rows([_alert_row(alert) for alert in score.false_alarms], title="False alarms")
     if score.others:
         why = "outside the time of the ground truth" if score.has_truth else "without a label"
-        typer.echo(
+        print_text(
             f"Not scored: {score.others:,} detection{'' if score.others == 1 else 's'}, {why} or of unknown rules"
         )
 

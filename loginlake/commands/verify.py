@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.entrypoint import print_text
 from lakehouse.errors import VerifyFailed
 from lakehouse.lake_folder import check_lake_exists
 from lakehouse.options import SettingsCommand
@@ -70,7 +71,7 @@ def verify(  # noqa: PLR0913 - each parameter is an option of the command
         print_json(report.to_dict())
     else:
         _print_report(report)
-        typer.echo(report.strict_summary if strict else report.summary)
+        print_text(report.strict_summary if strict else report.summary)
     if not report.ok or (strict and report.skipped):
         raise typer.Exit(VerifyFailed.exit_code)
 
@@ -106,7 +107,7 @@ def _print_report(report: Report) -> None:
     print_table("layer", "rows", rows=list(counts.items()))
     for check in report.checks:
         for note in check.notes:
-            typer.echo(f"note: {note} ({check.claim})")
+            print_text(f"note: {note} ({check.claim})")
     _print_faults(report)
 
 
@@ -126,17 +127,17 @@ def _print_faults(report: Report) -> None:
         table = cause.partition(" ")[0]
         # The fault of a file or of a log that is listed above.
         is_listed = any(fault.startswith(table) for fault in faults)
-        typer.echo(f"{table} can't be read, see above" if is_listed else cause)
-        typer.echo(f"  {len(checks)} check{'' if len(checks) == 1 else 's'} could not run because of it")
+        print_text(f"{table} can't be read, see above" if is_listed else cause)
+        print_text(f"  {len(checks)} check{'' if len(checks) == 1 else 's'} could not run because of it")
         if not is_listed:
-            typer.echo(f"  hint: {checks[0].hint}")
+            print_text(f"  hint: {checks[0].hint}")
 
 
 def _print_details(check: Check) -> None:
     """Print the first faults of a check and its hint."""
     for detail in check.details[:PRINTED_FAULTS]:
-        typer.echo(f"{check.claim}: {detail}")
+        print_text(f"{check.claim}: {detail}")
     if len(check.details) > PRINTED_FAULTS:
-        typer.echo(f"{check.claim}: {len(check.details) - PRINTED_FAULTS:,} more, see --json")
+        print_text(f"{check.claim}: {len(check.details) - PRINTED_FAULTS:,} more, see --json")
     if check.hint:
-        typer.echo(f"  hint: {check.hint}")
+        print_text(f"  hint: {check.hint}")

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from lakehouse.entrypoint import print_error, stop_on_signals
+from lakehouse.entrypoint import print_error, print_text, stop_on_signals
 from lakehouse.errors import UsageError
 
 COMMAND = """
@@ -153,3 +153,14 @@ def test_a_terminal_breaks_an_error_between_words(
     print_error(UsageError("There is no metric ip-act", hint="Use ip_activity or user_activity"))
 
     assert capsys.readouterr().err.splitlines() == lines
+
+
+def test_a_terminal_breaks_each_line_of_a_text_between_words_and_keeps_its_indent(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "16")
+
+    print_text("one fault of a table\n  hint: Run a rebuild")
+
+    assert capsys.readouterr().out.splitlines() == ["one fault of a", "table", "  hint: Run a", "  rebuild"]

@@ -60,6 +60,15 @@ def test_generate_sends_records_and_prints_a_summary(produce, mock_kafka: MockKa
     assert len(mock_kafka.messages(2_000)) == 2_000
 
 
+def test_messages_are_broken_between_words_on_a_terminal(mock_kafka: MockKafka, tmp_path: Path) -> None:
+    produce = Loginlake(tmp_path, {"LOGINLAKE_KAFKA": mock_kafka.settings.kafka}).on_a_terminal(columns=80)
+
+    lines = produce("produce", "generate", "--events", "2000", "--users", "50").stdout.splitlines()
+
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 80
+
+
 def test_generate_with_the_same_seed_and_start_writes_the_same_truth_file(produce, tmp_path: Path) -> None:
     truths = [tmp_path / "one.json", tmp_path / "two.json"]
     for truth in truths:

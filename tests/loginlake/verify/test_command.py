@@ -67,6 +67,17 @@ def test_what_is_no_fault_is_printed_as_a_note(
     assert f"note: {note} (every version that a retained snapshot names exists)" in printed
 
 
+def test_notes_and_faults_are_broken_between_words_on_a_terminal(loginlake: Loginlake, settings: Settings) -> None:
+    HandmadeLake(settings).table(EVENTS).delete("offset BETWEEN 2 AND 3 AND partition = 0")
+
+    verify = ("verify", "--root", settings.root, *NO_BROKER)
+    narrow, piped = loginlake.on_a_terminal(columns=80)(*verify).stdout, loginlake(*verify).stdout
+
+    assert "note: " in piped
+    assert [line for line in narrow.splitlines() if len(line) > 80 and " " in line.strip()] == []
+    assert " ".join(narrow.split("note: ", 1)[1].split()) == " ".join(piped.split("note: ", 1)[1].split())
+
+
 def test_a_fault_is_printed_with_its_hint_and_exits_with_3(loginlake: Loginlake, settings: Settings) -> None:
     HandmadeLake(settings).table(EVENTS).delete("offset BETWEEN 2 AND 3 AND partition = 0")
 
