@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from lakehouse.errors import UsageError
+from lakehouse.refusals import refusal
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -44,13 +45,31 @@ class SettingsCommand(TyperCommand):
         """Run the command after putting the given settings into the environment, where child processes see them too.
 
         Raises:
-            UsageError: A setting has no value: another option follows it.
+            UsageError: A setting has no value, since another option follows it, or a wrong one.
         """
+        from lakehouse.settings import WrongSettings
+
+        given = {}
         for option in settings_options():
             value = ctx.params.pop(option.name, None)
             if value is not None:
+                given[option.name] = option.opts[0]
                 os.environ[f"LOGINLAKE_{option.name.upper()}"] = _text(value, option=option.opts[0])
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except WrongSettings as error:
+            raise WrongSettings(error.faults, given) from error
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; a value is refused in our own words instead of those of pydantic."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            from pydantic import ValidationError
+
+            if isinstance(error.__cause__, ValidationError):
+                error.message = refusal(error.__cause__.errors()[0])
+            raise
 
 
 @cache

@@ -5,6 +5,7 @@ Precedence: flag, then environment (`LOGINLAKE_…`), then `.env`, then the defa
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from lakehouse import s3
 from lakehouse.errors import UsageError
+from lakehouse.refusals import refusal
+
+# The type of pydantic's error about a default that is made from a wrong value.
+FOLLOWS_FROM_ANOTHER = "default_factory_not_called"
 
 KAFKA_OPTIONS = frozenset(
     {
@@ -118,11 +123,30 @@ class Settings(BaseSettings):
         return f"{self.root.rstrip('/')}/{layer}/{name}"
 
 
+class WrongSettings(UsageError):
+    """Values of settings have the wrong type or are out of bounds.
+
+    Args:
+        faults: The errors of pydantic.
+        options: The options that were given, by the names of their settings.
+    """
+
+    def __init__(self, faults: Sequence[Mapping[str, Any]], options: Mapping[str, str] | None = None) -> None:
+        self.faults = faults
+        given = {name: f"{option} " for name, option in (options or {}).items()}
+        reasons = (
+            refusal(fault, given.get(name := str(fault["loc"][0]), f"LOGINLAKE_{name.upper()}="))
+            for fault in faults
+            if fault["type"] != FOLLOWS_FROM_ANOTHER
+        )
+        super().__init__(f"The settings are wrong: {'; '.join(reasons)}", hint="Correct them and start again")
+
+
 def load_settings(**flags: Any) -> Settings:
     """Return the settings from flags, environment and `.env`; a flag that is None is ignored.
 
     Raises:
-        UsageError: Values have the wrong type or are out of bounds; the error names all of them.
+        WrongSettings: Values have the wrong type or are out of bounds; the error names all of them.
     """
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
@@ -132,9 +156,4 @@ def load_settings(**flags: Any) -> Settings:
             hint="""Write an object of Kafka options, such as '{"security.protocol": "SSL"}'""",
         ) from error
     except ValidationError as error:
-        faults = "; ".join(
-            f"LOGINLAKE_{'_'.join(str(part) for part in fault['loc'][:1]).upper()}: "
-            f"{fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors()
-        )
-        raise UsageError(f"The settings are wrong: {faults}", hint="Correct them and start again") from error
+        raise WrongSettings(error.errors()) from error

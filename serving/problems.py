@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -22,6 +23,7 @@ from lakehouse.errors import (
     SnapshotMissing,
     TableMissing,
 )
+from lakehouse.refusals import refusal
 from serving.parameters import UnknownParameter
 
 MEDIA_TYPE = "application/problem+json"
@@ -160,8 +162,13 @@ def on_invalid_body(_: Request, error: Exception) -> Response:
     """Return the problem for a body that does not have the declared fields."""
     if not isinstance(error, RequestValidationError):
         raise TypeError("this handler is for RequestValidationError only") from error
-    faults = (f"{'.'.join(map(str, fault['loc'][1:])) or 'body'}: {fault['msg']}" for fault in error.errors())
+    faults = (refusal(fault, f"{_field(fault['loc'])}: ") for fault in error.errors())
     return problem(BAD_VALUE, detail="; ".join(faults), hint="See /docs for the fields of the body")
+
+
+def _field(loc: Sequence[str | int]) -> str:
+    """Return the name of the field that pydantic refuses, at a place such as `("body", "label")`."""
+    return ".".join(part for part in loc[1:] if isinstance(part, str)) or "The body"
 
 
 def on_http_error(_: Request, error: Exception) -> Response:

@@ -143,7 +143,31 @@ def test_wrong_usage_exits_with_2(loginlake: Loginlake, words: list[str]) -> Non
 
 
 def test_a_wrong_setting_is_one_line_that_names_it(loginlake: Loginlake) -> None:
-    assert "LOGINLAKE_PORT" in the_only_line(loginlake("verify", "--port", "many"), code=UsageError.exit_code)
+    line = the_only_line(
+        loginlake.with_environment(LOGINLAKE_TOPIC="a b")("verify", "--port", "many"), code=UsageError.exit_code
+    )
+
+    assert "LOGINLAKE_TOPIC='a b' does not match" in line
+    assert line.endswith("; --port many is not an integer. Correct them and start again")
+
+
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (["query", "events", "--limit", "0"], "'--limit': 0 is not 1 or more"),
+        (["query", "events", "--snapshot", "x y"], "'--snapshot': 'x y' is not an integer"),
+        (["produce", "generate", "--attacks", "2"], "'--attacks': 2 is not 0.5 or less"),
+        (["produce", "generate", "--rate", "ten"], "'--rate': ten is not a number"),
+        (["produce", "generate", "--format", "xml"], "'--format': 'xml' is not one of 'login', 'sshd'"),
+        (["diff", "one", "2"], "'OLD': one is not an integer"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_value_is_named_with_what_is_wrong(loginlake: Loginlake, words: list[str], refused: str) -> None:
+    ended = loginlake(*words)
+
+    assert ended.returncode == UsageError.exit_code
+    assert f"Invalid value for {refused} " in " ".join(ended.stderr.replace("│", " ").split()) + " "
 
 
 def test_the_jars_are_printed_as_spark_takes_them(loginlake: Loginlake) -> None:

@@ -217,15 +217,17 @@ def test_a_label_given_by_rest_changes_the_answers(api: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "status", "named"),
     [
-        ("d1", {"label": "maybe", "author": "tests"}, 422, "label"),
-        ("d1", {"label": "true"}, 422, "author"),
-        ("d1", {"label": "true", "author": "tests", "more": 1}, 422, "more"),
+        ("d1", {"label": "maybe", "author": "tests"}, 422, "label: maybe is not one of 'true', 'false' or 'benign'"),
+        ("d1", {"label": "true"}, 422, "author is missing"),
+        ("d1", {"label": "true", "author": "tests", "more": 1}, 422, "more is not a known field"),
+        ("d1", "x", 422, "The body is not a JSON object"),
+        ("d1", {"label": "true", "author": ""}, 422, "author is empty"),
         ("d2", {"label": "true", "author": "tests"}, 404, "d2"),
     ],
-    ids=["unknown label", "no author", "unknown field", "no such detection"],
+    ids=["unknown label", "no author", "unknown field", "text", "no name", "no such detection"],
 )
 def test_a_label_that_is_not_valid_is_a_problem_that_names_why(
-    api: httpx.Client, path: str, body: dict[str, Any], status: int, named: str
+    api: httpx.Client, path: str, body: object, status: int, named: str
 ) -> None:
     refused = api.post(f"/v1/detections/{path}/labels", json=body)
 
