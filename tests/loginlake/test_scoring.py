@@ -217,6 +217,15 @@ def test_the_command_reports_recall_and_precision_as_json(loginlake: Loginlake, 
     assert [(each["detection_id"], each["look_alike"]) for each in answer["false_alarms"]] == [("d2", "busy_nat")]
 
 
+def test_the_report_fits_a_terminal_of_80_columns(loginlake: Loginlake, tmp_path: Path) -> None:
+    earlier = a_truth(start=at(0), end=at(1), attacks=(), look_alikes=())
+    words = ("score", "--truth", str(write_truth(tmp_path / "truth.json", earlier)))
+    narrow, piped = loginlake.on_a_terminal(columns=80)(*words).stdout, loginlake(*words).stdout
+
+    assert len(next(line for line in piped.splitlines() if line.startswith("Not scored: 2 detections"))) > 80
+    assert max(map(len, narrow.splitlines())) <= 80
+
+
 def test_the_command_scores_an_earlier_snapshot(loginlake: Loginlake, truth_file: Path) -> None:
     answer = json.loads(loginlake("score", "--truth", str(truth_file), "--snapshot", "1", "--json").stdout)
 
