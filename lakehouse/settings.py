@@ -5,10 +5,13 @@ Precedence: flag, then environment (`LOGINLAKE_…`), then `.env`, then the defa
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
@@ -16,6 +19,7 @@ from lakehouse import s3
 from lakehouse.errors import UsageError
 from lakehouse.refusals import refusal
 
+PREFIX, FILE = "LOGINLAKE_", ".env"
 # The type of pydantic's error about a default that is made from a wrong value.
 FOLLOWS_FROM_ANOTHER = "default_factory_not_called"
 
@@ -34,7 +38,7 @@ KAFKA_OPTIONS = frozenset(
 class Settings(BaseSettings):
     """The settings; each field is `LOGINLAKE_<NAME>` in the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="LOGINLAKE_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=FILE, extra="ignore", frozen=True)
 
     root: str = Field(
         "./data/lake",
@@ -147,7 +151,9 @@ def load_settings(**flags: Any) -> Settings:
 
     Raises:
         WrongSettings: Values have the wrong type or are out of bounds; the error names all of them.
+        UsageError: A name in the environment or in `.env` is a misspelt setting.
     """
+    _refuse_misspelt_names()
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except SettingsError as error:  # of the one setting that is JSON; its text may be secret
@@ -157,3 +163,12 @@ def load_settings(**flags: Any) -> Settings:
         ) from error
     except ValidationError as error:
         raise WrongSettings(error.errors()) from error
+
+
+def _refuse_misspelt_names() -> None:
+    """Raise if a variable is a misspelt setting: with a misspelt root, a job would write another lake."""
+    known = [name.upper() for name in Settings.model_fields]
+    given = {name.upper() for name in (*os.environ, *(dotenv_values(FILE) if Path(FILE).exists() else ()))}
+    for name in sorted(each.removeprefix(PREFIX) for each in given if each.startswith(PREFIX)):
+        if name not in known and (close := get_close_matches(name, known, n=1)):
+            raise UsageError(f"{PREFIX}{name} is not a setting", hint=f"Did you mean {PREFIX}{close[0]}?")

@@ -108,3 +108,23 @@ def test_the_port_of_the_embedded_broker_is_that_of_the_default_servers_only(mon
 
     assert (embedded.kafka, embedded.kafka_is_given) == ("127.0.0.1:9192", False)
     assert (given.kafka, given.kafka_is_given) == ("kafka-1:9093", True)
+
+
+def test_a_misspelt_name_is_an_error_in_the_environment_and_in_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("LOGINLAKE_RETENTION_DAY=3\n")
+    with pytest.raises(UsageError, match=r"LOGINLAKE_RETENTION_DAY is .* Did you mean LOGINLAKE_RETENTION_DAYS\?"):
+        load_settings()
+
+    (tmp_path / ".env").unlink()
+    monkeypatch.setenv("LOGINLAKE_PORTS", "8001")
+    with pytest.raises(UsageError, match=r"LOGINLAKE_PORTS is not a setting. Did you mean LOGINLAKE_PORT\?"):
+        load_settings()
+
+
+def test_a_variable_of_another_program_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGINLAKE_SSHD_LOG", "auth.log")
+    monkeypatch.setenv("LOGINLAKE_DASHBOARD_URL", "http://127.0.0.1")
+
+    assert load_settings().port == 8000
