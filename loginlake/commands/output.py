@@ -69,6 +69,8 @@ class Output:
         """
         names = self._chosen(rows.columns, shown)
         if self.is_table:
+            if self.is_vertical and rows.is_empty():
+                names = []
             # Columns that are shown by default stay a table: what has no room is left out and named.
             may_turn = not (shown and names == shown)
             too_wide = write_table(rows.select(names), is_vertical=self.is_vertical, may_turn=may_turn)

@@ -143,7 +143,11 @@ def test_parquet_is_not_printed_on_a_terminal(loginlake: Loginlake) -> None:
     assert ended.stdout == ""
 
 
-def test_rows_that_do_not_exist_are_a_table_without_rows(loginlake: Loginlake) -> None:
-    printed = loginlake("query", "detections", "--snapshot", "1", "--columns", "rule", "--vertical").stdout
+@pytest.mark.parametrize(("option", "lines"), [((), ["rule", "────"]), (("--vertical",), [])])
+def test_rows_that_do_not_exist_are_a_table_without_rows(
+    loginlake: Loginlake, option: tuple[str, ...], lines: list[str]
+) -> None:
+    printed = loginlake("query", "detections", "--snapshot", "1", "--columns", "rule", *option)
 
-    assert printed.splitlines() == ["rule", "────"]
+    assert printed.stdout.splitlines() == lines
+    assert printed.stderr == "No rows\n"
