@@ -46,7 +46,7 @@ check: $(READY)  ## Format, lint, types, import rules, generated docs and locks
 	@diff -r requirements build/locks || { echo "The locks are stale. Run make lock" >&2; exit 1; }
 
 bench: $(READY) $(JARS)  ## Run the benchmarks, one after another
-	@for benchmark in produce lake api metrics verify maintenance clone; do $(BIN)/python "benchmarks/$$benchmark.py" || exit 1; done
+	@for benchmark in produce lake refresh api metrics verify maintenance clone; do $(BIN)/python "benchmarks/$$benchmark.py" || exit 1; done
 
 bench-detections: $(READY)  ## Score all rules on the events of five seeds: recall, precision, alerts a day, seconds
 	@$(BIN)/python benchmarks/detections.py
