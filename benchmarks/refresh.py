@@ -12,10 +12,9 @@ import argparse
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import count
 from statistics import median
 
 from harness import empty_lake, print_table, seconds_of
@@ -43,10 +42,9 @@ def main() -> None:
         ingest_once(lake)
         first = seconds_of(partial(refresh, lake))
         rows: list[tuple[object, ...]] = [(f"the first {arguments.events:,}", first, "", "")]
-        numbers = count()
+        batches = new_batches(lake, arguments.events)
         for events, goal in CHANGES.items():
-            with step_seconds() as of_step:
-                seconds = alternated(lake, numbers, events=events, arguments=arguments)
+            seconds, of_step = alternated(lake, batches, events=events, rounds=arguments.rounds)
             print_table(("step", "seconds"), [(name, total / arguments.rounds) for name, total in of_step.items()])
             without, rules = (median(seconds[name]) for name in (WITHOUT, WITH_RULES))
             rows.append((f"{events:,}, {WITHOUT}", without, "", ""))
@@ -57,22 +55,35 @@ def main() -> None:
         lake.spark.stop()
 
 
+def new_batches(lake: Lake, per_period: int) -> Callable[[int], None]:
+    """Return a function that stores so many new events in bronze, at the rate of those before and right after them."""
+    seed, end = 100, END
+
+    def store(events: int) -> None:
+        nonlocal seed, end
+        start, end = end, end + DAYS * DAY_SECONDS * SECOND * events // per_period
+        seed += 1
+        produce_between(lake.settings, events=events, seed=seed, start=start, end=end)
+        ingest_once(lake)
+
+    return store
+
+
 def alternated(
-    lake: Lake, numbers: Iterator[int], *, events: int, arguments: argparse.Namespace
-) -> dict[str, list[float]]:
-    """Return the seconds of refreshes with all rules and without any, in turn."""
-    span = DAYS * DAY_SECONDS * SECOND * events // arguments.events
-    seconds = defaultdict(list)
-    end = END + next(numbers) * DAYS * DAY_SECONDS * SECOND
-    for number in range(arguments.rounds):
-        for position, name in enumerate((WITH_RULES, WITHOUT)):
-            start = end + (2 * number + position) * span
-            produce_between(lake.settings, events=events, seed=100 + next(numbers), start=start, end=start + span)
-            ingest_once(lake)
-            with rules_of(name):
+    lake: Lake, store: Callable[[int], None], *, events: int, rounds: int
+) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Return the seconds of refreshes with all rules and without any, in turn, and of each step of those with rules."""
+    seconds: dict[str, list[float]] = defaultdict(list)
+    of_step: dict[str, float] = defaultdict(float)
+    for _ in range(rounds):
+        for name in (WITH_RULES, WITHOUT):
+            store(events)
+            with rules_of(name), step_seconds() as steps_of_refresh:
                 seconds[name].append(seconds_of(partial(refresh, lake)))
+            for step, taken in steps_of_refresh.items() if name == WITH_RULES else ():
+                of_step[step] += taken
             print(f"{events:,} {name}: {seconds[name][-1]:.2f}", flush=True)
-    return seconds
+    return seconds, of_step
 
 
 @contextmanager

@@ -135,7 +135,7 @@ def _find(
     around = F.array_distinct(F.array(*(_slice(day + F.lit(days)) for days in (-CONTEXT_DAYS, CONTEXT_DAYS))))
     slices = sorted({slice_of(each) for each in days})
     events = rows.select("*", F.explode(around).alias("slice"))
-    history = _inputs_of_firsts(firsts, slices)
+    history = _history_of(firsts, slices)
     if earlier is not None:
         compared = over_baselines(rules)
         reached = F.sequence(_slice(day), _slice(day + F.lit(max(rule.days_back for rule in compared))))
@@ -149,7 +149,7 @@ def _find(
     return of_events.cogroup(of_history).applyInArrow(detect_in_arrow(rules), struct_type(DETECTIONS))
 
 
-def _inputs_of_firsts(firsts: DataFrame, slices: Sequence[int]) -> DataFrame:
+def _history_of(firsts: DataFrame, slices: Sequence[int]) -> DataFrame:
     """Return first logins as history of their slice and of all later ones; a null user is not an entity."""
     later = F.filter(F.lit(slices), lambda number: number >= _slice(F.unix_date(F.to_date("first_at"))))
     return firsts.where("username IS NOT NULL").select(
