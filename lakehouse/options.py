@@ -29,6 +29,19 @@ class CommandGroup(TyperGroup):
         """Return the group's parameters."""
         return _without_types_of_flags(super().get_params(ctx))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the options before the command.
+
+        Raises:
+            UsageError: One of them is a setting, which is an option of the commands.
+        """
+        first = args[0].partition("=")[0] if args else ""
+        own = {name for parameter in self.get_params(ctx) for name in parameter.opts}
+        if first.startswith("--") and first not in own and any(first in option.opts for option in settings_options()):
+            example = f"{ctx.info_name} COMMAND {first}"
+            raise UsageError(f"{first} stands before the command", hint=f"Write it after the command: {example}")
+        return super().parse_args(ctx, args)
+
 
 class SettingsCommand(TyperCommand):
     """A command that has an option for every setting, listed by --help in a panel of its own."""

@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from lakehouse.errors import UsageError
-from lakehouse.options import SettingsCommand, option_name, settings_options
+from lakehouse.options import CommandGroup, SettingsCommand, option_name, settings_options
 from lakehouse.settings import Settings, load_settings
 
 app = typer.Typer()
@@ -87,3 +87,13 @@ def test_the_help_shows_no_secret() -> None:
     helps = {option.name: option.help for option in settings_options()}
 
     assert helps["kafka_options"] == Settings.model_fields["kafka_options"].description
+
+
+@pytest.mark.parametrize("word", ["--root=lake", "--root", "--allow-unauthenticated"])
+def test_a_setting_before_the_command_is_refused_with_the_place_where_it_belongs(word: str) -> None:
+    group = typer.Typer(cls=CommandGroup)
+    group.add_typer(app)
+    group.callback()(lambda: None)
+
+    with pytest.raises(UsageError, match=rf"Write it after the command: \w+ COMMAND {word.partition('=')[0]}$"):
+        CliRunner().invoke(group, [word, "show"], catch_exceptions=False)
