@@ -10,14 +10,13 @@ from typing import Any
 
 import polars as pl
 from deltalake import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from lakehouse.lake import Lake
 from lakehouse.progress import BronzeProgress, furthest, read_bronze_progress
 from lakehouse.schema import struct_type
 from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS
-from lakehouse.tables.gold import SNAPSHOTS
 from lakehouse.tables.model import Table
 from loginlake.verify import VerifyOptions, verify
 from serving.store import Store
@@ -27,19 +26,6 @@ from tests.silver.records import a_login
 FIRST_BATCH = datetime(2026, 2, 2, 12, tzinfo=UTC)
 # Nobody listens here. The default address may be that of somebody's live demo, whose records these lakes lack.
 NO_BROKER = "127.0.0.1:1"
-
-
-class Stopped(Exception):
-    """Raised in the middle of a job."""
-
-
-class StoppingLake(Lake):
-    """A lake whose writer stops when it is about to publish."""
-
-    def append(self, table: Table, rows: DataFrame, *, user_metadata: str | None = None) -> None:
-        if table == SNAPSHOTS:
-            raise Stopped
-        super().append(table, rows, user_metadata=user_metadata)
 
 
 def copied(spark: SparkSession, root: Path, to: Path, **settings: Any) -> Lake:

@@ -80,8 +80,7 @@ def test_a_second_writer_is_refused_by_name_and_works_once_the_lease_of_a_killed
 
 def test_a_paused_holder_that_wakes_up_after_its_lease_publishes_nothing(machine: Machine, tmp_path: Path) -> None:
     send(machine, events=300)
-    machine.driver("bronze")
-    paused = machine.start_driver("refresh!pause")
+    paused = machine.start_driver("bronze", "refresh!pause")
     assert paused.stdout is not None
     while b"paused" not in paused.stdout.readline():
         assert paused.poll() is None

@@ -1,12 +1,17 @@
-"""Detections of rules over baselines on Spark: updated by new, late, changed and removed events, and after a stop."""
+"""Detections of rules over baselines on Spark: updated by new, late, changed and removed events, and after a stop.
+
+A refresh that was stopped may have written detections and first logins; both are undone.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import DataFrame, SparkSession
 
 from gold.job import refresh_gold
 from gold.rules import load_rules
@@ -14,13 +19,33 @@ from gold.rules.baseline import over_baselines
 from gold.touched import days_reached
 from lakehouse.lake import Lake
 from lakehouse.settings import Settings
-from lakehouse.tables.gold import DETECTIONS
+from lakehouse.tables.gold import DETECTIONS, FIRST_SEEN, SNAPSHOTS
+from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
 from silver.job import update_silver
-from tests.spark_lakes import Stopped, StoppingLake, a_raw_login, append_batch, faults_of_recomputation, rows_of
+from tests.spark_lakes import (
+    a_raw_login,
+    append_batch,
+    copied,
+    faults_of_recomputation,
+    rows_of,
+)
 
 RULES = load_rules(Settings(_env_file=None))
+
+
+class Stopped(Exception):
+    """Raised in the middle of a job."""
+
+
+class StoppingLake(Lake):
+    """A lake whose writer stops when it is about to publish."""
+
+    def append(self, table: Table, rows: DataFrame, *, user_metadata: str | None = None) -> None:
+        if table == SNAPSHOTS:
+            raise Stopped
+        super().append(table, rows, user_metadata=user_metadata)
 
 
 def a_success(offset: int, event_at: str, **fields: Any) -> dict[str, Any]:
@@ -34,14 +59,20 @@ def found(lake: Lake) -> Counter[tuple[str, str, str]]:
     return Counter((row["rule"], row["fired_on"].isoformat(), row["status"]) for row in rows)
 
 
-@pytest.fixture
-def eves_lake(refreshed_lake: Lake) -> Lake:
-    """A lake in which eve logged in on 1 December, and on 20 January from another address."""
-    lake = refreshed_lake
+@pytest.fixture(scope="module")
+def eves(spark: SparkSession, refreshed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a lake in which eve logged in on 1 December, and on 20 January from another address."""
+    lake = copied(spark, refreshed, tmp_path_factory.mktemp("eves"))
     logins = [a_success(1, "2025-12-01T09:00:00Z"), a_success(2, "2026-01-20T09:00:00Z", src_ip="8.8.8.8")]
     append_batch(lake, logins, number=1)
     refresh(lake)
-    return lake
+    return Path(lake.settings.root)
+
+
+@pytest.fixture
+def eves_lake(spark: SparkSession, eves: Path, tmp_path: Path) -> Lake:
+    """A copy of it."""
+    return copied(spark, eves, tmp_path)
 
 
 FIRED = Counter(
@@ -84,16 +115,19 @@ def test_events_that_are_mended_or_erased_change_what_later_days_are_compared_wi
 
 def test_what_a_stopped_refresh_wrote_is_undone(eves_lake: Lake) -> None:
     events = f"delta.`{eves_lake.uri(EVENTS)}`"
-    append_batch(eves_lake, [a_success(3, "2025-12-10T10:00:00Z", src_ip="8.8.8.8")], number=2)
+    before = rows_of(eves_lake, FIRST_SEEN)
+    append_batch(eves_lake, [a_success(3, "2025-12-10T10:00:00Z", src_ip="8.8.8.8", app="vpn")], number=2)
     update_silver(eves_lake)
     with pytest.raises(Stopped):
         refresh_gold(StoppingLake(eves_lake.spark, eves_lake.settings))
     assert found(eves_lake) != FIRED
+    assert len(rows_of(eves_lake, FIRST_SEEN)) > len(before)
     eves_lake.spark.sql(f"DELETE FROM {events} WHERE offset = 3")
 
     refresh_gold(eves_lake)
 
     assert found(eves_lake) == FIRED
+    assert rows_of(eves_lake, FIRST_SEEN) == before
 
 
 def reached(day: date, *, last: date | None) -> set[date]:

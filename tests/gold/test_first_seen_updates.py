@@ -1,20 +1,19 @@
-"""The job updates gold.first_seen on Spark: by new, late, changed and removed logins, and after it was stopped."""
+"""The job updates gold.first_seen on Spark: by new, late, changed and removed logins.
+
+After it was stopped: tests/gold/test_baselines.py.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
 from gold.job import refresh_gold
-from gold.publish import last_snapshot
 from lakehouse.lake import Lake
 from lakehouse.tables.gold import FIRST_SEEN
 from lakehouse.tables.silver import EVENTS
 from loginlake.pipeline import refresh
-from silver.job import update_silver
-from tests.spark_lakes import Stopped, StoppingLake, a_raw_login, append_batch, faults_of_recomputation, rows_of
+from tests.spark_lakes import a_raw_login, append_batch, faults_of_recomputation, rows_of
 
 
 def a_success(offset: int, event_at: str, **fields: Any) -> dict[str, Any]:
@@ -63,17 +62,3 @@ def test_a_first_login_that_is_mended_or_erased_is_looked_up_in_the_others(refre
     lake.spark.sql(f"UPDATE {events} SET verdict = 'accepted', reason = NULL WHERE offset = 1")
     refresh_gold(lake)
     assert first_apps(lake) == {"vpn": at(1)}
-
-
-def test_first_logins_that_a_stopped_refresh_wrote_are_right_after_the_next(refreshed_lake: Lake) -> None:
-    lake = refreshed_lake
-    append_batch(lake, [a_success(1, "2026-02-01T10:00:00Z", app="vpn")], number=1)
-    update_silver(lake)
-    with pytest.raises(Stopped):
-        refresh_gold(StoppingLake(lake.spark, lake.settings))
-    assert lake.version(FIRST_SEEN) > last_snapshot(lake).versions[FIRST_SEEN.full_name]
-    lake.spark.sql(f"UPDATE delta.`{lake.uri(EVENTS)}` SET event_at = '2026-02-01T10:30:00Z' WHERE offset = 1")
-
-    refresh_gold(lake)
-
-    assert first_apps(lake) == {"vpn": at(10).replace(minute=30)}
