@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from tests.cluster.seaweedfs import running_store
 from tests.cluster.standalone import Cluster, running_cluster
 from tests.conftest import FIRST_COMPILER, UNVERIFIED
 from tests.loginlake.command_line import Ended, Loginlake, LoginlakeProcess, clean_environment
+from tests.waiting import wait_until
 
 CLONE = Path(__file__).parents[2]
 SECONDS = 900.0
@@ -74,6 +75,35 @@ class Machine:
             output, _ = process.communicate()
         assert process.returncode == 0, output.decode()
 
+    @contextmanager
+    def driver_session(self) -> Iterator[Callable[..., None]]:
+        """Run a driver for the block and yield a function that runs steps in it; all must succeed."""
+        log, sent = self.folder / "driver.log", 0
+        with log.open("wb") as output:
+            process = self._start("-m", "tests.cluster.driver", input_=subprocess.PIPE, output=output.fileno())
+        assert process.stdin is not None
+        lines = process.stdin
+
+        def run(*steps: str) -> None:
+            nonlocal sent
+            sent += len(steps)
+            lines.write("".join(f"{step}\n" for step in steps).encode())
+            lines.flush()
+            wait_until(lambda: process.poll() is not None or has_ended(), seconds=SECONDS)
+            assert has_ended(), log.read_text()
+
+        def has_ended() -> bool:
+            return log.read_text().count(" has ended\n") == sent
+
+        try:
+            yield run
+            lines.close()
+            assert process.wait(SECONDS) == 0, log.read_text()
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
     def read(self, *words: str) -> Ended:
         """Run a command that needs no Spark, in this process."""
         return Loginlake(self.folder, self.environment)(*words)
@@ -84,12 +114,14 @@ class Machine:
         ours = {"LOGINLAKE_STATE": str(folder / "state")} | environment
         return Machine(folder, self.environment | ours)
 
-    def _start(self, *words: str, output: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
+    def _start(
+        self, *words: str, input_: int = subprocess.DEVNULL, output: int = subprocess.PIPE
+    ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, *words],
             env=clean_environment(**self.environment) | {"PYTHONPATH": str(CLONE)},
             cwd=self.folder,
-            stdin=subprocess.DEVNULL,
+            stdin=input_,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

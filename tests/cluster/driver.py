@@ -1,4 +1,6 @@
-"""A Spark driver for tests, as a process: it runs the steps that its arguments name, in one session.
+"""A Spark driver for tests, as a process: it runs steps in one session.
+
+Its arguments name the steps; without arguments, each line of standard input names one, until the end.
 
 A step is the name of a job, or of a job with a fault: `silver!executor` kills an executor while silver is computed, and
 `refresh!pause` stops this process and its JVM right before the snapshot is published, as a suspended machine does. All
@@ -27,7 +29,7 @@ from gold.job import refresh_gold
 from lakehouse.entrypoint import run
 from lakehouse.job import spark_job
 from lakehouse.lake import Lake
-from loginlake.pipeline import rebuild_silver, refresh
+from loginlake.pipeline import rebuild_silver, redrive, refresh
 from loginlake.retention import maintain
 from silver.job import update_silver
 from tests.cluster.standalone import WORKERS, executors, worker_of
@@ -44,11 +46,17 @@ def append_rows(lake: Lake) -> None:
         rows.save(lake.folder_uri("appended"))
 
 
+def redrive_old_events(lake: Lake) -> None:
+    """Redrive the events that were too old for the settings of the session."""
+    redrive(lake.with_settings(max_event_age_days=30), reason="implausible_time")
+
+
 JOBS: dict[str, Callable[[Lake], object]] = {
     "append": append_rows,
     "bronze": ingest_once,
     "silver": update_silver,
     "gold": refresh_gold,
+    "redrive": redrive_old_events,
     "refresh": refresh,
     "rebuild-silver": rebuild_silver,
     "maintain": maintain,
@@ -58,10 +66,10 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def steps(names: list[str]) -> None:
+def steps(names: list[str] | None = None) -> None:
     """Run the steps one after another."""
     with spark_job("tests") as lake:
-        for name in names:
+        for name in names or map(str.strip, sys.stdin):
             job, _, fault = name.partition("!")
             with FAULTS[fault](lake):
                 JOBS[job](lake)
