@@ -37,7 +37,7 @@ Detections: TypeAlias = DataFrame
 
 @step("Detecting attacks")
 def overwrite_detections(lake: Lake, changes: Changes, *, rules: Sequence[AnyRule]) -> None:
-    """Replace all detections by those found in all events; those that were published are kept as retracted."""
+    """Replace all detections by those found in all events; published ones that are not found any more are retracted."""
     found = detections(changes.events, rules, days={day for days in changes.summary.rule_days.values() for day in days})
     after = with_retracted(found, published_detections(lake, changes), changes=changes)
     lake.overwrite(DETECTIONS, after.drop("is_changed"))
@@ -120,7 +120,7 @@ def _find(
 ) -> Detections:
     """Return the detections in rows of entities, found slice by slice, in as many buckets as a shuffle has partitions.
 
-    A row is in each slice for whose days it can matter.
+    A row is copied into each slice whose days it can affect.
 
     Args:
         rows: Rows of entities that the rules read, on the judged days and on the days around them.
@@ -132,7 +132,7 @@ def _find(
         days: The judged days.
     """
     day = F.unix_date(F.to_date("event_at"))
-    around = F.array_distinct(F.array(*(_slice(day + F.lit(days)) for days in (-CONTEXT_DAYS, CONTEXT_DAYS))))
+    around = F.array_distinct(F.array(*(_slice(day + F.lit(shift)) for shift in (-CONTEXT_DAYS, CONTEXT_DAYS))))
     slices = sorted({slice_of(each) for each in days})
     events = rows.select("*", F.explode(around).alias("slice"))
     history = _history_of(firsts, slices)

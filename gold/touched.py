@@ -48,18 +48,18 @@ def rows_of_entities(events: DataFrame, rules: Sequence[AnyRule]) -> DataFrame:
 
 
 def touched_entities(changes: Changes, rules: Sequence[AnyRule], *, logins: FirstLogins) -> Touched:
-    """Return the entities of the changed events that the rules read, and of the users whose first logins changed."""
-    day, last = F.to_date("event_at"), last_day(changes)
-    read = [(rule, (F.col("entity_type") == rule.entity) & F.col(rule.name)) for rule in rules]
+    """Return the entities of the changed events that the rules read, and the users whose first logins changed."""
+    day, newest = F.to_date("event_at"), last_day(changes)
+    reads = [(rule, (F.col("entity_type") == rule.entity) & F.col(rule.name)) for rule in rules]
     rows = rows_of_entities(changes.feed, rules)
-    spans = rows.select(*ENTITY, *_reached(read, first=day, final=day, last=last))
+    spans = rows.select(*ENTITY, *_reached(reads, from_day=day, to_day=day, newest=newest))
     if of_users := [rule for rule in over_baselines(rules) if rule.entity == "username"]:
         old, new = F.to_date("old_at"), F.to_date("first_at")
-        read = [(rule, F.lit(True)) for rule in of_users]
+        depend = [(rule, F.lit(True)) for rule in of_users]
         users = logins.changed.where("username IS NOT NULL").select(
             F.lit("username").alias("entity_type"),
             F.col("username").alias("entity"),
-            *_reached(read, first=F.least(old, new), final=F.greatest(old, new), last=last),
+            *_reached(depend, from_day=F.least(old, new), to_day=F.greatest(old, new), newest=newest),
         )
         spans = spans.unionByName(users)
     return spans.groupBy(*ENTITY).agg(F.min("first_day").alias("first_day"), F.max("last_day").alias("last_day"))
@@ -120,22 +120,22 @@ def _is_touched(day: Column, *, before: int = 0, after: int = 0) -> list[Column]
 
 
 def _reached(
-    read: Iterable[tuple[AnyRule, Column]], *, first: Column, final: Column, last: date | None
+    reads: Iterable[tuple[AnyRule, Column]], *, from_day: Column, to_day: Column, newest: date | None
 ) -> tuple[Column, Column]:
-    """Return the first and the last day on which detections can change by changes from one day to another.
+    """Return the first and the last day whose detections can change because of changes between two days.
 
     Args:
-        read: Rules, each with whether it reads the changes.
-        first: The first day of the changes.
-        final: Their last day.
-        last: The newest day with an event.
+        reads: Rules, each with whether it depends on the changes.
+        from_day: The first day of the changes.
+        to_day: Their last day.
+        newest: The newest day with an event.
     """
     by_distance: dict[tuple[int, int], Column] = {}
-    for rule, is_read in read:
+    for rule, is_read in reads:
         distance = (0, rule.days_back) if isinstance(rule, BaselineRule) else (CONTEXT_DAYS, CONTEXT_DAYS)
         by_distance[distance] = by_distance[distance] | is_read if distance in by_distance else is_read
     nothing = F.lit(None).cast("date")  # null does not count
-    first_days = (F.when(is_read, F.date_sub(first, before)) for (before, _), is_read in by_distance.items())
-    last_days = (F.when(is_read, F.date_add(final, after)) for (_, after), is_read in by_distance.items())
-    last_reached = F.least(F.greatest(nothing, *last_days), F.lit(last).cast("date"))
+    first_days = (F.when(is_read, F.date_sub(from_day, before)) for (before, _), is_read in by_distance.items())
+    last_days = (F.when(is_read, F.date_add(to_day, after)) for (_, after), is_read in by_distance.items())
+    last_reached = F.least(F.greatest(nothing, *last_days), F.lit(newest).cast("date"))
     return F.least(nothing, *first_days).alias("first_day"), last_reached.alias("last_day")

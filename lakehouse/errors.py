@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
+from typing import Any, Self
 
 
 class LakehouseError(Exception):
@@ -74,6 +75,21 @@ class Undelivered(LakehouseError):
 
 class LockHeld(LakehouseError):
     """Another process holds the lock."""
+
+    @classmethod
+    def by(cls, holder: Mapping[str, Any], *, name: str, hint: str) -> Self:
+        """Return the error about a writer that holds a lock.
+
+        Args:
+            holder: Its process, JVM, host, job, and since when it has held the lock; empty if it has not written them.
+            name: The name of the lock.
+            hint: What the user can do.
+        """
+        what = f"Another process holds the lock of {name}"
+        if holder:
+            pid, jvm, host, since = (holder.get(part, "unknown") for part in ("pid", "jvm", "host", "since"))
+            what = f"Process {pid} has held the lock of {name} since {since} (JVM {jvm}, on {host})"
+        return cls(what, hint=hint, name=name, **holder)
 
 
 class LockLost(LakehouseError):

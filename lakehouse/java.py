@@ -23,7 +23,7 @@ def java_path() -> Path:
     home = os.environ.get("JAVA_HOME")
     found = str(Path(home) / "bin" / "java") if home else shutil.which("java")
     if found is None or not Path(found).exists():
-        raise JavaMissing("There is no Java" + (f" in JAVA_HOME={home}" if home else ""), hint=HINT)
+        raise JavaMissing(f"There is no Java in JAVA_HOME={home}" if home else "Java is not installed", hint=HINT)
     version = java_version(Path(found))
     if version not in SUPPORTED:
         raise JavaMissing(f"The Java at {found} is version {version}", hint=HINT, version=version)

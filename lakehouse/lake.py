@@ -30,6 +30,8 @@ log = structlog.get_logger()
 
 # Folder of the lake in which each job on a cluster stores what must not be computed twice, in a folder of its own.
 CHECKPOINTS = "_checkpoints"
+# Delta's names of the operations that change rows.
+CHANGING = ("WRITE", "DELETE", "UPDATE", "MERGE", "RESTORE")
 
 
 class Lake:
@@ -156,12 +158,12 @@ class Lake:
 
     def restore(self, table: Table, *, version: int) -> None:
         """Make the rows and the columns of the table those of an earlier version, in one commit."""
-        self.check_lock(table)
+        self.renew_lock(table)
         DeltaTable.forPath(self.spark, self.uri(table)).restoreToVersion(version)
 
     def delete(self, table: Table, *, condition: str) -> None:
         """Delete the rows that match a SQL condition, in one commit; without such rows nothing is committed."""
-        self.check_lock(table)
+        self.renew_lock(table)
         DeltaTable.forPath(self.spark, self.uri(table)).delete(condition)
 
     def replace_days(self, table: Table, rows: DataFrame, *, days: Sequence[date]) -> None:
@@ -195,7 +197,7 @@ class Lake:
             f"(live.{text} = '{value}' AND live.{day} IN ({_day_literals(on)}))" for value, on in days.items()
         )
         same_key = " AND ".join(f"live.{name} = new.{name}" for name in table.key)
-        self.check_lock(table)
+        self.renew_lock(table)
         (
             DeltaTable.forPath(self.spark, self.uri(table))
             .alias("live")
@@ -204,15 +206,15 @@ class Lake:
             .execute()
         )
 
-    def check_lock(self, table: Table) -> None:
-        """Raise if the job no longer holds the lock under which it writes the table; only a lease can be lost.
+    def renew_lock(self, table: Table) -> None:
+        """Renew the lease under which the job writes the table; a lock of a file needs no renewal.
 
         Raises:
             LockLost: The lease of the lock on S3 has expired, and another process may have written.
         """
         lease = lease_of(self.settings, table)
         if lease is not None:
-            lease.check()
+            lease.renew()
 
     def _save(self, table: Table, writer: DataFrameWriter) -> None:
         """Commit rows; under a lease, only if no later holder of the lock has committed to the table."""
@@ -273,9 +275,9 @@ class Lake:
         return any(each.get("mode") == "Overwrite" and "predicate" not in each for each in parameters)
 
     def was_written(self, table: Table, *, after: int) -> bool:
-        """Return True if a commit later than the version `after` added or replaced rows; maintenance does not."""
+        """Return True if a commit later than the version `after` changed rows; maintenance does not."""
         commits = (self.commit_info(table, version) for version in range(after + 1, self.version(table) + 1))
-        return any(commit.get("operation") == "WRITE" for commit in commits if commit)
+        return any(commit.get("operation") in CHANGING for commit in commits if commit)
 
     # Spark's JVM
 

@@ -4,9 +4,9 @@ A lease is one object, `ROOT/_locks/<name>.json`, that is only written by condit
 not exist, or overwritten if it is still the one that was read. Spark's JVM writes it, since it has a client of S3.
 
 A holder that was paused for longer than its lease does not know that another process holds the lock now. Therefore each
-commit of rows is fenced: it names the lock as a transaction of Delta, with a number that grows from holder to holder
-and from commit to commit. Delta refuses a commit if the table has a higher number, and if another commit of the lock
-was made since the commit began.
+commit that adds rows is fenced: it names the lock as a transaction of Delta, with a number that grows from holder to
+holder and from commit to commit. Delta refuses a commit if the table has a higher number, and if another commit of the
+lock was made since the commit began. A MERGE, DELETE or RESTORE has no such number: see docs/adr/0008.
 Source: https://github.com/delta-io/delta/blob/master/PROTOCOL.md#transaction-identifiers
 """
 
@@ -215,7 +215,7 @@ class Lease:
         """The name of the lock as a transaction of Delta."""
         return f"loginlake.{self._object.name}"
 
-    def check(self) -> None:
+    def renew(self) -> None:
         """Renew the lease now.
 
         Raises:
@@ -233,7 +233,7 @@ class Lease:
         Raises:
             LockLost: The lease has expired, and another process holds the lock or has held it since.
         """
-        self.check()
+        self.renew()
         with self._writing:
             self._fence += 1
             return self._fence
@@ -242,7 +242,7 @@ class Lease:
         """Renew the lease again and again until the event is set; a failed renewal is tried again."""
         while not ended.wait(RENEWAL_SECONDS):
             try:
-                self.check()
+                self.renew()
             except LockLost as lost:
                 log.warning("lock_lost", reason=lost.what)
                 return
@@ -265,10 +265,17 @@ class Lease:
 
     def _write(self, **changes: Any) -> None:
         written = self._object.write(msgspec.structs.replace(self._last.note, **changes), after=self._last)
+        if written is None and (stored := self._object.read()) is not None and self._is_own(stored):
+            # The write before succeeded, although it failed for us.
+            written = self._object.write(msgspec.structs.replace(stored.note, **changes), after=stored)
         if written is None:
             self._is_lost = True
         else:
             self._last = written
+
+    def _is_own(self, stored: StoredLease) -> bool:
+        mine = self._last.note
+        return (stored.note.holder, stored.note.fence) == (mine.holder, mine.fence)
 
 
 def _read_without_spark(settings: Settings, name: str) -> StoredLease | None:
@@ -286,15 +293,8 @@ def _read_without_spark(settings: Settings, name: str) -> StoredLease | None:
 
 
 def _lock_held(name: str, found: StoredLease | None) -> LockHeld:
-    holder = found.note.holder if found else {}
-    pid, jvm, host, since = (holder.get(part, "unknown") for part in ("pid", "jvm", "host", "since"))
     hint = "Wait until it ends, or end it"
     if found is not None:
         expiry = found.written_at + timedelta(seconds=LEASE_SECONDS)
         hint += f". If it was killed, its lease ends at {expiry:%H:%M:%S} UTC"
-    return LockHeld(
-        f"Process {pid} has held the lock of {name} since {since} (JVM {jvm}, on {host})",
-        hint=hint,
-        name=name,
-        **holder,
-    )
+    return LockHeld.by(found.note.holder if found else {}, name=name, hint=hint)

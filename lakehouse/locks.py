@@ -1,6 +1,7 @@
-"""One writer at a time, by file locks that Spark's JVM holds, so that a lock lives exactly as long as its writer.
+"""The locks of a lake: files that processes lock, so that a lock lives exactly as long as its holder.
 
-The locks of writers of a lake on S3 are leases (lakehouse/leases.py).
+Spark's JVM holds those of writers; the process itself holds those of `up`, `demo` and readers. The locks of writers of
+a lake on S3 are leases (lakehouse/leases.py).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from lakehouse.lake import Lake
 
 WriterName = Literal["bronze", "refresh"]
-# Locks whose holder a job can refuse to start beside.
+# Locks that a job checks before it starts: it does not start while another process holds one of them.
 RefusingName = Literal[WriterName, "stack"]
 # `up` and `demo` hold "stack" from start to end: two of them on one lake would mix their records in its topic.
 LockName = Literal[RefusingName, "readers"]
@@ -192,7 +193,10 @@ def _log_first_wait(waiting: RetryCallState) -> None:
 
 
 def _is_released_soon(error: BaseException) -> bool:
-    return isinstance(error, LockHeld) and (_is_held_by_maintenance(error) or _is_held_by_killed_process(error))
+    """Return True if the holder ends soon: maintenance, a killed process, or one that only looks whether it is free."""
+    if not isinstance(error, LockHeld):
+        return False
+    return "pid" not in error.parts or _is_held_by_maintenance(error) or _is_held_by_killed_process(error)
 
 
 def _has_waited_enough(waiting: RetryCallState) -> bool:
@@ -248,7 +252,9 @@ def _unlocked_at_end(path: Path, file: Any) -> Iterator[None]:
 
 
 def _unlock(path: Path, file: Any) -> None:
+    """Release a lock and remove our description: a process that locks the file only to look must not seem to be us."""
     with _own_locks_guard:
+        file.setLength(0)
         file.close()
         _own_locks.discard(path)
 
@@ -271,19 +277,14 @@ def _lock_held(path: Path, name: LockName) -> LockHeld:
         return LockHeld(f"An API reads the lake and holds {path}", hint="Stop the API", name=name)
     try:
         holder = json.loads(path.read_text())
-    except ValueError:  # the holder has not finished writing its description
+    except ValueError:  # it has not described itself
         holder = {}
-    pid, jvm, host, since = (holder.get(part, "unknown") for part in ("pid", "jvm", "host", "since"))
     if name == "stack":
+        pid, host, since = (holder.get(part, "unknown") for part in ("pid", "host", "since"))
         return LockHeld(
             f"The lake at {path.parent.parent} is in use by up or demo since {since} (process {pid}, on {host})",
             hint="Stop it with Ctrl-C, or use another lake with LOGINLAKE_ROOT",
             name=name,
             **holder,
         )
-    return LockHeld(
-        f"Process {pid} has held the lock of {name} since {since} (JVM {jvm}, on {host})",
-        hint="Wait until it ends, or end it",
-        name=name,
-        **holder,
-    )
+    return LockHeld.by(holder, name=name, hint="Wait until it ends, or end it")

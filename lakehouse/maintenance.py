@@ -41,7 +41,7 @@ def compact(lake: Lake, table: Table) -> int:
     """
     partitions = fragmented_partitions(lake, table)
     for first in range(0, len(partitions), PARTITIONS_PER_COMMIT):
-        lake.check_lock(table)
+        lake.renew_lock(table)
         optimized = DeltaTable.forPath(lake.spark, lake.uri(table)).optimize()
         if table.partition_by:
             optimized = optimized.where(_condition(partitions[first : first + PARTITIONS_PER_COMMIT]))
@@ -63,7 +63,7 @@ def vacuum(lake: Lake, table: Table, *, hours: float | None = None) -> None:
         table: The table.
         hours: By default the table's property delta.deletedFileRetentionDuration.
     """
-    lake.check_lock(table)
+    lake.renew_lock(table)
     # Delta prints what it has removed, but standard output is for results.
     getattr(lake.java_class("scala.Console$"), "MODULE$").setOutDirect(lake.java_class("java.lang.System").err)
     DeltaTable.forPath(lake.spark, lake.uri(table)).vacuum(hours)
@@ -89,7 +89,7 @@ def remove_unneeded(lake: Lake, table: Table, *, needed: int) -> int:
     kept = {_name(path) for path in lake.read(table, version=needed).inputFiles()} | {_name(row.path) for row in added}
     unneeded = [path for path in files if _name(path) not in kept]
     # Another writer's files, not yet in a commit, can't be among them: there was none until now.
-    lake.check_lock(table)
+    lake.renew_lock(table)
     for path in unneeded:
         file = _path(lake, path)
         file.getFileSystem(_hadoop(lake)).delete(file, False)
@@ -112,7 +112,7 @@ def trim_log(lake: Lake, table: Table, *, needed: int) -> int:
     system = folder.getFileSystem(newest.deltaLog().newDeltaHadoopConf())
     names = sorted(status.getPath().getName() for status in system.listStatus(folder))
     checkpoints = [_version(name) for name in names if name.endswith(".checkpoint.parquet")]
-    lake.check_lock(table)
+    lake.renew_lock(table)
     base = max((version for version in checkpoints if version <= needed), default=0)
     superseded = [name for name in names if LOG_FILE.match(name) and _version(name) < base]
     for name in superseded:

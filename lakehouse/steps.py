@@ -61,7 +61,7 @@ def step(name: str) -> Callable[[Callable[Concatenate[Lake, P], Result]], Callab
 
 @contextmanager
 def running(name: str, *, seconds: float | None = None) -> Iterator[Callable[[str], None]]:
-    """Let the block be a step of this process, and yield a function that gives it another name.
+    """Show the block as a step of this process, and yield a function that renames it.
 
     Args:
         name: Its name.

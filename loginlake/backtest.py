@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from gold.rules import with_thresholds
 from gold.rules.model import AnyRule, Rule
 from gold.rules.refusals import refusal
 from lakehouse.errors import BadQuery, name_hint
+from loginlake.matching import Detection, overlap, time_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from serving.selection import Period
 
 THRESHOLDS_HINT = "docs/rules.md has the thresholds of each rule"
-
-# A row of gold.detections.
-Detection: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -93,16 +91,12 @@ def pairs(now: Sequence[Detection], then: Sequence[Detection]) -> list[Pair]:
     paired = []
     for row in now:
         others = waiting[row["entity"]]
-        partner = next((other for other in others if _overlap(row, other)), None)
+        partner = next((other for other in others if overlap(time_of(row), time_of(other))), None)
         if partner is not None:
             others.remove(partner)
         paired.append(Pair(row, partner))
     paired += (Pair(None, row) for others in waiting.values() for row in others)
     return sorted(paired, key=lambda pair: (pair.either["fired_at"], pair.either["entity"]))
-
-
-def _overlap(one: Detection, other: Detection) -> bool:
-    return bool(one["first_at"] <= other["last_at"] and other["first_at"] <= one["last_at"])
 
 
 def _value(text: str) -> Any:

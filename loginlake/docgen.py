@@ -42,8 +42,9 @@ this page from both. To see what the rules found: `loginlake query detections`.
   a failed second factor.
 - A **hit** is an event at which a rule fires. Hits of one entity that are less than a window apart (or an hour, if the
   window is shorter) are one detection.
-- The rules from `new_country` on compare a day of a user or an app with the days before it, its **baseline**. All hits
-  of a user or an app on a UTC day are one detection. They report what is unusual, not attacks: their severity is low.
+- These rules compare a day of a user or an app with the days before it, its **baseline**: {compared}.
+  All hits of a user or an app on a UTC day are one detection. They report what is unusual, not attacks: their severity
+  is low.
 
 The thresholds are those of published rules, which are named as sources. To change one, edit `conf/detections.toml`,
 raise the `version` of the rule there, and run `loginlake rebuild gold` to apply it to older days
@@ -199,12 +200,14 @@ def _section(heading: str, facts: Sequence[str], *, columns: Iterable[Any]) -> I
 def rules_page() -> str:
     """Return the page of all detection rules with the thresholds of `conf/`."""
     from gold.rules import rules_in
+    from gold.rules.baseline import over_baselines
     from lakehouse.conf import CLONED
 
     rules = rules_in(CLONED)
     rows = ((f"[{rule.name}](#{rule.name})", f"`{rule.entity}`", rule.severity, _finds(rule)[0]) for rule in rules)
     overview = markdown_table(("rule", "entity", "severity", "finds"), rows)
-    return "\n".join((RULES_INTRO, overview, *map(_rule_section, rules)))
+    intro = RULES_INTRO.format(compared=", ".join(f"`{rule.name}`" for rule in over_baselines(rules)))
+    return "\n".join((intro, overview, *map(_rule_section, rules)))
 
 
 def _rule_section(rule: AnyRule) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 COUNTED_SEVERITIES = ("medium", "high", "critical")
 
 # What the words of `summary` mean.
-DEFINITIONS = """Cases: an attack and a rule that must find it. Recall: the share of them found.
+DEFINITIONS = """A case is an attack and a rule that must find it. Recall: the share of the cases found.
 Precision: the share of the alerts (detections) that are about an attack."""
 
 # The severity of each rule that is scored.
@@ -75,7 +75,7 @@ class Tally:
         found: Cases in which the rule found the attack.
         alerts: Detections.
         false_alarms: Detections for which there was no attack.
-        labeled: Detections for which a label decided that.
+        labeled: Detections whose label decided whether they are false alarms.
     """
 
     cases: int
@@ -92,7 +92,7 @@ class Tally:
     @property
     def precision(self) -> float | None:
         """The share of the alerts that were not false; None without alerts."""
-        return 1 - self.false_alarms / self.alerts if self.alerts else None
+        return (self.alerts - self.false_alarms) / self.alerts if self.alerts else None
 
 
 @dataclass(frozen=True)
@@ -193,8 +193,8 @@ def score(
     """Return the comparison of detections with ground truth and labels.
 
     A detection matches a planted case if its entity is one of the case's addresses, users, apps or expected entities,
-    and if the times from the first to the last event of both overlap. A label is also that of another detection of the
-    same rule and entity at the same time: it stays when a rule is changed.
+    and if the times from the first to the last event of both overlap. A label also applies to the other detections of
+    its rule and entity that overlap it in time, so that it outlasts a change of the rule.
 
     Args:
         truths: Contents of ground truth files.
@@ -314,7 +314,7 @@ def _attacked(cases: Sequence[PlantedCase], rows: Iterable[Detection], *, severi
 
 
 def _alert(row: Detection, attacks: CasesByEntity, *, look_alikes: CasesByEntity, labels: _Labels) -> Alert:
-    """Return a detection with what is known about it; what was planted goes before a label."""
+    """Return a detection with what is known about it; what was planted takes precedence over a label."""
     attack, look_alike = (next(iter(matching(row, cases)), None) for cases in (attacks, look_alikes))
     return Alert(row, attack, look_alike, labels.of(row) if attack is look_alike is None else None)
 

@@ -14,6 +14,7 @@ from deltalake.exceptions import TableNotFoundError
 from lakehouse.errors import LakeUnreadable, SchemaDiffers, TableMissing
 from lakehouse.s3 import polars_options, storage_options
 from lakehouse.settings import Settings
+from lakehouse.tables.gold import LABELS
 from lakehouse.tables.model import Table
 from serving.integrity import check_commit, reading
 
@@ -173,8 +174,7 @@ def _type_names(schema: Schema) -> dict[str, str]:
 
 
 def _missing(table: Table) -> TableMissing:
-    return TableMissing(
-        f"{table.full_name} has no rows yet",
-        hint="Run `loginlake bronze` and `loginlake refresh`",
-        name=table.full_name,
-    )
+    hint = "Run `loginlake bronze` and `loginlake refresh`"
+    if table == LABELS:
+        hint = "Label a detection with `loginlake label`"
+    return TableMissing(f"{table.full_name} has no rows yet", hint=hint, name=table.full_name)

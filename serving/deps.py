@@ -1,4 +1,4 @@
-"""What routes depend on, each named once as a type."""
+"""The dependencies of routes, each declared once as a type."""
 
 from __future__ import annotations
 
@@ -44,8 +44,10 @@ class RequestContext:
 
 def accepts(*parameters: Parameter[Any]) -> dict[str, Any]:
     """Return the OpenAPI description of a route's parameters; of those with the same name, the first counts."""
-    by_name = {parameter.name: parameter for parameter in reversed(parameters)}
-    return {"parameters": [parameter.openapi() for parameter in reversed(by_name.values())]}
+    by_name: dict[str, Parameter[Any]] = {}
+    for parameter in parameters:
+        by_name.setdefault(parameter.name, parameter)
+    return {"parameters": [parameter.openapi() for parameter in by_name.values()]}
 
 
 # Coroutines, since FastAPI runs other dependencies in the thread pool, where they wait behind queries.

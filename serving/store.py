@@ -130,13 +130,14 @@ class Store:
         return self._tables.pinned(table, version).rows
 
     def is_retained(self, table: Table, version: int) -> bool:
-        """Return whether the version is the newest or a retained snapshot names it; others may have lost files.
+        """Return whether the version is the newest or a retained snapshot names it.
 
-        Maintenance removes no files before the first snapshot is published.
+        Files of other versions may have been removed. Before the first snapshot is published, no files are removed.
         """
-        snapshots = self.snapshots()
-        named = {snapshot.versions.get(table.full_name) for snapshot in self.retained(snapshots)}
-        return not snapshots or version in named or version == self.newest_version(table)
+        published = self.published()
+        retained = retained_among(published.snapshots, retained_from=published.retained_from)
+        named = {snapshot.versions.get(table.full_name) for snapshot in retained}
+        return not published.snapshots or version in named or version == self.newest_version(table)
 
     @contextmanager
     def reading_snapshot(self, snapshot: Snapshot) -> Iterator[None]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lakehouse.clock import utc_now
+from lakehouse.clock import instant_text, utc_now
 from lakehouse.errors import BadQuery, name_hint
 from lakehouse.options import SettingsCommand
 from loginlake.commands.output import Json, print_json, print_rows
@@ -25,8 +25,9 @@ from loginlake.commands.reading import (
 
 if TYPE_CHECKING:
     from gold.rules.model import AnyRule
-    from loginlake.backtest import Detection, Pair
+    from loginlake.backtest import Pair
     from loginlake.labeled import Labeled
+    from loginlake.matching import Detection
     from producer.ground_truth import TruthFile
 
 app = typer.Typer(add_completion=False)
@@ -140,7 +141,7 @@ def _summary_rows(
 
 
 def _figures(side: Mapping[str, Any], *, has_truth: bool) -> dict[str, float | None]:
-    """Return the figures of a side: counts, and with ground truth recall and precision, else its labels."""
+    """Return the figures of a side: counts and labels, and with ground truth recall, precision and cases."""
     counts = {name: side[name] for name in ("detections", "entities")}
     labels = {f"labeled {label}": count for label, count in side.get("labels", {}).items()}
     if has_truth:
@@ -174,5 +175,5 @@ def _pair_json(pair: Pair) -> dict[str, Any]:
 def _detection_json(row: Detection | None) -> dict[str, Any] | None:
     if row is None:
         return None
-    times = {name: row[name].isoformat() for name in ("first_at", "fired_at", "last_at")}
+    times = {name: instant_text(row[name]) for name in ("first_at", "fired_at", "last_at")}
     return {"detection_id": row["detection_id"], **times, "severity": row["severity"]}

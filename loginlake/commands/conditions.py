@@ -38,7 +38,10 @@ def parse_conditions(texts: Sequence[str], columns: Sequence[Column], *, now: da
     for text in texts:
         column, sign, value = _parse(text, parsers)
         if column in closed and sign not in ("=", "!="):
-            raise BadQuery(f"--where {column}: its values have no order for {sign}", hint="Use = or !=, once per value")
+            raise BadQuery(
+                f"--where {column}: {sign} needs a column whose values have an order",
+                hint="Use = or !=, once per value",
+            )
         values.setdefault((column, sign), []).append(value)
     equals = [
         Filter(column, tuple(each), negated=sign != EQUAL)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lakehouse.clock import instant_text
 from lakehouse.entrypoint import print_text
 from lakehouse.options import SettingsCommand
 from lakehouse.tables.gold import LABEL_VALUES
@@ -111,14 +112,14 @@ def _case_json(case: PlantedCase) -> dict[str, Any]:
         "scenario": case.scenario,
         "sources": case.sources,
         "users": case.users,
-        "first_at": case.first_at.isoformat(),
-        "last_at": case.last_at.isoformat(),
+        "first_at": instant_text(case.first_at),
+        "last_at": instant_text(case.last_at),
     }
 
 
 def _alert_json(alert: Alert) -> dict[str, Any]:
     named = ("detection_id", "rule", "entity_type", "entity", "severity")
-    times = {name: alert.detection[name].isoformat() for name in ("first_at", "fired_at", "last_at")}
+    times = {name: instant_text(alert.detection[name]) for name in ("first_at", "fired_at", "last_at")}
     look_alike = alert.look_alike and alert.look_alike.scenario
     return {name: alert.detection[name] for name in named} | times | {"look_alike": look_alike, "label": alert.label}
 

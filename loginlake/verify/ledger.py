@@ -34,7 +34,9 @@ def acked_positions(ledger: Path) -> pl.DataFrame:
             return pl.DataFrame(schema=POSITION_SCHEMA)
         return pl.read_ndjson(complete, schema=POSITION_SCHEMA)
     except OSError as error:
-        raise UsageError(f"The ledger {ledger} can't be read ({error.strerror})", hint="Name another file") from error
+        raise UsageError(
+            f"The ledger {ledger} can't be read ({error.strerror})", hint="Check the path and its permissions"
+        ) from error
     except pl.exceptions.PolarsError as error:
         raise UsageError(f"{ledger} is not a ledger", hint="Name a file written by `produce --ledger`") from error
 

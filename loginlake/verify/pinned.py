@@ -117,7 +117,7 @@ class PinnedLake:
         self._refuse_corrupt(table)
         if self.snapshot is None:
             raise TableMissing(
-                f"No snapshot of {table.full_name} is published",
+                f"No snapshot is published, so {table.full_name} can't be read at one",
                 hint="Run `loginlake refresh` to publish one",
                 name=table.full_name,
             )

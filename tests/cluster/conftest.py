@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
@@ -33,6 +33,18 @@ SMALL = {
 }
 
 
+class Started(NamedTuple):
+    """A process that a test has started, and the file of its output."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self.log.read_text()
+
+
 @dataclass(frozen=True)
 class Machine:
     """A machine that runs commands on a lake on S3: a STATE of its own, and the environment of its commands."""
@@ -44,69 +56,67 @@ class Machine:
         """Run a command that starts Spark, as a process, to its end."""
         return LoginlakeProcess(self.folder, self.environment)(*words, timeout=SECONDS)
 
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
-        """Start a command as the leader of a process group."""
-        return self._start("-m", "loginlake", *words)
+    @contextmanager
+    def command(self, *words: str) -> Iterator[Started]:
+        """Start a command for the block."""
+        with self._started("-m", "loginlake", *words) as command:
+            yield command
 
     @contextmanager
     def running(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run a command as a service for the block; its exit code must be 0 after SIGTERM."""
-        log = self.folder / f"{words[0]}.log"
-        with log.open("wb") as output:
-            process = self._start("-m", "loginlake", *words, output=output.fileno())
-            try:
-                yield process
-            finally:
-                process.terminate()
-                process.wait(120)
-        assert process.returncode == 0, log.read_text()
+        with self.command(*words) as service:
+            yield service.process
+            service.process.terminate()
+            assert service.process.wait(120) == 0, service.output
 
-    def start_driver(self, *steps: str) -> subprocess.Popen[bytes]:
-        """Start a driver of `tests.cluster.driver` as the leader of a process group."""
-        return self._start("-m", "tests.cluster.driver", *steps)
+    @contextmanager
+    def driver(self, *steps: str) -> Iterator[Started]:
+        """Start a driver of `tests.cluster.driver` for the block."""
+        with self._started("-m", "tests.cluster.driver", *steps) as driver:
+            yield driver
 
-    def driver(self, *steps: str) -> None:
+    def run_driver(self, *steps: str) -> None:
         """Run a driver to its end, which must be a success."""
-        process = self.start_driver(*steps)
-        try:
-            output, _ = process.communicate(timeout=SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
-        assert process.returncode == 0, output.decode()
+        with self.driver(*steps) as driver:
+            assert driver.process.wait(SECONDS) == 0, driver.output
 
     @contextmanager
     def driver_session(self) -> Iterator[Callable[..., None]]:
         """Run a driver for the block and yield a function that runs steps in it; all must succeed."""
-        log, sent = self.folder / "driver.log", 0
-        with log.open("wb") as output:
-            process = self._start("-m", "tests.cluster.driver", input_=subprocess.PIPE, output=output.fileno())
-        assert process.stdin is not None
-        lines = process.stdin
+        with self._started("-m", "tests.cluster.driver", input_=subprocess.PIPE) as driver:
+            lines, sent = driver.process.stdin, 0
+            assert lines is not None
 
-        def run(*steps: str) -> None:
-            nonlocal sent
-            sent += len(steps)
-            lines.write("".join(f"{step}\n" for step in steps).encode())
-            lines.flush()
-            wait_until(lambda: process.poll() is not None or has_ended(), seconds=SECONDS)
-            assert has_ended(), log.read_text()
+            def run(*steps: str) -> None:
+                nonlocal sent
+                sent += len(steps)
+                lines.write("".join(f"{step}\n" for step in steps).encode())
+                lines.flush()
+                wait_until(lambda: driver.process.poll() is not None or has_ended(), seconds=SECONDS)
+                assert has_ended(), driver.output
 
-        def has_ended() -> bool:
-            return log.read_text().count(" has ended\n") == sent
+            def has_ended() -> bool:
+                return driver.output.count(" has ended\n") == sent
 
-        try:
             yield run
             lines.close()
-            assert process.wait(SECONDS) == 0, log.read_text()
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            assert driver.process.wait(SECONDS) == 0, driver.output
 
     def read(self, *words: str) -> Ended:
         """Run a command that needs no Spark, in this process."""
         return Loginlake(self.folder, self.environment)(*words)
+
+    def send(self, *, events: int, seed: int = 1) -> None:
+        """Send generated events of three days."""
+        sent = self.read("produce", "generate", "--events", str(events), "--seed", str(seed), "--days", "3")
+        assert sent.returncode == 0, sent.stderr
+
+    def verified(self, *words: str) -> str:
+        """Verify the lake and return the report's text."""
+        ended = self.read("verify", *words)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
 
     def on(self, folder: Path, **environment: str) -> Machine:
         """Return another machine on the same lake."""
@@ -114,18 +124,26 @@ class Machine:
         ours = {"LOGINLAKE_STATE": str(folder / "state")} | environment
         return Machine(folder, self.environment | ours)
 
-    def _start(
-        self, *words: str, input_: int = subprocess.DEVNULL, output: int = subprocess.PIPE
-    ) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, *words],
-            env=clean_environment(**self.environment) | {"PYTHONPATH": str(CLONE)},
-            cwd=self.folder,
-            stdin=input_,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    @contextmanager
+    def _started(self, *words: str, input_: int = subprocess.DEVNULL) -> Iterator[Started]:
+        """Start Python as the leader of a process group for the block, and kill the group if it still runs then."""
+        log = self.folder / f"{uuid4().hex}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, *words],
+                env=clean_environment(**self.environment) | {"PYTHONPATH": str(CLONE)},
+                cwd=self.folder,
+                stdin=input_,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            yield Started(process, log)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 @pytest.fixture(scope="package")
@@ -147,8 +165,8 @@ def cluster_environment(cluster: Cluster, tmp_path_factory: pytest.TempPathFacto
     """The environment of commands whose jobs run on the cluster."""
     conf = Path(shutil.copytree(CLONED, tmp_path_factory.mktemp("small") / "conf"))
     file = conf / "spark-cluster.conf"
-    for name, value in SMALL.items():
-        file.write_text(re.sub(rf"(?m)^({re.escape(name)} +).*$", rf"\g<1>{value}", file.read_text()))
+    with file.open("a") as settings:  # the last value of a setting counts
+        settings.writelines(f"{name} {value}\n" for name, value in SMALL.items())
     return {"LOGINLAKE_SPARK_MASTER": cluster.master, "LOGINLAKE_CONF": str(conf), "SPARK_LOCAL_IP": "127.0.0.1"}
 
 

@@ -90,18 +90,18 @@ def killed(lake: Lake, *, part: str | None = None, victim: Callable[[int], int] 
         part: Name of a function of the gold job, to wait for its tasks; None for those of any query.
         victim: Returns what to kill, a process or the group of one, by the executor's process id.
     """
-    context, killed = lake.spark.sparkContext, threading.Event()
+    context, has_killed = lake.spark.sparkContext, threading.Event()
 
     def kill() -> None:
         while not (part is None or active_stages(context, part)) or (pid := busy_executor(context)) is None:
             time.sleep(0.005)
         os.kill(victim(pid), signal.SIGKILL)
-        killed.set()
+        has_killed.set()
 
     with patch(f"gold.job.{part}", grouped(context, part)) if part else nullcontext():
         threading.Thread(target=kill, daemon=True).start()
         yield
-    assert killed.is_set()
+    assert has_killed.is_set()
 
 
 def grouped(context: SparkContext, part: str) -> Callable[..., object]:

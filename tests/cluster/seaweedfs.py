@@ -48,7 +48,7 @@ def running_store(folder: Path) -> Iterator[dict[str, str]]:
         "AWS_REGION": "us-east-1",
     }
     try:
-        wait_until(lambda: _has_bucket(clients), process, seconds=60)
+        wait_until(lambda: _create_bucket(clients), process, seconds=60)
         yield clients
     finally:
         process.terminate()
@@ -61,8 +61,8 @@ def files_below(clients: dict[str, str], path: str) -> list[str]:
     return [info.path for info in _file_system(clients).get_file_info(folder) if info.is_file]
 
 
-def _has_bucket(clients: dict[str, str]) -> bool:
-    """Create the bucket by writing into it; return False while the store has not started."""
+def _create_bucket(clients: dict[str, str]) -> bool:
+    """Create the bucket by writing into it; return whether the store has done so, which it has not while it starts."""
     try:
         with _file_system(clients).open_output_stream(f"{BUCKET}/started") as file:
             file.write(b"1")

@@ -16,7 +16,6 @@ from lakehouse.lake import CHECKPOINTS
 from tests.cluster.conftest import Machine, new_machine
 from tests.cluster.seaweedfs import files_below
 from tests.cluster.standalone import WORKERS, Cluster
-from tests.cluster.test_s3 import send, verified
 from tests.conftest import a_free_port
 from tests.silver.records import a_login
 from tests.waiting import wait_until
@@ -73,7 +72,7 @@ def grown(
 
 def send_round(machine: Machine, number: int) -> None:
     """Send the events of a round."""
-    send(machine, events=EVENTS - SKEWED, seed=number)
+    machine.send(events=EVENTS - SKEWED, seed=number)
     send_skewed(machine, number)
 
 
@@ -125,7 +124,7 @@ def attempts(machine: Machine) -> int:
 def test_two_executors_fill_a_lake_of_which_no_record_is_missing(grown: Grown, cluster: Cluster) -> None:
     assert set(cluster.workers_of_applications().values()) == {WORKERS}
 
-    report = json.loads(verified(grown.machine, "--deep", "--json"))
+    report = json.loads(grown.machine.verified("--deep", "--json"))
 
     assert report["layers"] == {"kafka": 2 * EVENTS, "bronze": 2 * EVENTS, "silver": 2 * EVENTS}
 
@@ -144,7 +143,7 @@ def test_a_redrive_a_rebuild_without_one_worker_and_maintenance_leave_what_was_p
 
     assert attempts(machine) == before
     assert machine.read(*REPORT, "--snapshot", str(grown.first)).stdout == grown.answer
-    verified(machine, "--deep")
+    machine.verified("--deep")
 
 
 def test_a_source_with_a_third_of_all_events_is_counted_and_detected(grown: Grown) -> None:
@@ -189,9 +188,13 @@ def test_the_api_answers_as_of_each_snapshot(grown: Grown) -> None:
 
     with serving(machine) as api:
         then, by_id, now = (
-            api.get("/v1/metrics/ip_activity", params={"every": "day"} | at, headers={"accept": "text/csv"}).text
+            api.get(
+                "/v1/metrics/ip_activity",
+                params={"every": "day", "limit": "10000"} | at,
+                headers={"accept": "text/csv"},
+            ).text
             for at in ({"as_of": first["at"]}, {"snapshot": grown.first}, {})
         )
 
     assert then == by_id != now
-    assert then.splitlines()[0] == grown.answer.splitlines()[0]
+    assert sorted(then.splitlines()) == sorted(grown.answer.splitlines())

@@ -13,16 +13,11 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from tests.cluster.conftest import Machine
+from tests.cluster.conftest import SECONDS, Machine
 from tests.cluster.driver import APPENDS
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
-
-
-def send(machine: Machine, *, events: int, seed: int = 1) -> None:
-    sent = machine.read("produce", "generate", "--events", str(events), "--seed", str(seed), "--days", "3")
-    assert sent.returncode == 0, sent.stderr
 
 
 def storage(machine: Machine) -> dict[str, str]:
@@ -31,21 +26,14 @@ def storage(machine: Machine) -> dict[str, str]:
     }
 
 
-def verified(machine: Machine, *words: str) -> str:
-    """Verify the lake and return the report's text."""
-    ended = machine.read("verify", *words)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
-
-
 def test_two_drivers_that_append_at_once_lose_no_commit(machine: Machine, tmp_path: Path) -> None:
     uri = f"{machine.environment['LOGINLAKE_ROOT']}/appended"
     write_deltalake(uri, pl.DataFrame({"id": [0]}).to_arrow(), storage_options=storage(machine))
 
-    drivers = [at.start_driver("append") for at in (machine, machine.on(tmp_path / "other"))]
-    outputs = [driver.communicate()[0].decode() for driver in drivers]
+    with machine.driver("append") as first, machine.on(tmp_path / "other").driver("append") as second:
+        drivers = (first, second)
+        assert [driver.process.wait(SECONDS) for driver in drivers] == [0, 0], [driver.output for driver in drivers]
 
-    assert [driver.returncode for driver in drivers] == [0, 0], outputs
     table = DeltaTable(uri, storage_options=storage(machine))
     assert pl.scan_delta(table).collect().height == 1 + len(drivers) * APPENDS
     writers = [commit.get("userMetadata") for commit in table.history()]
@@ -55,47 +43,44 @@ def test_two_drivers_that_append_at_once_lose_no_commit(machine: Machine, tmp_pa
 def test_a_second_writer_is_refused_by_name_and_works_once_the_lease_of_a_killed_one_ends(
     machine: Machine, tmp_path: Path
 ) -> None:
-    send(machine, events=100)
+    machine.send(events=100)
     other = machine.on(tmp_path / "other")
-    first = machine.start("bronze")
-    try:
-        holder = f"`bronze` (process {first.pid} on {socket.gethostname()}"
-        wait_until(lambda: other.read("doctor", "--json").stdout.count(holder) == 1, first)
+    with machine.command("bronze") as first:
+        pid = first.process.pid
+        holder = f"`bronze` (process {pid} on {socket.gethostname()}"
+        wait_until(lambda: other.read("doctor", "--json").stdout.count(holder) == 1, first.process)
 
         refused = other.job("bronze", "--once")
         assert refused.returncode == 1
-        assert f"Process {first.pid} has held the lock of bronze since" in refused.stderr
+        assert f"Process {pid} has held the lock of bronze since" in refused.stderr
         assert f"on {socket.gethostname()}" in refused.stderr
         assert "its lease ends at" in refused.stderr
-    finally:
-        os.killpg(first.pid, signal.SIGKILL)
-        first.communicate()
+
+        os.killpg(pid, signal.SIGKILL)
+        first.process.wait()
     killed_at = time.monotonic()
     after = other.job("bronze", "--once")
 
     assert after.returncode == 0, after.stderr
     assert time.monotonic() - killed_at < 60
-    verified(machine)
+    machine.verified()
 
 
 def test_a_paused_holder_that_wakes_up_after_its_lease_publishes_nothing(machine: Machine, tmp_path: Path) -> None:
-    send(machine, events=300)
-    paused = machine.start_driver("bronze", "refresh!pause")
-    assert paused.stdout is not None
-    while b"paused" not in paused.stdout.readline():
-        assert paused.poll() is None
+    machine.send(events=300)
     other = machine.on(tmp_path / "other")
-    wait_until(lambda: "no job writes the lake" in other.read("doctor", "--json").stdout, seconds=60)
-    other.driver("refresh")
-    published = other.read("query", "snapshots", "--format", "csv").stdout
+    with machine.driver("bronze", "refresh!pause") as paused:
+        wait_until(lambda: "paused\n" in paused.output, paused.process, seconds=SECONDS)
+        wait_until(lambda: "no job writes the lake" in other.read("doctor", "--json").stdout, seconds=60)
+        other.run_driver("refresh")
+        published = other.read("query", "snapshots", "--format", "csv").stdout
 
-    os.killpg(paused.pid, signal.SIGCONT)
-    output, _ = paused.communicate(timeout=120)
+        os.killpg(paused.process.pid, signal.SIGCONT)
 
-    assert paused.returncode == 1
-    assert b"This process lost the lock of refresh" in output
+        assert paused.process.wait(SECONDS) == 1
+    assert "This process lost the lock of refresh" in paused.output
     assert other.read("query", "snapshots", "--format", "csv").stdout == published
-    verified(machine)
+    machine.verified()
 
 
 def test_a_dead_endpoint_is_an_error_that_names_it(machine: Machine, tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from lakehouse.tables.metrics import (
 )
 from lakehouse.tables.model import Metric, Window
 from lakehouse.tables.silver import ACTIONS, EVENTS, FAILURE_REASONS, VERDICTS
-from tests.gold.naive_metrics import METRICS as NAIVE_METRICS
 from tests.gold.naive_metrics import naive_rows
 from tests.serving.lakes import DAY, a_login
 
@@ -168,7 +167,7 @@ def test_a_metric_has_one_row_per_hour_or_one_per_day() -> None:
     assert [row["attempts"] for row in rows_of(IP_ACTIVITY, *events)] == [3]
 
 
-@pytest.mark.parametrize("name", [*NAIVE_METRICS, "active_users", "hour_of_week"])
+@pytest.mark.parametrize("name", METRICS_BY_NAME)
 @given(events=st.lists(an_event(), min_size=1, max_size=60), data=st.data())
 @settings(max_examples=12)
 def test_a_metric_equals_a_naive_loop_over_the_events(name: str, events: list[Row], data: st.DataObject) -> None:

@@ -12,7 +12,10 @@ import pytest
 
 from lakehouse.conf import CLONED, conf_folder
 from lakehouse.errors import UsageError
+from lakehouse.fragments import SMALL_BYTES
 from lakehouse.settings import Settings
+
+DEFAULTS = CLONED / "spark-defaults.conf"
 
 
 def test_the_folder_of_a_clone_is_conf() -> None:
@@ -34,6 +37,11 @@ def test_a_folder_that_lacks_files_is_refused_with_their_names(conf: Path) -> No
 def test_a_path_that_is_not_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"LOGINLAKE_CONF=.*nowhere is not a folder"):
         conf_folder(Settings(conf=tmp_path / "nowhere", _env_file=None))
+
+
+def test_spark_compacts_the_files_that_we_call_small() -> None:
+    (size,) = re.findall(r"(?m)^spark\.databricks\.delta\.optimize\.minFileSize +(\d+)$", DEFAULTS.read_text())
+    assert int(size) == SMALL_BYTES
 
 
 def test_all_configured_jars_are_locked_by_sha256() -> None:

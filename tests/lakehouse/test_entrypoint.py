@@ -22,7 +22,7 @@ from lakehouse.errors import JavaMissing, UsageError
 app = typer.Typer()
 
 @app.command()
-def fail(): raise JavaMissing("There is no Java", hint="Install it")
+def fail(): raise JavaMissing("Java is not installed", hint="Install it")
 
 @app.command()
 def misuse(): raise UsageError("The year is not a number", hint="Write four digits")
@@ -68,7 +68,7 @@ def started(*words: str) -> subprocess.Popen[str]:
 def test_a_lakehouse_error_is_printed_as_one_line_and_sets_the_exit_code() -> None:
     failed, misused = ended("fail"), ended("misuse")
 
-    assert (failed.returncode, failed.stderr) == (1, "There is no Java. Install it\n")
+    assert (failed.returncode, failed.stderr) == (1, "Java is not installed. Install it\n")
     assert (misused.returncode, misused.stderr) == (2, "The year is not a number. Write four digits\n")
 
 

@@ -23,6 +23,7 @@ class LeaseInMemory:
     def __init__(self) -> None:
         self.now = NOW
         self.stored: StoredLease | None = None
+        self.loses_next_answer = False
 
     def read(self) -> StoredLease | None:
         return self.stored
@@ -31,6 +32,9 @@ class LeaseInMemory:
         if after != self.stored:
             return None
         self.stored = StoredLease(note, self.now, etag=str(note))
+        if self.loses_next_answer:
+            self.loses_next_answer = False
+            raise ConnectionError
         return self.stored
 
 
@@ -55,14 +59,14 @@ def test_an_expired_lease_is_taken_and_its_holder_has_lost_the_lock(store: Lease
 
     for _ in range(2):
         with pytest.raises(LockLost, match="lost the lock of bronze"):
-            first.check()
-    second.check()
+            first.renew()
+    second.renew()
 
 
 def test_a_renewed_lease_is_held_from_then_on(store: LeaseInMemory) -> None:
     lease = Lease.take(store, holder=HOLDER, now=NOW)
     store.now = NOW + timedelta(seconds=20)
-    lease.check()
+    lease.renew()
 
     with pytest.raises(LockHeld):
         Lease.take(store, holder=OTHER, now=EXPIRED)
@@ -81,7 +85,7 @@ def test_a_holder_that_lost_the_lock_does_not_release_it(store: LeaseInMemory) -
     first = Lease.take(store, holder=HOLDER, now=NOW)
     Lease.take(store, holder=OTHER, now=EXPIRED)
     with pytest.raises(LockLost):
-        first.check()
+        first.renew()
 
     first.release()
 
@@ -100,3 +104,15 @@ def test_the_numbers_of_commits_grow_from_holder_to_holder_even_if_the_object_wa
     numbers.append(third.next_fence())
 
     assert numbers == sorted(set(numbers))
+
+
+def test_a_write_that_succeeded_although_it_failed_for_its_holder_does_not_lose_the_lock(store: LeaseInMemory) -> None:
+    lease = Lease.take(store, holder=HOLDER, now=NOW)
+    for attempt in (lease.renew, lease.release):
+        store.loses_next_answer = True
+        with pytest.raises(ConnectionError):
+            attempt()
+
+        attempt()
+
+    Lease.take(store, holder=OTHER, now=NOW)

@@ -63,6 +63,25 @@ def test_a_writer_waits_for_maintenance(lake: Lake) -> None:
     assert writes.is_set()
 
 
+def test_a_writer_waits_for_a_process_that_only_looks_whether_the_lock_is_free(lake: Lake) -> None:
+    path, writes = lock_path(lake.settings, "bronze"), threading.Event()
+    with writer_lock(lake, "bronze"):
+        pass
+
+    def write() -> None:
+        with writer_lock(lake, "bronze"):
+            writes.set()
+
+    writer = threading.Thread(target=write)
+    with path.open("rb+") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        writer.start()
+        assert not writes.wait(1)
+    writer.join(60)
+
+    assert writes.is_set()
+
+
 def test_a_reader_waits_while_files_are_deleted(lake: Lake) -> None:
     reads = threading.Event()
 

@@ -66,6 +66,7 @@ def test_detections_are_shown_side_by_side(loginlake: Loginlake) -> None:
     assert answer["then"]["thresholds"]["capacity"] == 10
     assert (answer["now"]["detections"], answer["then"]["detections"]) == (2, 1)
     assert [(row["entity"], row["then"] is None) for row in answer["detections"]] == [(SMALL, True), (LARGE, False)]
+    assert {row["now"]["fired_at"][-1] for row in answer["detections"]} == {"Z"}
     assert answer["now"]["recall"] is None
 
 

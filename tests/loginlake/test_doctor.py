@@ -57,7 +57,7 @@ def test_a_missing_java_fails_with_a_hint(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.delenv("JAVA_HOME", raising=False)
 
     finding = check_java()
-    assert (finding.state, finding.what) == (State.FAIL, "There is no Java")
+    assert (finding.state, finding.what) == (State.FAIL, "Java is not installed")
     assert "Install Java 17 or 21" in finding.hint
 
 

@@ -198,7 +198,7 @@ def test_tables_and_history_list_versions(loginlake: Loginlake) -> None:
         (
             ["query", "detections", "--where", "severity>low"],
             2,
-            "severity: its values have no order for >. Use = or !=",
+            "severity: > needs a column whose values have an order. Use = or !=",
         ),
         (["query", "detections", "--where", "rule!=brute_force"], 2, "Did you mean brute_force_ip?"),
         (["query", "events", "--where", "verdict=brokn"], 2, "Use one of accepted, duplicate, ignored, broken"),

@@ -215,6 +215,7 @@ def test_the_command_reports_recall_and_precision_as_json(loginlake: Loginlake, 
     assert (rules["brute_force_ip"]["recall"], rules["brute_force_slow"]["recall"]) == (1.0, 0.0)
     assert [(miss["rule"], miss["sources"]) for miss in answer["misses"]] == [("brute_force_slow", ["198.51.100.9"])]
     assert [(each["detection_id"], each["look_alike"]) for each in answer["false_alarms"]] == [("d2", "busy_nat")]
+    assert {each["first_at"][-1] for each in (*answer["misses"], *answer["false_alarms"])} == {"Z"}
 
 
 def test_the_report_fits_a_terminal_of_80_columns(loginlake: Loginlake, tmp_path: Path) -> None:

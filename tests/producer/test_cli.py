@@ -13,6 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from producer.cli import LogFormat
+from producer.records import FORMATS
 from tests.loginlake.command_line import Ended, Loginlake
 from tests.producer.conftest import MockKafka
 from tests.producer.test_replay import a_line
@@ -26,6 +28,10 @@ from producer.cli import app
 publish.BATCHING["queue.buffering.max.messages"] = 100
 run(app)
 """
+
+
+def test_the_formats_of_the_options_are_those_of_the_records() -> None:
+    assert {each.value for each in LogFormat} == set(FORMATS)
 
 
 @pytest.fixture
