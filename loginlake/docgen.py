@@ -42,7 +42,8 @@ this page from both. To see what the rules found: `loginlake query detections`.
   a failed second factor.
 - A **hit** is an event at which a rule fires. Hits of one entity that are less than a window apart (or an hour, if the
   window is shorter) are one detection.
-- These rules compare a day of a user or an app with the days before it, its **baseline**: {compared}.
+- These rules compare a day of a user or an app with the days before it, its **baseline**:
+  {compared}.
   All hits of a user or an app on a UTC day are one detection. They report what is unusual, not attacks: their severity
   is low.
 
