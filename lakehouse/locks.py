@@ -40,6 +40,8 @@ LockName = Literal[RefusingName, "readers"]
 MAINTENANCE_SECONDS = 600.0
 # How long they wait for the JVM of a killed process to end, or for its lease on S3, which lasts 30 seconds.
 KILLED_SECONDS = 45.0
+# How long they wait for a process that has not described itself: it only looks whether the lock is free.
+LOOK_SECONDS = 2.0
 
 log = structlog.get_logger()
 
@@ -63,7 +65,7 @@ def writer_lock(lake: Lake, name: WriterName, *, is_maintenance: bool = False) -
     from tenacity import Retrying, retry_if_exception, wait_fixed
 
     retrying = Retrying(
-        retry=retry_if_exception(_is_released_soon),
+        retry=retry_if_exception(lambda error: isinstance(error, LockHeld) and _patience(error) > 0),
         stop=_has_waited_enough,
         wait=wait_fixed(0.5),
         before_sleep=_log_first_wait,
@@ -153,7 +155,7 @@ def refuse_second_writer(settings: Settings, *names: RefusingName) -> None:
         try:
             _refuse_held(settings, name)
         except LockHeld as held:
-            if not _is_released_soon(held):
+            if not (_is_held_by_maintenance(held) or _is_held_by_killed_process(held)):
                 raise
 
 
@@ -192,17 +194,18 @@ def _log_first_wait(waiting: RetryCallState) -> None:
         log.info("waiting_for_lock", reason=str(waiting.outcome.exception()))
 
 
-def _is_released_soon(error: BaseException) -> bool:
-    """Return True if the holder ends soon: maintenance, a killed process, or one that only looks whether it is free."""
-    if not isinstance(error, LockHeld):
-        return False
-    return "pid" not in error.parts or _is_held_by_maintenance(error) or _is_held_by_killed_process(error)
-
-
 def _has_waited_enough(waiting: RetryCallState) -> bool:
     held = waiting.outcome.exception() if waiting.outcome else None
-    by_maintenance = isinstance(held, LockHeld) and _is_held_by_maintenance(held)
-    return (waiting.seconds_since_start or 0.0) >= (MAINTENANCE_SECONDS if by_maintenance else KILLED_SECONDS)
+    return not isinstance(held, LockHeld) or (waiting.seconds_since_start or 0.0) >= _patience(held)
+
+
+def _patience(held: LockHeld) -> float:
+    """Return for how many seconds a writer waits for the holder of a lock."""
+    if _is_held_by_maintenance(held):
+        return MAINTENANCE_SECONDS
+    if _is_held_by_killed_process(held):
+        return KILLED_SECONDS
+    return 0.0 if "pid" in held.parts else LOOK_SECONDS
 
 
 def _is_held_by_maintenance(held: LockHeld) -> bool:

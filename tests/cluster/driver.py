@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from typing import Annotated
 from unittest.mock import patch
 
 import typer
@@ -66,7 +67,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def steps(names: list[str] | None = None) -> None:
+def steps(names: Annotated[list[str] | None, typer.Argument()] = None) -> None:
     """Run the steps one after another."""
     with spark_job("tests") as lake:
         for name in names or map(str.strip, sys.stdin):

@@ -126,7 +126,7 @@ def test_windows_start_at_the_same_instants_on_both_engines(on_spark: DataFrame,
 
 def test_the_rules_find_the_same_on_both_engines(spark: SparkSession, on_polars: pl.LazyFrame) -> None:
     rules = over_events(load_rules(Settings(_env_file=None)))
-    attacks = generated_events(batch(a_plan(noise=0.0, attacks=0.9, cases=1), events=400, end=END))
+    attacks = generated_events(batch(a_plan(noise=0.0, attacks=0.0, cases=1), events=1_000, end=END))
     events = pl.concat([on_polars, attacks]).collect()
     on_spark = spark.createDataFrame(events.to_arrow().cast(EVENTS.arrow_schema()))
 

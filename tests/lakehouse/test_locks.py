@@ -12,6 +12,7 @@ from lakehouse.errors import LockHeld
 from lakehouse.lake import Lake
 from lakehouse.locks import lock_path, no_readers, reader_lock, refuse_in_use, writer_lock
 from lakehouse.settings import Settings
+from tests.loginlake.locked_files import locked_by_another_process
 
 
 def is_locked(path: Path) -> bool:
@@ -73,10 +74,9 @@ def test_a_writer_waits_for_a_process_that_only_looks_whether_the_lock_is_free(l
             writes.set()
 
     writer = threading.Thread(target=write)
-    with path.open("rb+") as file:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with locked_by_another_process(path):
         writer.start()
-        assert not writes.wait(1)
+        assert not writes.wait(0.5)
     writer.join(60)
 
     assert writes.is_set()
