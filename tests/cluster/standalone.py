@@ -92,8 +92,8 @@ def _daemon(name: str, folder: Path, master: str, *options: str) -> Iterator[sub
         yield process
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)  # spark-class becomes the JVM, and executors are in its group
-            process.wait(60)
+            os.killpg(process.pid, signal.SIGKILL)  # spark-class becomes the JVM, and executors are in its group
+            process.wait()
 
 
 def executors(application: str) -> dict[str, int]:
