@@ -116,7 +116,7 @@ def produce(settings: Settings, *, events: int) -> None:
 
 
 def produce_between(settings: Settings, *, events: int, seed: int, start: int, end: int) -> None:
-    """Send events of the time between two instants, in microseconds since the epoch, to the topic."""
+    """Send events of the time between two instants, in milliseconds since the epoch, to the topic."""
     kafka.ensure_topic(settings)
     publish(batch(Plan(seed=seed, start=start), events=events, end=end), settings)
 

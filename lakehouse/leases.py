@@ -50,7 +50,7 @@ class LeaseNote(msgspec.Struct, frozen=True):
     Attributes:
         holder: Process, JVM, host and job of the holder, and since when it holds the lock.
         fence: Grows with each holder.
-        renewals: Grows with each renewal.
+        renewals: Grows with each write of the holder.
         is_released: True once the holder has ended its work.
     """
 
@@ -192,6 +192,7 @@ class Lease:
         self._is_lost = False
         self._writing = threading.Lock()
         self._fence = last.note.fence * FENCES_PER_SECOND
+        self._writes = last.note.renewals
 
     @classmethod
     def take(cls, stored: LeaseObject, *, holder: Mapping[str, Any], now: datetime) -> Lease:
@@ -223,7 +224,7 @@ class Lease:
         """
         with self._writing:
             if not self._is_lost:
-                self._write(renewals=self._last.note.renewals + 1)
+                self._write()
             if self._is_lost:
                 raise self.lost()
 
@@ -263,15 +264,20 @@ class Lease:
             name=self._object.name,
         )
 
-    def _write(self, **changes: Any) -> None:
-        written = self._object.write(msgspec.structs.replace(self._last.note, **changes), after=self._last)
+    def _write(self, *, is_released: bool = False) -> None:
+        written = self._overwrite(self._last, is_released=is_released)
         if written is None and (stored := self._object.read()) is not None and self._is_own(stored):
-            # The write before succeeded, although it failed for us.
-            written = self._object.write(msgspec.structs.replace(stored.note, **changes), after=stored)
+            # The write before succeeded, although its answer was lost.
+            written = self._overwrite(stored, is_released=is_released)
         if written is None:
             self._is_lost = True
         else:
             self._last = written
+
+    def _overwrite(self, stored: StoredLease, *, is_released: bool) -> StoredLease | None:
+        self._writes += 1  # so that each note is new
+        note = msgspec.structs.replace(stored.note, renewals=self._writes, is_released=is_released)
+        return self._object.write(note, after=stored)
 
     def _is_own(self, stored: StoredLease) -> bool:
         mine = self._last.note

@@ -11,7 +11,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,8 +40,9 @@ LockName = Literal[RefusingName, "readers"]
 MAINTENANCE_SECONDS = 600.0
 # How long they wait for the JVM of a killed process to end, or for its lease on S3, which lasts 30 seconds.
 KILLED_SECONDS = 45.0
-# How long they wait for a process that has not described itself: it only looks whether the lock is free.
-LOOK_SECONDS = 2.0
+# How long a process waits for a holder that has not described itself. It only looks whether the lock is free, or has
+# taken it just now.
+LOOK_SECONDS = 0.5
 
 log = structlog.get_logger()
 
@@ -65,7 +66,7 @@ def writer_lock(lake: Lake, name: WriterName, *, is_maintenance: bool = False) -
     from tenacity import Retrying, retry_if_exception, wait_fixed
 
     retrying = Retrying(
-        retry=retry_if_exception(lambda error: isinstance(error, LockHeld) and _patience(error) > 0),
+        retry=retry_if_exception(_is_released_soon),
         stop=_has_waited_enough,
         wait=wait_fixed(0.5),
         before_sleep=_log_first_wait,
@@ -155,7 +156,7 @@ def refuse_second_writer(settings: Settings, *names: RefusingName) -> None:
         try:
             _refuse_held(settings, name)
         except LockHeld as held:
-            if not (_is_held_by_maintenance(held) or _is_held_by_killed_process(held)):
+            if not _is_released_soon(held):
                 raise
 
 
@@ -170,23 +171,44 @@ def _refuse_held(settings: Settings, name: LockName) -> None:
         refuse_held_lease(settings, name)
         return
     path = lock_path(settings, name)
-    with suppress(FileNotFoundError), path.open("rb+") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise _lock_held(path, name) from error
+
+    def look() -> None:
+        with suppress(FileNotFoundError), path.open("rb+") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise _lock_held(path, name) from error
+
+    _until_described(look)
 
 
 @contextmanager
 def _held_file(lake: Lake, name: WriterName, *, holder: Mapping[str, Any]) -> Iterator[None]:
     path = lock_path(lake.settings, name)
-    file = _try_lock(lake.spark, path)
-    if file is None:
-        raise _lock_held(path, name)
+
+    def lock() -> Any:
+        file = _try_lock(lake.spark, path)
+        if file is None:
+            raise _lock_held(path, name)
+        return file
+
+    file = _until_described(lock)
     with _unlocked_at_end(path, file):
         file.setLength(0)
         file.writeBytes(json.dumps(holder))
         yield
+
+
+def _until_described(attempt: Callable[[], Any]) -> Any:
+    """Call a function again, for a moment, while the holder of the lock has not described itself."""
+    from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+
+    return Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, LockHeld) and "pid" not in error.parts),
+        stop=stop_after_delay(LOOK_SECONDS),
+        wait=wait_fixed(0.05),
+        reraise=True,
+    )(attempt)
 
 
 def _log_first_wait(waiting: RetryCallState) -> None:
@@ -194,18 +216,14 @@ def _log_first_wait(waiting: RetryCallState) -> None:
         log.info("waiting_for_lock", reason=str(waiting.outcome.exception()))
 
 
+def _is_released_soon(error: BaseException) -> bool:
+    return isinstance(error, LockHeld) and (_is_held_by_maintenance(error) or _is_held_by_killed_process(error))
+
+
 def _has_waited_enough(waiting: RetryCallState) -> bool:
     held = waiting.outcome.exception() if waiting.outcome else None
-    return not isinstance(held, LockHeld) or (waiting.seconds_since_start or 0.0) >= _patience(held)
-
-
-def _patience(held: LockHeld) -> float:
-    """Return for how many seconds a writer waits for the holder of a lock."""
-    if _is_held_by_maintenance(held):
-        return MAINTENANCE_SECONDS
-    if _is_held_by_killed_process(held):
-        return KILLED_SECONDS
-    return 0.0 if "pid" in held.parts else LOOK_SECONDS
+    by_maintenance = isinstance(held, LockHeld) and _is_held_by_maintenance(held)
+    return (waiting.seconds_since_start or 0.0) >= (MAINTENANCE_SECONDS if by_maintenance else KILLED_SECONDS)
 
 
 def _is_held_by_maintenance(held: LockHeld) -> bool:
@@ -257,9 +275,11 @@ def _unlocked_at_end(path: Path, file: Any) -> Iterator[None]:
 def _unlock(path: Path, file: Any) -> None:
     """Release a lock and remove our description: a process that locks the file only to look must not seem to be us."""
     with _own_locks_guard:
-        file.setLength(0)
-        file.close()
-        _own_locks.discard(path)
+        try:
+            file.setLength(0)
+        finally:
+            file.close()
+            _own_locks.discard(path)
 
 
 def _describe_holder(spark: SparkSession) -> dict[str, Any]:

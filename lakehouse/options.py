@@ -37,8 +37,9 @@ class CommandGroup(TyperGroup):
         """
         first = args[0].partition("=")[0] if args else ""
         own = {name for parameter in self.get_params(ctx) for name in parameter.opts}
-        if first.startswith("--") and first not in own and any(first in option.opts for option in settings_options()):
-            example = f"{ctx.info_name} COMMAND {first}"
+        is_unknown = first.startswith("--") and first not in own and not ctx.resilient_parsing
+        if is_unknown and any(first in option.opts for option in settings_options()):
+            example = f"{ctx.command_path} COMMAND {first}"
             raise UsageError(f"{first} stands before the command", hint=f"Write it after the command: {example}")
         return super().parse_args(ctx, args)
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +44,12 @@ class Started(NamedTuple):
         """What it has printed so far."""
         return self.log.read_text()
 
+    def check_end(self, code: int = 0) -> None:
+        """Wait until it ends, and check its exit code."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(SECONDS)
+        assert self.process.returncode == code, self.output
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -68,7 +74,7 @@ class Machine:
         with self.command(*words) as service:
             yield service.process
             service.process.terminate()
-            assert service.process.wait(120) == 0, service.output
+            service.check_end()
 
     @contextmanager
     def driver(self, *steps: str) -> Iterator[Started]:
@@ -79,7 +85,7 @@ class Machine:
     def run_driver(self, *steps: str) -> None:
         """Run a driver to its end, which must be a success."""
         with self.driver(*steps) as driver:
-            assert driver.process.wait(SECONDS) == 0, driver.output
+            driver.check_end()
 
     @contextmanager
     def driver_session(self) -> Iterator[Callable[..., None]]:
@@ -91,17 +97,18 @@ class Machine:
             def run(*steps: str) -> None:
                 nonlocal sent
                 sent += len(steps)
-                lines.write("".join(f"{step}\n" for step in steps).encode())
-                lines.flush()
+                with suppress(BrokenPipeError):  # it has died: the output says why
+                    lines.write("".join(f"{step}\n" for step in steps).encode())
+                    lines.flush()
                 wait_until(lambda: driver.process.poll() is not None or has_ended(), seconds=SECONDS)
                 assert has_ended(), driver.output
 
             def has_ended() -> bool:
-                return driver.output.count(" has ended\n") == sent
+                return driver.output.count(" has ended\n") >= sent
 
-            yield run
-            lines.close()
-            assert driver.process.wait(SECONDS) == 0, driver.output
+            with lines:
+                yield run
+            driver.check_end()
 
     def read(self, *words: str) -> Ended:
         """Run a command that needs no Spark, in this process."""

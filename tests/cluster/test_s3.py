@@ -32,7 +32,8 @@ def test_two_drivers_that_append_at_once_lose_no_commit(machine: Machine, tmp_pa
 
     with machine.driver("append") as first, machine.on(tmp_path / "other").driver("append") as second:
         drivers = (first, second)
-        assert [driver.process.wait(SECONDS) for driver in drivers] == [0, 0], [driver.output for driver in drivers]
+        for driver in drivers:
+            driver.check_end()
 
     table = DeltaTable(uri, storage_options=storage(machine))
     assert pl.scan_delta(table).collect().height == 1 + len(drivers) * APPENDS
@@ -77,7 +78,7 @@ def test_a_paused_holder_that_wakes_up_after_its_lease_publishes_nothing(machine
 
         os.killpg(paused.process.pid, signal.SIGCONT)
 
-        assert paused.process.wait(SECONDS) == 1
+        paused.check_end(1)
     assert "This process lost the lock of refresh" in paused.output
     assert other.read("query", "snapshots", "--format", "csv").stdout == published
     machine.verified()

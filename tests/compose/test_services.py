@@ -23,6 +23,7 @@ from lakehouse.lake import Lake
 from lakehouse.settings import Settings
 from lakehouse.tables.bronze import RAW_LOGS
 from loginlake.broker import embedded_broker
+from loginlake.pipeline import refresh
 from loginlake.verify import verify
 from serving.store import Store
 from tests.conftest import a_free_port
@@ -130,6 +131,7 @@ def test_the_services_work_together_and_lose_nothing_when_sigterm_ends_them(
                 wait_until(lambda: api.get("/readyz").status_code == 200, *alive, seconds=PUBLISHED_SECONDS)
                 activity = api.get("/v1/metrics/ip_activity", params={"every": "day", "order_by": "-attempts"}).json()
         ingest_once(lake)
+        refresh(lake)
         report = verify(settings, Store(settings))
 
     assert activity["data"][0]["attempts"] >= 1

@@ -72,9 +72,10 @@ def expected(built: Lake, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return rows(whole)
 
 
-# A commit that is removed and one that is empty are the same to a job, so each table has one of them.
 LOST = {
     "silver's last commit is removed": (EVENTS, COMMIT_DAMAGES["removed"]),
+    "silver's last commit is empty": (EVENTS, COMMIT_DAMAGES["empty"]),
+    "the base's last commit is removed": (PAIR_ACTIVITY, COMMIT_DAMAGES["removed"]),
     "the base's last commit is empty": (PAIR_ACTIVITY, COMMIT_DAMAGES["empty"]),
     "the last snapshot is removed": (SNAPSHOTS, COMMIT_DAMAGES["removed"]),
     "silver's checkpoint is removed": (EVENTS, remove_checkpoint),

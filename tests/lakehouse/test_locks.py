@@ -64,7 +64,10 @@ def test_a_writer_waits_for_maintenance(lake: Lake) -> None:
     assert writes.is_set()
 
 
-def test_a_writer_waits_for_a_process_that_only_looks_whether_the_lock_is_free(lake: Lake) -> None:
+def test_a_writer_waits_for_a_process_that_only_looks_whether_the_lock_is_free(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakehouse.locks.LOOK_SECONDS", 60.0)  # the process of this test looks for long
     path, writes = lock_path(lake.settings, "bronze"), threading.Event()
     with writer_lock(lake, "bronze"):
         pass
