@@ -76,7 +76,7 @@ $(READY): requirements/uv.txt requirements/dev.txt pyproject.toml | machine
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@echo "Installing the packages; then they are compiled, which prints nothing for about 20 seconds"
-	@$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@bash -o pipefail -c "$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt 2>&1 | sed '/^ + /d'"
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
 	@touch $@
 
