@@ -66,7 +66,14 @@ def require_free_port(host: str, port: int, *, what: str, hint: str) -> None:
 
 
 def other_port_hint(setting: str, port: int) -> str:
-    """Return the hint for a taken port: the option, the variable and the argument of make that name another port."""
+    """Return the hint for a taken port: the option, the variable and the argument of make that name another port.
+
+    Args:
+        setting: Name of the setting of the port.
+        port: The port to propose; the next one at which nobody listens is taken.
+    """
+    while is_listening("127.0.0.1", port):
+        port += 1
     name = setting.upper()
     option = setting.replace("_", "-")
     return f"Stop it, or use another port: `--{option} {port}`, LOGINLAKE_{name}={port}, or after `make` {name}={port}"

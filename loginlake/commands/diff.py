@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lakehouse.errors import BadQuery
 from lakehouse.options import SettingsCommand
-from loginlake.commands.output import ROWS_SHOWN, Json, Limit, note_of_more, requested_output, value_text
+from loginlake.commands.output import ROWS_SHOWN, Json, note_of_more, requested_output, value_text
 from loginlake.commands.reading import open_store
 from loginlake.grid import wrapped
 from loginlake.terminal import terminal_width
@@ -29,9 +30,12 @@ def diff(
     after: Annotated[int, typer.Argument(metavar="NEW", min=1, help="Id of the later snapshot.")],
     name: Annotated[
         str | None,
-        typer.Argument(metavar="TABLE|METRIC", help="Show the rows of this table or metric. Default: counts of all."),
+        typer.Argument(metavar="TABLE", help="Show the rows of this table. Default: counts of all tables."),
     ] = None,
-    limit: Limit = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(metavar="ROWS", min=1, help=f"Maximum number of rows. Default: {ROWS_SHOWN}, or all as JSON."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show what changed between two snapshots: rows added, removed and changed, by the key of each table.
@@ -42,13 +46,22 @@ def diff(
     store = open_store()
     import polars as pl
 
-    from lakehouse.tables import table_named
+    from lakehouse.tables import METRICS_BY_NAME, VIEWS, table_named
+    from lakehouse.tables.metrics import PAIR_ACTIVITY
     from serving.diff import row_changes
 
     old, new = store.snapshot(snapshot_id=before), store.snapshot(snapshot_id=after)
     if name is None:
         output.write(pl.DataFrame(_counts(store, before=old, after=new)))
         return
+    computed = {metric.name for metric in METRICS_BY_NAME.values() if metric.stored is None} | {
+        view.name for view in VIEWS.values()
+    }
+    if name.removeprefix("gold.") in computed:
+        raise BadQuery(
+            f"{name} is computed when it is read, so that no snapshot has rows of it to compare",
+            hint=f"Compare {PAIR_ACTIVITY.full_name} or gold.detections, from which it is computed",
+        )
     table = table_named(name)
     changes = row_changes(table, store, before=old, after=new, limit=output.rows_to_read(limit))
     if json:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lakehouse.clock import utc_now
-from lakehouse.entrypoint import stop_on_signals
+from lakehouse.entrypoint import print_text, stop_on_signals
 from lakehouse.errors import UsageError
 from lakehouse.job import spark_job
 from lakehouse.options import SettingsCommand
@@ -88,7 +88,7 @@ def _print_plan(tables: Sequence[TableMaintenance]) -> None:
         typer.echo(f"Snapshots {expiring[0].id} to {expiring[-1].id} would expire: {setting}")
     else:
         start = "No" if rows else "Nothing to do: no small files, and no"
-        typer.echo(f"{start} snapshot in gold.snapshots would expire ({setting})")
+        print_text(f"{start} snapshot in gold.snapshots would expire ({setting})")
 
 
 def _maintain_every(lake: Lake, *, seconds: float, json: bool) -> None:

@@ -94,7 +94,7 @@ class Output:
 
 def note_of_more() -> str:
     """Return the note below a table that does not show all rows."""
-    return f"The first {ROWS_SHOWN} rows of more; use --limit, or --json for all rows"
+    return f"Only the first {ROWS_SHOWN} rows are shown; use --limit, or --json for all"
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -> None:

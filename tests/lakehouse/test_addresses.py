@@ -7,7 +7,14 @@ import socket
 
 import pytest
 
-from lakehouse.addresses import any_server_listens, is_loopback, listening_process, require_free_port, server_addresses
+from lakehouse.addresses import (
+    any_server_listens,
+    is_loopback,
+    listening_process,
+    other_port_hint,
+    require_free_port,
+    server_addresses,
+)
 from lakehouse.errors import BrokerFailed, PortTaken
 
 
@@ -52,3 +59,14 @@ def test_the_process_that_listens_on_a_port_is_named(host: str) -> None:
 @pytest.mark.parametrize(("host", "expected"), [("localhost", True), ("::1", True), ("192.0.2.1", False), ("a", False)])
 def test_only_addresses_of_this_machine_are_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+def test_the_hint_for_a_taken_port_proposes_one_at_which_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+
+        hint = other_port_hint("kafka_port", port)
+
+    assert f"KAFKA_PORT={port}" not in hint
+    proposed = int(hint.rpartition("=")[2])
+    assert proposed > port

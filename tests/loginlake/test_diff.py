@@ -59,3 +59,12 @@ def test_on_a_terminal_each_change_is_a_line_and_its_values_below_it_uncut(login
 def test_diff_of_a_snapshot_with_itself_is_empty(loginlake: Loginlake) -> None:
     assert json.loads(loginlake("diff", "2", "2", "ip_activity", "--json").stdout) == []
     assert loginlake("diff", "2", "2", "ip_activity").stdout == "No rows differ\n"
+
+
+@pytest.mark.parametrize("name", ["country_activity", "attacks", "gold.attacks"])
+def test_what_is_computed_when_it_is_read_is_refused_with_what_can_be_compared(loginlake: Loginlake, name: str) -> None:
+    ended = loginlake("diff", "1", "2", name)
+
+    assert ended.returncode == 2
+    assert f"{name} is computed when it is read" in ended.stderr
+    assert "Compare gold.pair_activity_hourly" in ended.stderr
