@@ -17,6 +17,7 @@ from loginlake.terminal import terminal_width
 
 if TYPE_CHECKING:
     from lakehouse.snapshots import Snapshot
+    from lakehouse.tables.model import Table
     from serving.diff import RowChange
     from serving.store import Store
 
@@ -46,23 +47,13 @@ def diff(
     store = open_store()
     import polars as pl
 
-    from lakehouse.tables import METRICS_BY_NAME, VIEWS, table_named
-    from lakehouse.tables.metrics import PAIR_ACTIVITY
     from serving.diff import row_changes
 
     old, new = store.snapshot(snapshot_id=before), store.snapshot(snapshot_id=after)
     if name is None:
         output.write(pl.DataFrame(_counts(store, before=old, after=new)))
         return
-    computed = {metric.name for metric in METRICS_BY_NAME.values() if metric.stored is None} | {
-        view.name for view in VIEWS.values()
-    }
-    if name.removeprefix("gold.") in computed:
-        raise BadQuery(
-            f"{name} is computed when it is read, so that no snapshot has rows of it to compare",
-            hint=f"Compare {PAIR_ACTIVITY.full_name} or gold.detections, from which it is computed",
-        )
-    table = table_named(name)
+    table = _stored_table(name)
     changes = row_changes(table, store, before=old, after=new, limit=output.rows_to_read(limit))
     if json:
         typer.echo(_json(changes))
@@ -71,6 +62,23 @@ def diff(
     typer.echo("\n".join(change_lines(shown, width=terminal_width())) if shown else "No rows differ")
     if len(changes) > len(shown):
         typer.echo(note_of_more(), err=True)
+
+
+def _stored_table(name: str) -> Table:
+    """Return the table of a name.
+
+    Raises:
+        BadQuery: It is a metric or a view that is computed when it is read.
+        UnknownTable: There is nothing of that name.
+    """
+    from lakehouse.tables import METRICS_BY_NAME, TABLES, VIEWS, table_named
+
+    stored = [table.name for table in TABLES.values()]
+    computed = {*METRICS_BY_NAME, *(view.name for view in VIEWS.values())}.difference(stored)
+    if name.removeprefix("gold.") in computed:
+        hint = f"Use a table that it is computed from: one of {', '.join(stored)}"
+        raise BadQuery(f"{name} is computed when it is read, so that there are no rows of it to compare", hint=hint)
+    return table_named(name)
 
 
 def _counts(store: Store, *, before: Snapshot, after: Snapshot) -> list[dict[str, Any]]:

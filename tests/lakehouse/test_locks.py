@@ -48,41 +48,41 @@ def test_an_interrupted_block_keeps_its_lock_and_a_failed_one_releases_it(lake: 
     assert is_locked(path)
 
 
+class Writer(threading.Thread):
+    """A writer of bronze, which sets `writes` as soon as it holds the lock."""
+
+    def __init__(self, lake: Lake) -> None:
+        super().__init__()
+        self.lake, self.writes = lake, threading.Event()
+
+    def run(self) -> None:
+        with writer_lock(self.lake, "bronze"):
+            self.writes.set()
+
+
 def test_a_writer_waits_for_maintenance(lake: Lake) -> None:
-    writes = threading.Event()
-
-    def write() -> None:
-        with writer_lock(lake, "bronze"):
-            writes.set()
-
-    writer = threading.Thread(target=write)
+    writer = Writer(lake)
     with writer_lock(lake, "bronze", is_maintenance=True):
         writer.start()
-        assert not writes.wait(1)
-    writer.join(60)
+        assert not writer.writes.wait(1)
 
-    assert writes.is_set()
+    assert writer.writes.wait(60)
+    writer.join(60)
 
 
 def test_a_writer_waits_for_a_process_that_only_looks_whether_the_lock_is_free(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lakehouse.locks.LOOK_SECONDS", 60.0)  # the process of this test looks for long
-    path, writes = lock_path(lake.settings, "bronze"), threading.Event()
-    with writer_lock(lake, "bronze"):
+    with writer_lock(lake, "bronze"):  # creates the file
         pass
-
-    def write() -> None:
-        with writer_lock(lake, "bronze"):
-            writes.set()
-
-    writer = threading.Thread(target=write)
-    with locked_by_another_process(path):
+    writer = Writer(lake)
+    with locked_by_another_process(lock_path(lake.settings, "bronze")):
         writer.start()
-        assert not writes.wait(0.5)
-    writer.join(60)
+        assert not writer.writes.wait(0.5)
 
-    assert writes.is_set()
+    assert writer.writes.wait(60)
+    writer.join(60)
 
 
 def test_a_reader_waits_while_files_are_deleted(lake: Lake) -> None:

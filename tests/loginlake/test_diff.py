@@ -67,4 +67,4 @@ def test_what_is_computed_when_it_is_read_is_refused_with_what_can_be_compared(l
 
     assert ended.returncode == 2
     assert f"{name} is computed when it is read" in ended.stderr
-    assert "Compare gold.pair_activity_hourly" in ended.stderr
+    assert "one of raw_logs, events, pair_activity_hourly, " in ended.stderr
