@@ -1,4 +1,4 @@
-"""Durations on the command line."""
+"""Durations that --every takes."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def parse_duration(text: str) -> int:
     """
     parts = re.fullmatch(r"([1-9][0-9]{0,6})([smh])", text)
     if parts is None:
-        raise UsageError(f"{text!r} is not a duration", hint="Write one such as 15s, 1m or 1h")
+        raise UsageError(f"--every: {text!r} is not a duration", hint="Write one such as 15s, 1m or 1h")
     return int(parts[1]) * UNIT_SECONDS[parts[2]]

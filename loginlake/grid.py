@@ -16,6 +16,8 @@ MIN_TEXT_WIDTH = 16
 MIN_VALUE_WIDTH = 20
 # Up to this many rows are printed one below the other if not all columns fit.
 FEW_ROWS = 5
+# The cell of a value that does not exist.
+NO_VALUE = "-"
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,17 @@ Grid = Sequence[GridColumn]
 def fitted(grid: Grid, width: int | None) -> tuple[Grid, list[str]]:
     """Return the columns that fit, with their texts shortened if necessary, and the names of those left out.
 
-    One column is left out rather than a name broken, but not more.
+    Columns without any value and one other are left out rather than a name broken, but not more.
     """
-    breakable = [replace(column, is_text=True) if column.is_name else column for column in grid]
-    whole = [(grid, count) for count in (len(grid), len(grid) - 1) if count]
-    for columns, count in [*whole, *((breakable, count) for count in range(len(grid), 0, -1))]:
-        shortened = _with_short_texts(columns[:count], width)
-        if width is None or _width(shortened) <= width or (columns is breakable and count == 1):
-            return shortened, [column.name for column in grid[count:]]
-    return grid, []
+    filled = [column for column in grid if any(cell != NO_VALUE for cell in column.cells)] or grid
+    breakable = [replace(column, is_text=True) if column.is_name else column for column in filled]
+    choices = [grid, filled, filled[:-1], *(breakable[:count] for count in range(len(filled), 0, -1))]
+    for columns in filter(None, choices):
+        shortened = _with_short_texts(columns, width)
+        if width is None or _width(shortened) <= width:
+            break
+    kept = {column.name for column in shortened}
+    return shortened, [column.name for column in grid if column.name not in kept]
 
 
 def table_lines(grid: Grid) -> list[str]:

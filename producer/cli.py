@@ -221,9 +221,12 @@ def replay(
 
 
 def _unlike_format(file: str, sample: Sample) -> str:
-    """Return the warning about a file of another format."""
+    """Return the warning about a file of another format, or without times."""
+    from producer.replay import UNTIMED
+
     others = " or ".join(each.value for each in LogFormat if each.value != sample.log_format)
-    hint = f"Use --format {others} if the file has that format"
+    is_untimed = sample.untimed and sample.log_format == LogFormat.sshd
+    hint = UNTIMED if is_untimed else f"Use --format {others} if the file has that format"
     if sample.lines == 1:
         return f"The line does not look like the format {sample.log_format}: its row will be broken or ignored. {hint}"
     return (

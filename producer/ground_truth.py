@@ -122,9 +122,9 @@ class GroundTruth:
         """Return a summary in one sentence."""
         noise = {kind: self.counts[kind] for kind in NOISE}
         return (
-            f"{len(self.attacks)} planted attacks{_in_brackets(_scenarios(self.attacks))}, "
-            f"{len(self.look_alikes)} look-alikes{_in_brackets(_scenarios(self.look_alikes))}, "
-            f"{sum(noise.values())} noise records{_in_brackets(noise)}"
+            f"{_number_of(len(self.attacks), 'planted attack')}{_in_brackets(_scenarios(self.attacks))}, "
+            f"{_number_of(len(self.look_alikes), 'look-alike')}{_in_brackets(_scenarios(self.look_alikes))}, "
+            f"{_number_of(sum(noise.values()), 'noise record')}{_in_brackets(noise)}"
         )
 
     def _case(self, planted: Planted, event_ids: Ids) -> PlantedCase:
@@ -169,6 +169,10 @@ def _distinct(values: Iterable[str]) -> tuple[str, ...]:
 
 def _scenarios(begun: Mapping[int, tuple[Any, Ids]]) -> Counter[str]:
     return Counter(planted.scenario for planted, _ in begun.values())
+
+
+def _number_of(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _in_brackets(counts: Mapping[str, int]) -> str:

@@ -48,6 +48,8 @@ _decoder = msgspec.json.Decoder(_LoginNames)
 
 # As many lines show whether a file has the format.
 SAMPLE_LINES = 100
+UNTIMED = "A line of sshd begins with a time such as Jan 31 08:00:00 or 2026-01-31T08:00:00Z"
+_SSHD = re.compile(rb"\bsshd(?:-session)?[\[:]")
 _ISO_TIMESTAMP = re.compile(_BEFORE_TIMESTAMP + rb"(?:\d )?\d{4}-\d\d-\d\d[T ]")
 
 
@@ -59,11 +61,13 @@ class Sample:
         log_format: `login` or `sshd`.
         lines: Number of records so far, at most `SAMPLE_LINES`.
         recognized: Number of them that look like the format.
+        untimed: Number of them that name sshd, but do not begin with a time.
     """
 
     log_format: str
     lines: int = 0
     recognized: int = 0
+    untimed: int = 0
 
     def of(self, records: Iterable[Record]) -> Iterator[Record]:
         """Yield the records unchanged, and look at the first ones."""
@@ -71,6 +75,7 @@ class Sample:
             if self.lines < SAMPLE_LINES:
                 self.lines += 1
                 self.recognized += looks_like(record.value or b"", self.log_format)
+                self.untimed += is_untimed(record.value or b"")
             yield record
 
 
@@ -80,6 +85,11 @@ def looks_like(line: bytes, log_format: str) -> bool:
         names = _names_in(line)
         return bool(names.event_id or names.username)
     return bool(_TIMESTAMP.match(line) or _ISO_TIMESTAMP.match(line))
+
+
+def is_untimed(line: bytes) -> bool:
+    """Return True if a line seems to be of sshd, but does not begin with a time that can be read."""
+    return bool(_SSHD.search(line)) and not looks_like(line, "sshd")
 
 
 def held_until_recognized(records: Iterator[Record], log_format: str, *, stop: Event) -> Iterator[Record]:
@@ -112,11 +122,12 @@ def _unknown_lines(records: Sequence[Record], log_format: str) -> UsageError:
     which = "The line does" if len(lines) == 1 else f"The first {len(lines)} lines do"
     others = (other for other in FORMATS if other != log_format and any(looks_like(line, other) for line in lines))
     seems = next(others, None)
-    hint = (
-        f"Use --format {seems}, which the lines look like"
-        if seems
-        else f"Name the format with --format; --format {log_format} sends such lines all the same"
-    )
+    if seems:
+        hint = f"Use --format {seems}, which the lines look like"
+    elif any(map(is_untimed, lines)):
+        hint = f"{UNTIMED}; --format sshd sends them all the same, as broken"
+    else:
+        hint = f"Name the format with --format; --format {log_format} sends such lines all the same"
     return UsageError(f"{which} not look like the format {log_format}: nothing is sent", hint=hint)
 
 

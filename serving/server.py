@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 
 import structlog
 import uvicorn
 
 from lakehouse.addresses import is_loopback, other_port_hint, port_taken
+from lakehouse.entrypoint import print_text
 from lakehouse.errors import UsageError
 from lakehouse.lake_folder import check_folder_exists, has_tables
 from lakehouse.locks import reader_lock
@@ -31,13 +33,16 @@ def serve(settings: Settings) -> None:
     listener = listening_socket(settings)
     # No log configuration of uvicorn: the middleware logs requests, and its errors reach standard error.
     server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, access_log=False))
-    # uvicorn raises the signal that stopped it again once all requests are answered; nothing is left to do then.
+    # Until uvicorn takes the signals, and when it raises the one that stopped it again once all requests are answered.
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, lambda *_: None)
+        signal.signal(signal_number, lambda *_: setattr(server, "should_exit", True))
     if not settings.is_on_s3 and not has_tables(settings):
         log.warning("lake_has_no_tables", root=settings.root)
     url = f"http://{settings.host}:{settings.port}"
-    log.info("serving", url=url, docs=f"{url}/docs")
+    if sys.stderr.isatty():
+        print_text(f"The API answers on {url}, its documentation is {url}/docs; Ctrl-C stops it", err=True)
+    else:
+        log.info("serving", url=url, docs=f"{url}/docs")
     with reader_lock(settings):
         server.run(sockets=[listener])
 

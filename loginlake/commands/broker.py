@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 
 import typer
@@ -23,7 +24,7 @@ def broker() -> None:
     from lakehouse.settings import load_settings
     from loginlake.broker import embedded_broker
 
-    configure_logs()
+    configure_logs(level=logging.WARNING)
     settings = load_settings()
     with ExitStack() as started:
         with shown_steps(), running("Starting Kafka, usually 5 s"):

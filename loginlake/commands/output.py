@@ -71,9 +71,9 @@ class Output:
         if self.is_table:
             if self.is_vertical and rows.is_empty():
                 names = []
-            # Columns that are shown by default stay a table: what has no room is left out and named.
-            may_turn = not (shown and names == shown)
-            too_wide = write_table(rows.select(names), is_vertical=self.is_vertical, may_turn=may_turn)
+            too_wide = write_table(
+                rows.select(names), is_vertical=self.is_vertical, rows_that_turn=self._rows_that_turn(shown)
+            )
             hidden = [] if self.columns else [name for name in rows.columns if name not in names]
             if rows.is_empty():
                 typer.echo("No rows", err=True)
@@ -82,6 +82,17 @@ class Output:
         else:
             WRITERS[self.form](rows.select(names))
         sys.stdout.flush()
+
+    def _rows_that_turn(self, shown: Sequence[str]) -> int:
+        """Return the most rows that are printed one below the other if not all columns fit.
+
+        All columns that --columns names are printed. What has no room among those shown by default is left out.
+        """
+        from loginlake.grid import FEW_ROWS
+
+        if self.columns:
+            return sys.maxsize
+        return 0 if shown else FEW_ROWS
 
     def _chosen(self, names: Sequence[str], shown: Sequence[str]) -> Sequence[str]:
         if self.columns == (ALL_COLUMNS,):
@@ -130,10 +141,16 @@ def requested_output(form: str | None, *, json: bool, columns: str | None = None
     return Output(form, names, is_vertical=vertical)
 
 
-def write_table(rows: pl.DataFrame, *, is_vertical: bool = False, may_turn: bool = True) -> Sequence[str]:
+def write_table(
+    rows: pl.DataFrame, *, is_vertical: bool = False, rows_that_turn: int | None = None
+) -> Sequence[str]:
     """Print the rows so that they fit the terminal, and return the names of the columns for which there is no room.
 
-    Few rows whose columns do not all fit are printed one below the other, if the table may turn.
+    Args:
+        rows: The rows.
+        is_vertical: True if they are printed one below the other in any case.
+        rows_that_turn: Up to so many rows are printed one below the other if their columns do not all fit; by default
+            `FEW_ROWS`.
     """
     from loginlake.grid import FEW_ROWS, fitted, table_lines, vertical_lines
     from loginlake.terminal import terminal_width
@@ -142,7 +159,8 @@ def write_table(rows: pl.DataFrame, *, is_vertical: bool = False, may_turn: bool
         return []
     grid, width = [_grid_column(rows[name]) for name in rows.columns], terminal_width()
     grid_that_fits, left_out = fitted(grid, width)
-    if rows.height and (is_vertical or (may_turn and left_out and rows.height <= FEW_ROWS)):
+    most = FEW_ROWS if rows_that_turn is None else rows_that_turn
+    if rows.height and (is_vertical or (left_out and rows.height <= most)):
         typer.echo("\n".join(vertical_lines(grid, width)))
         return []
     typer.echo("\n".join(table_lines(grid_that_fits)))
@@ -187,7 +205,9 @@ def _instant_format(instants: Sequence[datetime]) -> str:
 def _cell(value: Any, *, instant: str) -> str:
     """Return a value as text for a person; characters that could control a terminal are written as escapes."""
     if value is None:
-        return "-"
+        from loginlake.grid import NO_VALUE
+
+        return NO_VALUE
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, datetime):
@@ -248,7 +268,7 @@ Format = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Columns = Annotated[
     str | None,
-    typer.Option("--columns", metavar="A,B|all", help="Columns to print. Default: all, but those that fit in a table."),
+    typer.Option("--columns", metavar="A,B|all", help="Columns to print. Default: all, or those that fit in a table."),
 ]
 Limit = Annotated[
     int | None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from producer.ground_truth import TruthFile
     from serving.selection import Period
     from serving.store import Store
+
+A_SECOND = timedelta(seconds=1)
 
 AsOf = Annotated[
     str | None,
@@ -68,6 +70,8 @@ def open_store() -> Store:
 def requested_snapshot(store: Store, *, as_of: str | None, snapshot: int | None) -> Snapshot:
     """Return the snapshot that --as-of or --snapshot names; without either, the last one.
 
+    A note says which snapshot --as-of found, and which followed within a second: tables print no fractions of it.
+
     Raises:
         BadQuery: Both are given, or the time is malformed.
         SnapshotMissing: No published snapshot matches.
@@ -76,7 +80,13 @@ def requested_snapshot(store: Store, *, as_of: str | None, snapshot: int | None)
     """
     if as_of is not None and snapshot is not None:
         raise BadQuery("--as-of and --snapshot are both given", hint="Give only one of them")
-    return store.snapshot(snapshot_id=snapshot, as_of=time_option("--as-of", as_of, now=utc_now()))
+    instant = time_option("--as-of", as_of, now=utc_now())
+    found = store.snapshot(snapshot_id=snapshot, as_of=instant)
+    if instant is not None:
+        soon = next((each for each in store.snapshots() if instant < each.at <= instant + A_SECOND), None)
+        followed = f"; snapshot {soon.id} was published at {instant_text(soon.at)}" if soon else ""
+        print_text(f"Snapshot {found.id}, published {instant_text(found.at)}{followed}", err=True)
+    return found
 
 
 def requested_truths(paths: list[Path] | None, store: Store, *, snapshot: Snapshot) -> dict[Path, TruthFile]:

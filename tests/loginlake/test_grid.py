@@ -62,6 +62,20 @@ def test_a_name_continues_after_an_underscore_rather_than_that_two_columns_are_l
     ]
 
 
+def test_columns_without_a_value_are_left_out_before_a_name_is_broken() -> None:
+    grid = [RULES, a_text("note", "-", "-"), GridColumn("n", ("7", "8"), is_number=True), a_text("label", "-", "-")]
+
+    columns, left_out = fitted(grid, 28)
+
+    assert (columns[0], left_out) == (RULES, ["note", "label"])
+
+
+def test_columns_without_a_value_are_kept_where_there_is_room() -> None:
+    columns, left_out = fitted([RULES, a_text("label", "-", "-")], 30)
+
+    assert ([column.name for column in columns], left_out) == (["rule", "label"], [])
+
+
 def test_wide_characters_take_two_columns() -> None:
     (column,), _ = fitted([a_text("a", "漢" * 20)], 21)
 

@@ -34,6 +34,24 @@ def test_an_earlier_snapshot_returns_its_own_rows(loginlake: Loginlake) -> None:
     assert [row["attempts"] for row in by_id] == [3]
 
 
+def test_a_note_names_the_snapshot_of_an_instant_and_one_that_followed_within_a_second(
+    loginlake: Loginlake, tmp_path: Path
+) -> None:
+    settings = settings_of(tmp_path)
+    lake = SmallLake(settings)
+    lake.publish([a_login(0)], [], DAY + timedelta(seconds=5))
+    lake.publish([a_login(1)], [], DAY + timedelta(seconds=10, milliseconds=400))
+    loginlake = loginlake.with_environment(LOGINLAKE_ROOT=settings.root)
+
+    def note(as_of: str) -> str:
+        return loginlake("query", "ip_activity", "--as-of", as_of, "--json").stderr
+
+    first = "Snapshot 1, published 2026-03-02T00:00:05Z"
+    assert note("2026-03-02T00:00:09Z") == f"{first}\n"
+    assert note("2026-03-02T00:00:10Z") == f"{first}; snapshot 2 was published at 2026-03-02T00:00:10.400000Z\n"
+    assert note("2026-03-02T00:00:11Z") == "Snapshot 2, published 2026-03-02T00:00:10.400000Z\n"
+
+
 def test_a_table_is_filtered_sorted_and_read_at_a_version(loginlake: Loginlake) -> None:
     written = loginlake(
         "query", "events", "--version", "0", "--where", "offset=2", "--where", "offset=0", "--where", "username!=x",

@@ -320,6 +320,13 @@ def test_an_attack_that_the_stream_did_not_finish_is_marked() -> None:
     assert case.first_at == case.last_at == stream.truth.content().end
 
 
+def test_a_summary_has_no_plural_for_one_attack() -> None:
+    stream = batch(a_plan(), events=20_000, end=END)
+    next(record for record in stream if stream.truth.attacks)
+
+    assert str(stream.truth).startswith("1 planted attack (1 ")
+
+
 def test_the_summary_counts_attacks_look_alikes_and_noise() -> None:
     stream, _ = a_batch(20_000, users=1000)
     attacks, look_alikes = len(stream.truth.attacks), len(stream.truth.look_alikes)

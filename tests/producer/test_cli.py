@@ -20,6 +20,8 @@ from tests.producer.conftest import MockKafka
 from tests.producer.test_replay import a_line
 
 COMMAND = [sys.executable, "-W", "error", "-m", "producer"]
+# Its time is written in a way that no syslog daemon uses.
+UNTIMED_LINE = "Jan 31 8.00 host sshd[1]: Failed password for root from 192.0.2.1 port 22 ssh2"
 # The same command with a queue that is full after 100 records.
 COMMAND_WITH_SMALL_QUEUE = """
 from lakehouse.entrypoint import run
@@ -198,6 +200,20 @@ def test_replay_warns_if_no_line_looks_like_the_format(
     assert (f"None of the first 2 lines of {log} looks like the format {log_format}" in ended.stderr) is is_warned
 
 
+def test_replay_of_lines_of_sshd_without_a_time_says_how_a_line_begins(
+    produce, mock_kafka: MockKafka, tmp_path: Path
+) -> None:
+    log = tmp_path / "auth.log"
+    log.write_text(f"{UNTIMED_LINE}\n" * 3)
+
+    ended = produce("replay", str(log), "--format", "sshd")
+
+    assert len(mock_kafka.messages(3)) == 3
+    assert "None of the first 3 lines" in ended.stderr
+    assert "A line of sshd begins with a time such as Jan 31 08:00:00" in ended.stderr
+    assert "--format login" not in ended.stderr
+
+
 def test_replay_of_one_line_of_another_format_warns_about_that_line(
     produce, mock_kafka: MockKafka, tmp_path: Path
 ) -> None:
@@ -216,6 +232,7 @@ def test_replay_of_one_line_of_another_format_warns_about_that_line(
         ([a_line()], "The line does not look like the format login", "--format sshd"),
         ([a_line()] * 300, "The first 100 lines do not look like", "--format sshd"),
         (["root:x:0:0"] * 2, "The first 2 lines do not look like", "--format login sends such lines all the same"),
+        ([UNTIMED_LINE], "The line does not look like the format login", "begins with a time such as Jan 31 08:00:00"),
     ],
 )
 @pytest.mark.parametrize("is_piped", [False, True])

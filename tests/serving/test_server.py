@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
 import socket
 import subprocess
@@ -107,6 +109,20 @@ def slow_reader(address: str) -> Iterator[HTTPResponse]:
 
 
 @pytest.mark.slow
+def test_on_a_terminal_a_sentence_says_where_the_server_answers(published: Settings) -> None:
+    port = a_free_port()
+    environment = os.environ | {"LOGINLAKE_ROOT": published.root, "LOGINLAKE_PORT": str(port)}
+    own, its = pty.openpty()
+    with open(own, "rb", buffering=0) as terminal:
+        process = subprocess.Popen([sys.executable, "-m", "serving"], env=environment, stderr=its)
+        os.close(its)
+        printed = terminal.read(1000)
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(timeout=60) == 0
+    assert b" ".join(printed.split()).startswith(b"The API answers on http://127.0.0.1:%d, " % port)
+
+
 def test_a_killed_server_frees_its_port_and_serves_the_same_rows_again(published: Settings) -> None:
     port, answers = a_free_port(), []
     settings = published.model_copy(update={"port": port})
