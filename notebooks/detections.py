@@ -156,7 +156,7 @@ print(f"risk {risk['score']} ({risk['level']}): {risk['reasons']}")
 
 for each in alerts["detection_id"]:
     label = Label(each, datetime.now(UTC), "benign", note="our own test", author="notebook")
-    append_label(label, settings=settings, store=store, snapshot=store.snapshot())
+    append_label(label, store=store, snapshot=store.snapshot())
 remaining = store.rows(ENTITY_RISK, store.snapshot()).filter(is_attacker).collect()
 print(f"{remaining.height} risks of {ATTACKER} after the label")
 assert remaining.is_empty()

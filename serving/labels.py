@@ -10,7 +10,6 @@ import pyarrow as pa
 from deltalake import CommitProperties, write_deltalake
 
 from lakehouse.s3 import storage_options
-from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables.gold import LABELS, LabelValue
 from serving.queries import detection_with_id
@@ -33,7 +32,7 @@ class Label:
     author: str
 
 
-def append_label(label: Label, *, settings: Settings, store: Store, snapshot: Snapshot) -> None:
+def append_label(label: Label, *, store: Store, snapshot: Snapshot) -> None:
     """Append a label; the first one creates the table.
 
     Raises:
@@ -42,10 +41,10 @@ def append_label(label: Label, *, settings: Settings, store: Store, snapshot: Sn
     detection_with_id(label.detection_id, store, snapshot=snapshot)
     row = pa.Table.from_pylist([vars(label)], schema=LABELS.arrow_schema())
     write_deltalake(
-        settings.table_uri(LABELS.layer, LABELS.name),
+        store.settings.table_uri(LABELS.layer, LABELS.name),
         row,
         mode="append",
         description=LABELS.grain,
-        storage_options=storage_options(settings),
+        storage_options=storage_options(store.settings),
         commit_properties=CommitProperties(max_commit_retries=COMMIT_RETRIES),
     )

@@ -42,12 +42,16 @@ class Commit:
 class Store:
     """Reads the lake directly: each call sees what is published by then. Safe to share between threads.
 
-    Args:
+    Attributes:
         settings: They name the lake.
+
+    Args:
+        settings: See the attribute.
         clock: Returns the current instant, UTC; `as_of` may not be later.
     """
 
     def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
+        self.settings = settings
         self._clock = clock
         self._tables = DeltaTables(settings)
         self._publications = Publications(self._tables)

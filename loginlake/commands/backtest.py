@@ -58,16 +58,14 @@ def backtest(  # noqa: PLR0913 - each parameter is an option of the command
     store = open_store()
     from gold.rules import load_rules
     from lakehouse.conf import conf_folder
-    from lakehouse.settings import load_settings
     from lakehouse.tables.silver import EVENTS
     from loginlake.backtest import changed_rule, detections, pairs
     from loginlake.labeled import labeled_detections
     from loginlake.scoring import within
 
-    settings = load_settings()
-    rules = load_rules(settings)
+    rules = load_rules(store.settings)
     present = _rule(rule, rules)
-    changed = changed_rule(present, change, folder=conf_folder(settings))
+    changed = changed_rule(present, change, folder=conf_folder(store.settings))
     period = requested_period(since, until, now=utc_now())
     named = requested_snapshot(store, as_of=as_of, snapshot=snapshot)
     truths = [within(each, period) for each in requested_truths(truth, store, snapshot=named).values()]

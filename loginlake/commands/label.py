@@ -48,7 +48,6 @@ def label(
     store = open_store()
     import msgspec
 
-    from lakehouse.settings import load_settings
     from lakehouse.tables.gold import LABEL_VALUES
     from serving.labels import Label, append_label
 
@@ -56,7 +55,7 @@ def label(
         raise UsageError(f"{value!a} is not a label", hint=name_hint(value, LABEL_VALUES))
     given = Label(detection_id, utc_now(), value, note=note, author=author or getpass.getuser())
     snapshot = requested_snapshot(store, as_of=None, snapshot=None)
-    append_label(given, settings=load_settings(), store=store, snapshot=snapshot)
+    append_label(given, store=store, snapshot=snapshot)
     if json:
         print_json(msgspec.to_builtins(given))
     else:

@@ -141,9 +141,7 @@ def requested_output(form: str | None, *, json: bool, columns: str | None = None
     return Output(form, names, is_vertical=vertical)
 
 
-def write_table(
-    rows: pl.DataFrame, *, is_vertical: bool = False, rows_that_turn: int | None = None
-) -> Sequence[str]:
+def write_table(rows: pl.DataFrame, *, is_vertical: bool = False, rows_that_turn: int | None = None) -> Sequence[str]:
     """Print the rows so that they fit the terminal, and return the names of the columns for which there is no room.
 
     Args:

@@ -33,14 +33,13 @@ def score(*, truth: Truth = None, as_of: AsOf = None, snapshot: SnapshotId = Non
     store = open_store()
     from gold.rules import load_rules
     from lakehouse.errors import UsageError
-    from lakehouse.settings import load_settings
     from lakehouse.tables.gold import DETECTIONS
     from loginlake.labeled import labeled_detections
     from loginlake.truths import covered
 
     named = requested_snapshot(store, as_of=as_of, snapshot=snapshot)
     truths = requested_truths(truth, store, snapshot=named)
-    severities = {rule.name: rule.severity for rule in load_rules(load_settings())}
+    severities = {rule.name: rule.severity for rule in load_rules(store.settings)}
     labels = labeled_detections(store, named)
     if not truths and not labels:
         raise UsageError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.responses import Response
 
@@ -90,10 +90,10 @@ class NewLabel(BaseModel):
 
 
 @router.post("/{detection_id}/labels", summary="Label a detection", status_code=201, dependencies=JSON_ONLY)
-def add_label(detection_id: str, body: NewLabel, *, request: Request, store: StoreDep, now: NowDep) -> Response:
+def add_label(detection_id: str, body: NewLabel, *, store: StoreDep, now: NowDep) -> Response:
     """Say that a detection is an attack (`true`), a mistake of its rule (`false`), or harmless (`benign`)."""
     label = Label(detection_id, now, body.label, note=body.note, author=body.author)
-    append_label(label, settings=request.app.state.settings, store=store, snapshot=store.snapshot())
+    append_label(label, store=store, snapshot=store.snapshot())
     answer = json_response({"data": asdict(label), "next": None, "meta": {"table": LABELS.full_name}})
     answer.status_code = 201
     return answer

@@ -202,7 +202,7 @@ def test_a_duration_is_a_number_and_a_unit(text: str, expected: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "0s", "15", "1d", "-1m", "1.5h", "15 s"])
 def test_a_text_that_is_not_a_duration_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(UsageError, match="(?s)--every: .* such as 15s, 1m or 1h"):
+    with pytest.raises(UsageError, match=r"(?s)--every: .* such as 15s, 1m or 1h"):
         parse_duration(text)
 
 

@@ -132,9 +132,7 @@ def test_columns_are_chosen_in_any_format(loginlake: Loginlake) -> None:
 @pytest.mark.parametrize("limit", ["1", "8"])
 def test_all_columns_that_are_named_are_printed_however_many_rows_there_are(loginlake: Loginlake, limit: str) -> None:
     names = ["event_id", "event_at", "appended_at", "src_ip", "failure_reason", "user_agent", "verdict"]
-    printed = loginlake.on_a_terminal(columns=60)(
-        "query", "events", "--columns", ",".join(names), "--limit", limit
-    )
+    printed = loginlake.on_a_terminal(columns=60)("query", "events", "--columns", ",".join(names), "--limit", limit)
 
     rows = printed.stdout.split("row ")[1:]
     assert [[line.split()[0] for line in row.splitlines()[1:]] for row in rows] == [names] * int(limit)

@@ -113,7 +113,7 @@ def test_on_a_terminal_a_sentence_says_where_the_server_answers(published: Setti
     port = a_free_port()
     environment = os.environ | {"LOGINLAKE_ROOT": published.root, "LOGINLAKE_PORT": str(port)}
     own, its = pty.openpty()
-    with open(own, "rb", buffering=0) as terminal:
+    with os.fdopen(own, "rb", buffering=0) as terminal:
         process = subprocess.Popen([sys.executable, "-m", "serving"], env=environment, stderr=its)
         os.close(its)
         printed = terminal.read(1000)

@@ -41,7 +41,7 @@ def rows_of(view: Table, settings: Settings) -> list[dict[str, Any]]:
 def give_label(settings: Settings, detection_id: str, label: LabelValue, *, minutes: int = 0) -> None:
     store = Store(settings)
     given = Label(detection_id, DAY + timedelta(minutes=minutes), label, note="", author="tests")
-    append_label(given, settings=settings, store=store, snapshot=store.snapshot())
+    append_label(given, store=store, snapshot=store.snapshot())
 
 
 def test_logins_from_the_address_during_an_attack_and_a_day_after_it_are_its_successes(
