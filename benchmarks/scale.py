@@ -110,9 +110,9 @@ def peak_memory(jvm: int) -> Iterator[list[int]]:
 
     def sample() -> None:
         while not ended.wait(SAMPLE_SECONDS):
-            java, *workers = map(resident_bytes, family(jvm))
-            now = (java, sum(workers))
-            peak[:] = map(max, peak, now)
+            java, *others = map(status_of, family(jvm))
+            workers = sum(size for name, size in others if name.startswith("python"))
+            peak[:] = map(max, peak, (java[1], workers))
 
     sampling = threading.Thread(target=sample)
     sampling.start()
@@ -123,13 +123,17 @@ def peak_memory(jvm: int) -> Iterator[list[int]]:
         sampling.join()
 
 
-def resident_bytes(pid: int) -> int:
-    """Return the memory of a process in bytes; 0 if it has ended."""
+def status_of(pid: int) -> tuple[str, int]:
+    """Return the name of a process and its resident memory in bytes; an empty name and 0 if it has ended.
+
+    A child of the JVM that has not started its program yet shares the JVM's memory and has the name of a thread.
+    """
     try:
         lines = (PROC / str(pid) / "status").read_text().splitlines()
     except ENDED:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:")), 0)
+        return "", 0
+    fields = dict(line.split(":", 1) for line in lines)
+    return fields["Name"].strip(), int(fields.get("VmRSS", "0 kB").split()[0]) * 1024
 
 
 def _arguments() -> argparse.Namespace:
