@@ -126,7 +126,7 @@ def peak_memory(jvm: int) -> Iterator[list[int]]:
 def status_of(pid: int) -> tuple[str, int]:
     """Return the name of a process and its resident memory in bytes; an empty name and 0 if it has ended.
 
-    A child of the JVM that has not started its program yet shares the JVM's memory and has the name of a thread.
+    A child of the JVM that has not started its program yet shares the JVM's memory, and has the name of a JVM thread.
     """
     try:
         lines = (PROC / str(pid) / "status").read_text().splitlines()

@@ -14,10 +14,6 @@ GAP = "  "
 # Text is shortened down to this width before columns are left out.
 MIN_TEXT_WIDTH = 16
 MIN_VALUE_WIDTH = 20
-# Up to this many rows are printed one below the other if not all columns fit.
-FEW_ROWS = 5
-# The cell of a value that does not exist.
-NO_VALUE = "-"
 
 
 @dataclass(frozen=True)
@@ -31,6 +27,7 @@ class GridColumn:
         is_text: True if a cell may be shortened.
         is_name: True if a cell is a name such as `brute_force_ip`: it is not shortened, but may continue after a `_` on
             the next line.
+        is_empty: True if no row has a value: such columns are left out first.
     """
 
     name: str
@@ -38,6 +35,7 @@ class GridColumn:
     is_number: bool = False
     is_text: bool = False
     is_name: bool = False
+    is_empty: bool = False
 
     @property
     def width(self) -> int:
@@ -61,11 +59,13 @@ Grid = Sequence[GridColumn]
 def fitted(grid: Grid, width: int | None) -> tuple[Grid, list[str]]:
     """Return the columns that fit, with their texts shortened if necessary, and the names of those left out.
 
-    Columns without any value and one other are left out rather than a name broken, but not more.
+    If names would be broken into lines, the empty columns are left out first, and then the last one. If that is not
+    enough, names are broken, and columns are left out from the end.
     """
-    filled = [column for column in grid if any(cell != NO_VALUE for cell in column.cells)] or grid
+    filled = [column for column in grid if not column.is_empty] or grid
     breakable = [replace(column, is_text=True) if column.is_name else column for column in filled]
     choices = [grid, filled, filled[:-1], *(breakable[:count] for count in range(len(filled), 0, -1))]
+    shortened = grid
     for columns in filter(None, choices):
         shortened = _with_short_texts(columns, width)
         if width is None or _width(shortened) <= width:

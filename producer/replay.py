@@ -32,7 +32,8 @@ _MONTH_NUMBERS = {name.encode(): number for number, name in enumerate(MONTHS, st
 # What some daemons write before it: the prefix of a container's log, a priority, a weekday.
 _BEFORE_TIMESTAMP = rb"(?:\d{4}-\d\d-\d\dT\S+ (?:std(?:out|err) [FP] )?)?(?:<\d{1,3}>)?(?:[A-Z][a-z]{2},? (?=[A-Z]))?"
 _TIMESTAMP = re.compile(
-    _BEFORE_TIMESTAMP + (rb"(" + b"|".join(_MONTH_NUMBERS) + rb") {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d)(?![\d:])")
+    _BEFORE_TIMESTAMP
+    + (rb"(" + b"|".join(_MONTH_NUMBERS) + rb") {1,2}(\d{1,2}) (?:\d{4} )?(\d\d):(\d\d):(\d\d)(?![\d:])")
 )
 _USER = re.compile(rb" (?:for|user) (?:(?:invalid )?user )?(\S+)")
 
@@ -49,7 +50,7 @@ _decoder = msgspec.json.Decoder(_LoginNames)
 # As many lines show whether a file has the format.
 SAMPLE_LINES = 100
 UNTIMED = "A line of sshd begins with a time such as Jan 31 08:00:00 or 2026-01-31T08:00:00Z"
-_SSHD = re.compile(rb"\bsshd(?:-session)?[\[:]")
+_SSHD = re.compile(rb"\bsshd(?:-session|-auth)?(?:\([\w-]+\))?\]?[\[:]")
 _ISO_TIMESTAMP = re.compile(_BEFORE_TIMESTAMP + rb"(?:\d )?\d{4}-\d\d-\d\d[T ]")
 
 
@@ -61,7 +62,7 @@ class Sample:
         log_format: `login` or `sshd`.
         lines: Number of records so far, at most `SAMPLE_LINES`.
         recognized: Number of them that look like the format.
-        untimed: Number of them that name sshd, but do not begin with a time.
+        untimed: Number of them that name sshd, but do not begin with a time; 0 for the format `login`.
     """
 
     log_format: str
@@ -75,7 +76,7 @@ class Sample:
             if self.lines < SAMPLE_LINES:
                 self.lines += 1
                 self.recognized += looks_like(record.value or b"", self.log_format)
-                self.untimed += is_untimed(record.value or b"")
+                self.untimed += self.log_format == "sshd" and is_untimed(record.value or b"")
             yield record
 
 
@@ -117,15 +118,15 @@ def held_until_recognized(records: Iterator[Record], log_format: str, *, stop: E
 
 
 def _unknown_lines(records: Sequence[Record], log_format: str) -> UsageError:
-    """Return the error about records that do not look like the format, with the format that they look like."""
+    """Return the error about records that do not look like the format, with what they look like."""
     lines = [record.value or b"" for record in records]
     which = "The line does" if len(lines) == 1 else f"The first {len(lines)} lines do"
     others = (other for other in FORMATS if other != log_format and any(looks_like(line, other) for line in lines))
     seems = next(others, None)
     if seems:
         hint = f"Use --format {seems}, which the lines look like"
-    elif any(map(is_untimed, lines)):
-        hint = f"{UNTIMED}; --format sshd sends them all the same, as broken"
+    elif all(map(is_untimed, lines)):
+        hint = f"{UNTIMED}. --format sshd sends these lines nevertheless; silver marks them as broken"
     else:
         hint = f"Name the format with --format; --format {log_format} sends such lines all the same"
     return UsageError(f"{which} not look like the format {log_format}: nothing is sent", hint=hint)

@@ -33,17 +33,13 @@ def serve(settings: Settings) -> None:
     listener = listening_socket(settings)
     # No log configuration of uvicorn: the middleware logs requests, and its errors reach standard error.
     server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, access_log=False))
-    # Until uvicorn takes the signals, and when it raises the one that stopped it again once all requests are answered.
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, lambda *_: setattr(server, "should_exit", True))
     if not settings.is_on_s3 and not has_tables(settings):
         log.warning("lake_has_no_tables", root=settings.root)
-    url = f"http://{settings.host}:{settings.port}"
-    if sys.stderr.isatty():
-        print_text(f"The API answers on {url}, its documentation is {url}/docs; Ctrl-C stops it", err=True)
-    else:
-        log.info("serving", url=url, docs=f"{url}/docs")
-    with reader_lock(settings):
+    with reader_lock(settings):  # waits for maintenance
+        # For a signal before uvicorn takes them. At its end, uvicorn raises the signal that stopped it once more.
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signal_number, lambda *_: setattr(server, "should_exit", True))
+        _announce(settings)
         server.run(sockets=[listener])
 
 
@@ -76,3 +72,13 @@ def listening_socket(settings: Settings) -> socket.socket:
     # Connections inherit it. asyncio sets it only on sockets that it made; without it each answer waits for 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+def _announce(settings: Settings) -> None:
+    """Say where the API answers: in a sentence on a terminal, as an event elsewhere."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{settings.port}"
+    if sys.stderr.isatty():
+        print_text(f"The API answers at {url} and is documented at {url}/docs ; Ctrl-C stops it", err=True)
+    else:
+        log.info("serving", url=url, docs=f"{url}/docs")

@@ -43,10 +43,9 @@ class Store:
     """Reads the lake directly: each call sees what is published by then. Safe to share between threads.
 
     Attributes:
-        settings: They name the lake.
+        settings: The settings that name the lake.
 
     Args:
-        settings: See the attribute.
         clock: Returns the current instant, UTC; `as_of` may not be later.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from contextlib import ExitStack
 
 import typer
@@ -24,7 +25,8 @@ def broker() -> None:
     from lakehouse.settings import load_settings
     from loginlake.broker import embedded_broker
 
-    configure_logs(level=logging.WARNING)
+    # On a terminal a sentence says where Kafka listens.
+    configure_logs(level=logging.WARNING if sys.stderr.isatty() else logging.INFO)
     settings = load_settings()
     with ExitStack() as started:
         with shown_steps(), running("Starting Kafka, usually 5 s"):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ALL_COLUMNS = "all"
 # A table shows at most this many rows; the other formats write all.
 ROWS_SHOWN = 100
+# Up to this many rows are printed one below the other if not all columns fit.
+FEW_ROWS = 5
 # Ids of detections have 32 characters; event ids may have thousands.
 MAX_ID = 32
 
@@ -84,12 +86,11 @@ class Output:
         sys.stdout.flush()
 
     def _rows_that_turn(self, shown: Sequence[str]) -> int:
-        """Return the most rows that are printed one below the other if not all columns fit.
+        """Return up to how many rows are printed one below the other if not all columns fit.
 
-        All columns that --columns names are printed. What has no room among those shown by default is left out.
+        Any number with --columns, which prints all columns that it names. None with the columns shown by default, of
+        which those that do not fit are left out.
         """
-        from loginlake.grid import FEW_ROWS
-
         if self.columns:
             return sys.maxsize
         return 0 if shown else FEW_ROWS
@@ -141,24 +142,23 @@ def requested_output(form: str | None, *, json: bool, columns: str | None = None
     return Output(form, names, is_vertical=vertical)
 
 
-def write_table(rows: pl.DataFrame, *, is_vertical: bool = False, rows_that_turn: int | None = None) -> Sequence[str]:
+def write_table(rows: pl.DataFrame, *, is_vertical: bool = False, rows_that_turn: int = FEW_ROWS) -> Sequence[str]:
     """Print the rows so that they fit the terminal, and return the names of the columns for which there is no room.
 
     Args:
         rows: The rows.
         is_vertical: True if they are printed one below the other in any case.
-        rows_that_turn: Up to so many rows are printed one below the other if their columns do not all fit; by default
-            `FEW_ROWS`.
+        rows_that_turn: If not all columns fit, up to so many rows are printed one below the other; more rows are a
+            table without the last columns.
     """
-    from loginlake.grid import FEW_ROWS, fitted, table_lines, vertical_lines
+    from loginlake.grid import fitted, table_lines, vertical_lines
     from loginlake.terminal import terminal_width
 
     if not rows.width:
         return []
     grid, width = [_grid_column(rows[name]) for name in rows.columns], terminal_width()
     grid_that_fits, left_out = fitted(grid, width)
-    most = FEW_ROWS if rows_that_turn is None else rows_that_turn
-    if rows.height and (is_vertical or (left_out and rows.height <= most)):
+    if rows.height and (is_vertical or (left_out and rows.height <= rows_that_turn)):
         typer.echo("\n".join(vertical_lines(grid, width)))
         return []
     typer.echo("\n".join(table_lines(grid_that_fits)))
@@ -182,7 +182,9 @@ def _grid_column(values: pl.Series) -> GridColumn:
     is_id = values.name.endswith("_id") and max(map(len, cells), default=0) <= MAX_ID
     is_name = values.name in NAMES
     is_text = not type_.is_numeric() and not type_.is_temporal() and not is_id and not is_name
-    return GridColumn(values.name, cells, is_number=type_.is_numeric(), is_text=is_text, is_name=is_name)
+    is_empty = 0 < len(values) == values.null_count()
+    is_number = type_.is_numeric()
+    return GridColumn(values.name, cells, is_number=is_number, is_text=is_text, is_name=is_name, is_empty=is_empty)
 
 
 def value_text(value: Any) -> str:
@@ -203,9 +205,7 @@ def _instant_format(instants: Sequence[datetime]) -> str:
 def _cell(value: Any, *, instant: str) -> str:
     """Return a value as text for a person; characters that could control a terminal are written as escapes."""
     if value is None:
-        from loginlake.grid import NO_VALUE
-
-        return NO_VALUE
+        return "-"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, datetime):
@@ -266,7 +266,11 @@ Format = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Columns = Annotated[
     str | None,
-    typer.Option("--columns", metavar="A,B|all", help="Columns to print. Default: all, or those that fit in a table."),
+    typer.Option(
+        "--columns",
+        metavar="A,B|all",
+        help="Columns to print, a row on several lines if they do not fit. Default: all; in a table, those that fit.",
+    ),
 ]
 Limit = Annotated[
     int | None,

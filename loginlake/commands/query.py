@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from lakehouse.tables.model import Column, Metric, Table
-    from serving.selection import Order, Positions, Selection
+    from serving.selection import Order, Selection
     from serving.store import Store
 
 DETECTION_HINT = "Use it with silver.events, or with bronze.raw_logs for the records themselves"
@@ -144,8 +144,16 @@ def _metric_rows(metric: Metric, choice: Choice, *, store: Store) -> pl.DataFram
 
 def _table_rows(table: Table, choice: Choice, *, store: Store) -> pl.DataFrame:
     from lakehouse.tables import VIEWS
+    from lakehouse.tables.bronze import POSITION
     from lakehouse.tables.silver import EVENTS
-    from serving.queries import OLDEST_EVENTS_FIRST, TableQuery, default_order, rows_at_snapshot, rows_at_version
+    from serving.queries import (
+        OLDEST_EVENTS_FIRST,
+        TableQuery,
+        default_order,
+        evidence_of,
+        rows_at_snapshot,
+        rows_at_version,
+    )
 
     if choice.version is not None and table.full_name in VIEWS:
         raise BadQuery(f"{table.name} is a view and has no versions", hint="Use --snapshot or --as-of")
@@ -159,30 +167,18 @@ def _table_rows(table: Table, choice: Choice, *, store: Store) -> pl.DataFrame:
     is_evidence = choice.detection is not None and table == EVENTS
     order = OLDEST_EVENTS_FIRST if is_evidence else default_order(table)
     selection = _selection(choice, table.columns, now=now, default=order)
-    if choice.detection is not None:
-        evidence = _evidence(choice.detection, choice, table=table, store=store)
-        selection = replace(selection, filters=(*selection.filters, evidence))
     query = TableQuery(table, selection, requested_period(choice.since, choice.until, now=now))
-    if choice.version is not None:
+    if choice.detection is not None and table.key != POSITION:
+        raise BadQuery(f"--detection: {table.full_name} has no events", hint=DETECTION_HINT)
+    if choice.version is not None and choice.detection is None:
         return rows_at_version(query, store, version=choice.version)
     snapshot = requested_snapshot(store, as_of=choice.as_of, snapshot=choice.snapshot)
+    if choice.detection is not None:
+        evidence = evidence_of(choice.detection, store, snapshot=snapshot)
+        query = replace(query, selection=replace(selection, filters=(*selection.filters, evidence)))
+    if choice.version is not None:
+        return rows_at_version(query, store, version=choice.version)
     return rows_at_snapshot(query, store, snapshot=snapshot)
-
-
-def _evidence(detection_id: str, choice: Choice, *, table: Table, store: Store) -> Positions:
-    """Return the condition that selects the rows of a detection's evidence.
-
-    Raises:
-        BadQuery: The rows of the table have no Kafka position.
-        TableMissing: There is no such detection.
-    """
-    from lakehouse.tables.bronze import POSITION
-    from serving.queries import evidence_of
-
-    if table.key != POSITION:
-        raise BadQuery(f"--detection: {table.full_name} has no events", hint=DETECTION_HINT)
-    snapshot = requested_snapshot(store, as_of=choice.as_of, snapshot=choice.snapshot)
-    return evidence_of(detection_id, store, snapshot=snapshot)
 
 
 def _selection(choice: Choice, columns: tuple[Column, ...], *, now: datetime, default: tuple[Order, ...]) -> Selection:

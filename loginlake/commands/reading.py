@@ -70,7 +70,8 @@ def open_store() -> Store:
 def requested_snapshot(store: Store, *, as_of: str | None, snapshot: int | None) -> Snapshot:
     """Return the snapshot that --as-of or --snapshot names; without either, the last one.
 
-    A note says which snapshot --as-of found, and which followed within a second: tables print no fractions of it.
+    A note on standard error says which snapshot --as-of found, and which one followed within a second: tables print
+    times without fractions of a second, so that a time copied from one is just before its snapshot.
 
     Raises:
         BadQuery: Both are given, or the time is malformed.
@@ -84,8 +85,8 @@ def requested_snapshot(store: Store, *, as_of: str | None, snapshot: int | None)
     found = store.snapshot(snapshot_id=snapshot, as_of=instant)
     if instant is not None:
         soon = next((each for each in store.snapshots() if instant < each.at <= instant + A_SECOND), None)
-        followed = f"; snapshot {soon.id} was published at {instant_text(soon.at)}" if soon else ""
-        print_text(f"Snapshot {found.id}, published {instant_text(found.at)}{followed}", err=True)
+        followed = f"; snapshot {soon.id} followed at {instant_text(soon.at)}" if soon else ""
+        print_text(f"This is snapshot {found.id}, published at {instant_text(found.at)}{followed}", err=True)
     return found
 
 

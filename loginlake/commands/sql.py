@@ -51,8 +51,11 @@ def sql(  # noqa: PLR0913 - each parameter is an option of the command
     from serving.sql import sql_answer
     from serving.statement import described_name
 
+    is_named = as_of is not None or snapshot is not None
+    named = requested_snapshot(store, as_of=as_of, snapshot=snapshot) if is_named else None
+
     def answer(text: str) -> None:
-        rows = sql_answer(text, store, snapshot=requested_snapshot(store, as_of=as_of, snapshot=snapshot))
+        rows = sql_answer(text, store, snapshot=named or store.snapshot())
         if output.is_table and described_name(text) is not None:
             print_table(*rows.columns, rows=rows.rows())  # with its long texts on several lines
         else:

@@ -15,6 +15,7 @@ from loginlake.verify.pinned import PinnedLake
 from loginlake.verify.ranges import POSITION_SCHEMA, describe_ranges
 from loginlake.verify.report import Check, check
 
+ACKNOWLEDGED_CLAIM = "bronze has every record that the ledger lists as acknowledged"
 HINT = (
     "Read the topic into a new lake while Kafka still has these records, or send them again: "
     "a record that is sent twice is counted once"
@@ -51,7 +52,7 @@ def ledger_checks(lake: PinnedLake) -> Iterator[Check]:
     pending = _pending(absent, lake) if lake.is_current else absent.clear()
     lost = absent.join(pending, on=POSITION, how="anti")
     yield check(
-        "bronze has every record that the ledger lists as acknowledged",
+        ACKNOWLEDGED_CLAIM,
         describe_ranges(lost, "acknowledged, but not in bronze"),
         checked=within.height,
         count=lost.height,

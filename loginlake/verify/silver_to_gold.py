@@ -56,7 +56,7 @@ def _first_seen_checks(lake: PinnedLake) -> Iterable[Check]:
     per_kind = collected(lake.rows(FIRST_SEEN).group_by("kind").len(), FIRST_SEEN)
     live = dict.fromkeys(KINDS, 0) | dict(per_kind.iter_rows())
     yield check(
-        f"{FIRST_SEEN.full_name} has as many values of each user as silver",
+        f"{FIRST_SEEN.full_name} has as many values of each kind as silver",
         (
             f"{FIRST_SEEN.full_name} has {count} of kind {kind}, silver has {expected.get(kind, 0)}"
             for kind, count in live.items()

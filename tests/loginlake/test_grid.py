@@ -36,6 +36,10 @@ def a_name(name: str, *cells: str) -> GridColumn:
     return GridColumn(name, cells, is_name=True)
 
 
+def without_values(name: str) -> GridColumn:
+    return GridColumn(name, ("-", "-"), is_text=True, is_empty=True)
+
+
 RULES = a_name("rule", "success_after_attack_ip", "brute_force_ip")
 
 
@@ -63,15 +67,23 @@ def test_a_name_continues_after_an_underscore_rather_than_that_two_columns_are_l
 
 
 def test_columns_without_a_value_are_left_out_before_a_name_is_broken() -> None:
-    grid = [RULES, a_text("note", "-", "-"), GridColumn("n", ("7", "8"), is_number=True), a_text("label", "-", "-")]
+    grid = [RULES, without_values("note"), GridColumn("n", ("7", "8"), is_number=True), without_values("label")]
 
-    columns, left_out = fitted(grid, 28)
+    for width, expected in ((26, ["note", "label"]), (23, ["note", "n", "label"])):
+        columns, left_out = fitted(grid, width)
 
-    assert (columns[0], left_out) == (RULES, ["note", "label"])
+        assert (columns[0], left_out) == (RULES, expected)
+
+
+def test_a_table_without_any_value_or_without_columns_is_fitted_too() -> None:
+    empty = [without_values("a"), without_values("b")]
+
+    assert fitted(empty, 1)[1] == ["b"]
+    assert fitted([], 1) == ([], [])
 
 
 def test_columns_without_a_value_are_kept_where_there_is_room() -> None:
-    columns, left_out = fitted([RULES, a_text("label", "-", "-")], 30)
+    columns, left_out = fitted([RULES, without_values("label")], 30)
 
     assert ([column.name for column in columns], left_out) == (["rule", "label"], [])
 

@@ -46,10 +46,17 @@ def test_a_note_names_the_snapshot_of_an_instant_and_one_that_followed_within_a_
     def note(as_of: str) -> str:
         return loginlake("query", "ip_activity", "--as-of", as_of, "--json").stderr
 
-    first = "Snapshot 1, published 2026-03-02T00:00:05Z"
+    first = "This is snapshot 1, published at 2026-03-02T00:00:05Z"
     assert note("2026-03-02T00:00:09Z") == f"{first}\n"
-    assert note("2026-03-02T00:00:10Z") == f"{first}; snapshot 2 was published at 2026-03-02T00:00:10.400000Z\n"
-    assert note("2026-03-02T00:00:11Z") == "Snapshot 2, published 2026-03-02T00:00:10.400000Z\n"
+    assert note("2026-03-02T00:00:10Z") == f"{first}; snapshot 2 followed at 2026-03-02T00:00:10.400000Z\n"
+    assert note("2026-03-02T00:00:11Z") == "This is snapshot 2, published at 2026-03-02T00:00:10.400000Z\n"
+    assert loginlake("query", "ip_activity", "--snapshot", "1", "--json").stderr == ""
+
+
+def test_the_note_about_an_instant_appears_once_also_with_the_evidence_of_a_detection(loginlake: Loginlake) -> None:
+    words = ("query", "events", "--detection", "d1", "--as-of", "-0h", "--json")
+
+    assert len(loginlake(*words).stderr.splitlines()) == 1
 
 
 def test_a_table_is_filtered_sorted_and_read_at_a_version(loginlake: Loginlake) -> None:

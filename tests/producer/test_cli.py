@@ -185,6 +185,7 @@ def test_replay_sends_standard_input(
         ("login", '{"event_id": "e1"}', False),
         ("sshd", "Jan  1 10:00:00 host cron[1]: started", False),
         ("sshd", "2026-01-01T10:00:00.5+00:00 host sshd[1]: Connection closed", False),
+        ("sshd", "Jan  1 2026 10:00:00 host sshd[1]: Connection closed", False),
     ],
 )
 def test_replay_warns_if_no_line_looks_like_the_format(
@@ -200,11 +201,14 @@ def test_replay_warns_if_no_line_looks_like_the_format(
     assert (f"None of the first 2 lines of {log} looks like the format {log_format}" in ended.stderr) is is_warned
 
 
+@pytest.mark.parametrize(
+    "program", ["sshd[1]", "sshd-auth[1]", "sshd-session[1]", "[sshd]", "sshd(pam_unix)[1]", "sshd"]
+)
 def test_replay_of_lines_of_sshd_without_a_time_says_how_a_line_begins(
-    produce, mock_kafka: MockKafka, tmp_path: Path
+    produce, mock_kafka: MockKafka, tmp_path: Path, program: str
 ) -> None:
     log = tmp_path / "auth.log"
-    log.write_text(f"{UNTIMED_LINE}\n" * 3)
+    log.write_text(UNTIMED_LINE.replace("sshd[1]", program) + "\n" + f"{UNTIMED_LINE}\n" * 2)
 
     ended = produce("replay", str(log), "--format", "sshd")
 

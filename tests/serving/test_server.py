@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 
 from lakehouse.errors import LakeMissing, PortTaken, UsageError
 from lakehouse.settings import Settings
@@ -108,21 +110,47 @@ def slow_reader(address: str) -> Iterator[HTTPResponse]:
             yield answer
 
 
-@pytest.mark.slow
 def test_on_a_terminal_a_sentence_says_where_the_server_answers(published: Settings) -> None:
     port = a_free_port()
-    environment = os.environ | {"LOGINLAKE_ROOT": published.root, "LOGINLAKE_PORT": str(port)}
+    environment = os.environ | {
+        "LOGINLAKE_ROOT": published.root,
+        "LOGINLAKE_KAFKA": published.kafka,
+        "LOGINLAKE_PORT": str(port),
+        "COLUMNS": "200",
+    }
     own, its = pty.openpty()
-    with os.fdopen(own, "rb", buffering=0) as terminal:
-        process = subprocess.Popen([sys.executable, "-m", "serving"], env=environment, stderr=its)
+    with (
+        os.fdopen(own, "rb", buffering=0) as terminal,
+        subprocess.Popen([sys.executable, "-m", "serving"], env=environment, stderr=its) as process,
+    ):
         os.close(its)
-        printed = terminal.read(1000)
-        process.send_signal(signal.SIGINT)
+        try:
+            printed = terminal.read(1000).decode()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()
+    url = f"http://127.0.0.1:{port}"
+    assert printed == f"The API answers at {url} and is documented at {url}/docs ; Ctrl-C stops it\r\n"
 
-        assert process.wait(timeout=60) == 0
-    assert b" ".join(printed.split()).startswith(b"The API answers on http://127.0.0.1:%d, " % port)
+
+def test_a_signal_right_before_the_server_runs_stops_it(published: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = uvicorn.Server.run
+
+    def run_after_signal(server: uvicorn.Server, **options: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        run(server, **options)
+
+    monkeypatch.setattr(uvicorn.Server, "run", run_after_signal)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        serve(published.model_copy(update={"port": a_free_port()}))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
+@pytest.mark.slow
 def test_a_killed_server_frees_its_port_and_serves_the_same_rows_again(published: Settings) -> None:
     port, answers = a_free_port(), []
     settings = published.model_copy(update={"port": port})

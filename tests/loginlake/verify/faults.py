@@ -145,7 +145,7 @@ def a_restatement(*snapshots: int) -> Fault:
 
 
 IS_ADA = pl.col("username") == "ada"
-# By the claim that each fault breaks: what is done to the lake, and the place that must be reported.
+# For each claim its faults by name: what is done to the lake, and a part of the detail that must be reported.
 FAULTS: dict[str, dict[str, tuple[Fault, str]]] = {
     "silver has every bronze row up to its last position": {
         "one silver row": (silver_without("partition = 0 AND offset = 17"), "logs:0:17 missing"),
@@ -256,7 +256,7 @@ FAULTS: dict[str, dict[str, tuple[Fault, str]]] = {
             "gold.user_activity has 0 successes, silver has 3",
         ),
     },
-    "gold.first_seen has as many values of each user as silver": {
+    "gold.first_seen has as many values of each kind as silver": {
         "a value that no login has": (
             rewritten(FIRST_SEEN, pl.lit("app").alias("kind"), where=pl.col("kind") == "agent"),
             "gold.first_seen has 2 of kind app, silver has 1",
