@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import zip_longest
 
 from rich.cells import cell_len, set_cell_size
@@ -37,7 +38,7 @@ class GridColumn:
     is_name: bool = False
     is_empty: bool = False
 
-    @property
+    @cached_property
     def width(self) -> int:
         """The width of the widest cell or the name, in columns of the terminal."""
         return max(cell_len(line) for cell in (self.name, *self.cells) for line in cell.split("\n"))

@@ -18,6 +18,14 @@ def test_a_table_has_its_names_a_rule_and_numbers_aligned_right() -> None:
     ]
 
 
+def test_a_table_may_have_many_rows() -> None:
+    # With the widths measured for each cell again, this takes a quarter of an hour.
+    rows = 20_000
+    columns, _ = fitted([a_text("a", *map(str, range(rows))), a_text("b", *["x"] * rows)], 80)
+
+    assert table_lines(columns)[-1] == "19999  x"
+
+
 def test_the_widest_texts_are_shortened_first() -> None:
     columns, left_out = fitted([a_text("a", "x" * 20), a_text("b", "y" * 60)], 60)
 
