@@ -102,10 +102,13 @@ except JavaMissing as error:
 endef
 export FIND_JAVA
 
-# A taken port is reported before the minutes of set-up. Where .env may name other ports, the command itself checks them.
+# A taken port is reported before the minutes of set-up. After it, or where .env may name other ports, the command itself
+# checks them, first whether the lake is in use.
 define FIND_PORTS
 import os
+import shutil
 import sys
+import textwrap
 from lakehouse.addresses import other_port_hint, require_free_port
 from lakehouse.errors import PortTaken
 api, broker = sys.argv[1:]
@@ -114,12 +117,12 @@ try:
     if "LOGINLAKE_KAFKA" not in os.environ:
         require_free_port("127.0.0.1", int(broker), what="The broker can't listen on", hint=other_port_hint("kafka_port", 9192))
 except PortTaken as error:
-    sys.exit(str(error))
+    sys.exit(textwrap.fill(str(error), shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False))
 endef
 export FIND_PORTS
 
 ports: machine
-	@test -e .env || $(PYTHON) -c "$$FIND_PORTS" $(or $(PORT),$(LOGINLAKE_PORT),8000) $(or $(KAFKA_PORT),$(LOGINLAKE_KAFKA_PORT),9092)
+	@test -e $(READY) || test -e .env || $(PYTHON) -c "$$FIND_PORTS" $(or $(PORT),$(LOGINLAKE_PORT),8000) $(or $(KAFKA_PORT),$(LOGINLAKE_KAFKA_PORT),9092)
 
 machine:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null \

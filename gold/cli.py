@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from lakehouse.clock import instant_text
 from lakehouse.job import spark_job
 from lakehouse.options import SettingsCommand
 
@@ -22,11 +23,11 @@ def gold() -> None:
         from gold.job import refresh_gold
 
         snapshot = refresh_gold(lake)
-    typer.echo(describe_published(snapshot))
+    typer.echo(describe_published(snapshot, source="silver"))
 
 
-def describe_published(snapshot: Snapshot | None) -> str:
-    """Return one line that describes the published snapshot."""
+def describe_published(snapshot: Snapshot | None, *, source: str = "bronze") -> str:
+    """Return one line that describes the published snapshot, or says that nothing is new in the source."""
     if snapshot is None:
-        return "Nothing new: the last snapshot is up to date"
-    return f"Published snapshot {snapshot.id} at {snapshot.at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"Nothing new in {source}: the last snapshot is up to date"
+    return f"Published snapshot {snapshot.id} at {instant_text(snapshot.at)}"

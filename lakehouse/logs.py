@@ -37,12 +37,16 @@ def configure_logs(output: TextIO | None = None, *, level: int = logging.INFO) -
     for name in PY4J_LOGGERS:
         logging.getLogger(name).addFilter(_is_not_also_raised)
     is_terminal = (output or sys.stderr).isatty()
-    renderer = structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer()
+    renderer = (
+        structlog.dev.ConsoleRenderer(sort_keys=False, pad_event_to=0)
+        if is_terminal
+        else structlog.processors.JSONRenderer()
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.TimeStamper(fmt="%H:%M:%SZ" if is_terminal else "iso", utc=True),
             structlog.processors.format_exc_info,
             renderer,
         ],

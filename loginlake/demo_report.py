@@ -110,7 +110,7 @@ def print_report(store: Store, *, report: Report, truths: Mapping[Path, TruthFil
         rows=[(row.name, row.planted, row.found, " or ".join(row.rules)) for row in scenarios(result)],
     )  # fmt: skip
     if truths:
-        output_console().print(f"{covered(truths)}; alerts about other events of this time count as false.")
+        output_console().print(covered(truths))
         output_console().print(f"{summary(result)}\n{DEFINITIONS}")
     complete = [attack for truth in truths.values() for attack in truth.attacks if attack.is_complete]
     if others := len(complete) - len(result.attacks):

@@ -77,10 +77,11 @@ def files_beside(paths: Iterable[Path]) -> list[Path]:
 
 
 def covered(truths: Mapping[Path, TruthFile]) -> str:
-    """Return how many ground truth files there are, at least one, and the days that they cover."""
+    """Return how many ground truth files there are, at least one, which days they cover, and what that means."""
     count = f"{len(truths)} file{'' if len(truths) == 1 else 's'}"
     start, end = min(each.start for each in truths.values()), max(each.end for each in truths.values())
-    return f"Ground truth: {count}, about events of {start:%Y-%m-%d} to {end:%Y-%m-%d}"
+    about = f"Ground truth: {count}, about events of {start:%Y-%m-%d} to {end:%Y-%m-%d}"
+    return f"{about}; alerts about other events of this time count as false."
 
 
 def _cases(truth: TruthFile) -> Sequence[PlantedCase]:

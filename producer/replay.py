@@ -51,7 +51,7 @@ _decoder = msgspec.json.Decoder(_LoginNames)
 SAMPLE_LINES = 100
 UNTIMED = "A line of sshd begins with a time such as Jan 31 08:00:00 or 2026-01-31T08:00:00Z"
 _SSHD = re.compile(rb"\bsshd(?:-session|-auth)?(?:\([\w-]+\))?\]?[\[:]")
-_ISO_TIMESTAMP = re.compile(_BEFORE_TIMESTAMP + rb"(?:\d )?\d{4}-\d\d-\d\d[T ]")
+_ISO_TIMESTAMP = re.compile(_BEFORE_TIMESTAMP + rb"(?:\d )?\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])[T ]")
 
 
 @dataclass
@@ -85,7 +85,7 @@ def looks_like(line: bytes, log_format: str) -> bool:
     if log_format == "login":
         names = _names_in(line)
         return bool(names.event_id or names.username)
-    return bool(_TIMESTAMP.match(line) or _ISO_TIMESTAMP.match(line))
+    return bool(_timestamp(line) or _ISO_TIMESTAMP.match(line))
 
 
 def is_untimed(line: bytes) -> bool:

@@ -68,4 +68,5 @@ class RequestIds:
             # The route, never the path or the query: these contain user names and addresses.
             route = getattr(scope.get("route"), "path", None)
             seconds = round(time.monotonic() - started, 4)
-            log.info("request", request_id=request_id, route=route, status=status, seconds=seconds)
+            method = scope["method"]
+            log.info("request", method=method, route=route, status=status, seconds=seconds, request_id=request_id)

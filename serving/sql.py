@@ -151,7 +151,10 @@ def _refusal(reason: str, frames: Frames, *, statement: str) -> BadQuery:
     """Return the error for what polars refuses."""
     if unknown := UNKNOWN_COLUMN.match(reason):
         known = re.findall(r'"([^"]+)"', unknown["known"])
-        return BadQuery(f"There is no column {unknown['name']!r}", hint=name_hint(unknown["name"], known))
+        name = unknown["name"]
+        is_compared = re.search(rf'[=<>]\s*"?{re.escape(name)}\b', statement)
+        quoted = f"Text is written in single quotes: '{name}'. " if is_compared else ""
+        return BadQuery(f"There is no column {name!r}", hint=quoted + name_hint(name, known))
     if unknown := UNKNOWN_TABLE.match(reason):
         name = unknown["name"]
         return BadQuery(f"There is no table {name!r}", hint=f"{did_you_mean(name, frames)}SHOW TABLES lists them all")

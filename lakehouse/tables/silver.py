@@ -85,7 +85,7 @@ EVENTS = Table(
         Column("appended_at", "timestamp", "Kafka timestamp of the record."),
         Column("ingested_at", "timestamp", "When bronze wrote the batch of the record."),
     ),
-    shown=("event_at", "username", "src_ip", "outcome", "failure_reason", "app", "reason", "verdict"),
+    shown=("event_at", "username", "src_ip", "outcome", "failure_reason", "app", "reason", "detail", "verdict"),
     properties={
         "delta.enableChangeDataFeed": "true",
         "delta.dataSkippingStatsColumns": "topic,partition,offset,event_id,event_at,ingested_at,src_ip",

@@ -41,7 +41,7 @@ def label(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Label a detection as right, wrong or harmless. The last label of a detection counts.
+    """Label a detection `true`, `false` or `benign`. The last label of a detection counts.
 
     A label `false` or `benign` takes the detection out of the risk of its user or address (`query entity_risk`).
     """

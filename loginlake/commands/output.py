@@ -22,6 +22,8 @@ ALL_COLUMNS = "all"
 ROWS_SHOWN = 100
 # Up to this many rows are printed one below the other if not all columns fit.
 FEW_ROWS = 5
+# How an instant is printed with its fraction of a second.
+EXACTLY = "%Y-%m-%d %H:%M:%S.%f"
 # Ids of detections have 32 characters; event ids may have thousands.
 MAX_ID = 32
 
@@ -56,15 +58,22 @@ class Output:
         """Return how many rows to read: --limit, else for a table one more than it shows, else None for all."""
         return ROWS_SHOWN + 1 if limit is None and self.is_table else limit
 
-    def write_first(self, rows: pl.DataFrame, *, limit: int | None, shown: Sequence[str] = ()) -> None:
+    def write_first(
+        self, rows: pl.DataFrame, *, limit: int | None, shown: Sequence[str] = (), exact: Sequence[str] = ()
+    ) -> None:
         """Write the rows; of a table without --limit the first ones, with a note if there are more."""
         is_cut = limit is None and self.is_table and rows.height > ROWS_SHOWN
-        self.write(rows.head(ROWS_SHOWN) if is_cut else rows, shown=shown)
+        self.write(rows.head(ROWS_SHOWN) if is_cut else rows, shown=shown, exact=exact)
         if is_cut:
             typer.echo(note_of_more(), err=True)
 
-    def write(self, rows: pl.DataFrame, *, shown: Sequence[str] = ()) -> None:
+    def write(self, rows: pl.DataFrame, *, shown: Sequence[str] = (), exact: Sequence[str] = ()) -> None:
         """Write the rows; a table has only the columns `shown`, unless --columns names others.
+
+        Args:
+            rows: The rows.
+            shown: Columns of a table; by default all.
+            exact: Columns of instants that a table prints with their fractions of a second.
 
         Raises:
             BadQuery: A column that --columns names does not exist.
@@ -74,7 +83,10 @@ class Output:
             if self.is_vertical and rows.is_empty():
                 names = []
             too_wide = write_table(
-                rows.select(names), is_vertical=self.is_vertical, rows_that_turn=self._rows_that_turn(shown)
+                rows.select(names),
+                is_vertical=self.is_vertical,
+                rows_that_turn=self._rows_that_turn(shown),
+                exact=exact,
             )
             hidden = [] if self.columns else [name for name in rows.columns if name not in names]
             if rows.is_empty():
@@ -142,7 +154,9 @@ def requested_output(form: str | None, *, json: bool, columns: str | None = None
     return Output(form, names, is_vertical=vertical)
 
 
-def write_table(rows: pl.DataFrame, *, is_vertical: bool = False, rows_that_turn: int = FEW_ROWS) -> Sequence[str]:
+def write_table(
+    rows: pl.DataFrame, *, is_vertical: bool = False, rows_that_turn: int = FEW_ROWS, exact: Sequence[str] = ()
+) -> Sequence[str]:
     """Print the rows so that they fit the terminal, and return the names of the columns for which there is no room.
 
     Args:
@@ -150,13 +164,14 @@ def write_table(rows: pl.DataFrame, *, is_vertical: bool = False, rows_that_turn
         is_vertical: True if they are printed one below the other in any case.
         rows_that_turn: If not all columns fit, up to so many rows are printed one below the other; more rows are a
             table without the last columns.
+        exact: Columns of instants that are printed with their fractions of a second.
     """
     from loginlake.grid import fitted, table_lines, vertical_lines
     from loginlake.terminal import terminal_width
 
     if not rows.width:
         return []
-    grid, width = [_grid_column(rows[name]) for name in rows.columns], terminal_width()
+    grid, width = [_grid_column(rows[name], is_exact=name in exact) for name in rows.columns], terminal_width()
     grid_that_fits, left_out = fitted(grid, width)
     if rows.height and (is_vertical or (left_out and rows.height <= rows_that_turn)):
         typer.echo("\n".join(vertical_lines(grid, width)))
@@ -171,12 +186,12 @@ def _note_left_out(names: Sequence[str]) -> None:
         typer.echo(f"{columns}: --columns all, --columns A,B or --vertical", err=True)
 
 
-def _grid_column(values: pl.Series) -> GridColumn:
+def _grid_column(values: pl.Series, *, is_exact: bool) -> GridColumn:
     from loginlake.grid import GridColumn
     from loginlake.terminal import NAMES
 
     type_ = values.dtype
-    instant = _instant_format([value for value in values if isinstance(value, datetime)])
+    instant = EXACTLY if is_exact else _instant_format([value for value in values if isinstance(value, datetime)])
     cells = tuple(_cell(value, instant=instant) for value in values.to_list())
     # An id is of no use if it is cut.
     is_id = values.name.endswith("_id") and max(map(len, cells), default=0) <= MAX_ID

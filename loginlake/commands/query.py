@@ -109,6 +109,7 @@ def query(  # noqa: PLR0913 - each parameter is an option of the command
     output = requested_output(form, json=json, columns=columns, vertical=vertical)
     store = open_store()
     from lakehouse.tables import METRICS_BY_NAME
+    from lakehouse.tables.gold import SNAPSHOTS
 
     rows_to_read = output.rows_to_read(limit)
     choice = Choice(every, since, until, where or [], order_by, rows_to_read, as_of, snapshot, version, detection)
@@ -117,7 +118,9 @@ def query(  # noqa: PLR0913 - each parameter is an option of the command
         output.write_first(_metric_rows(metric, choice, store=store), limit=limit, shown=metric.shown)
     else:
         table = _table(name)
-        output.write_first(_table_rows(table, choice, store=store), limit=limit, shown=table.shown)
+        # --as-of takes the instant of a snapshot; without its fraction, it would find the one before.
+        exact = ("at",) if table == SNAPSHOTS else ()
+        output.write_first(_table_rows(table, choice, store=store), limit=limit, shown=table.shown, exact=exact)
 
 
 def _metric_rows(metric: Metric, choice: Choice, *, store: Store) -> pl.DataFrame:

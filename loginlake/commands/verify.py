@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 PRINTED_FAULTS = 100
 STATES = {True: "ok", False: "FAILED", None: "skipped"}
 
+# What `Report.unread` counts, by layer.
+UNREAD = {
+    "kafka": "of Kafka's records are not in bronze yet; `loginlake bronze --once` reads them",
+    "bronze": "of bronze's rows are not in silver yet; `loginlake refresh` reads them",
+}
+
 app = typer.Typer(add_completion=False)
 
 
@@ -105,6 +111,9 @@ def _print_report(report: Report) -> None:
     )
     counts = {**report.layers, **{f"silver {verdict}": rows for verdict, rows in report.verdicts.items()}}
     print_table("layer", "rows", rows=list(counts.items()))
+    for layer, what in UNREAD.items():
+        if count := report.unread.get(layer, 0):
+            print_text(f"note: {count:,} {what}")
     for check in report.checks:
         for note in check.notes:
             print_text(f"note: {note} ({check.claim})")

@@ -77,6 +77,16 @@ def test_a_list_of_long_texts_has_80_columns_also_through_a_pipe(loginlake: Logi
     assert max(map(len, loginlake(*words).stdout.splitlines())) == 80
 
 
+def test_the_time_of_a_snapshot_as_a_table_shows_it_selects_the_snapshot(loginlake: Loginlake, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    SmallLake(settings).publish([a_login(0)], [], DAY + timedelta(milliseconds=400, microseconds=7))
+    loginlake = loginlake.with_environment(LOGINLAKE_ROOT=settings.root).on_a_terminal(columns=80)
+
+    shown = loginlake("query", "snapshots").stdout.splitlines()[2].split()
+    assert shown[:3] == ["1", "2026-03-02", "00:00:00.400007"]
+    assert loginlake("query", "snapshots", "--as-of", " ".join(shown[1:3])).returncode == 0
+
+
 def test_a_table_has_the_columns_shown_by_default_and_names_how_to_see_the_others(loginlake: Loginlake) -> None:
     printed = loginlake.on_a_terminal(columns=80)("query", "ip_activity", "--every", "day")
 
@@ -106,7 +116,7 @@ def test_the_name_of_a_rule_is_whole_at_80_columns(loginlake: Loginlake, tmp_pat
 def test_events_show_why_a_login_failed_or_why_a_record_was_refused(loginlake: Loginlake, tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     refused = dict.fromkeys(("event_id", "action", "outcome", "failure_reason", "username", "src_ip", "app"))
-    broken = a_login(1) | refused | {"verdict": "broken", "reason": "not_json"}
+    broken = a_login(1) | refused | {"verdict": "broken", "reason": "not_json", "detail": "it is empty"}
     SmallLake(settings).publish([a_login(0, src_ip="198.51.100.100"), broken], [])
     terminal = loginlake.on_a_terminal(columns=80).with_environment(LOGINLAKE_ROOT=settings.root)
 
@@ -114,7 +124,7 @@ def test_events_show_why_a_login_failed_or_why_a_record_was_refused(loginlake: L
         return terminal("query", "events", "--where", f"verdict={verdict}").stdout.split("\n")[0].split()
 
     assert header("accepted")[:5] == ["event_at", "username", "src_ip", "outcome", "failure_reason"]
-    assert "reason" in header("broken")
+    assert {"reason", "detail"} <= set(header("broken"))
 
 
 def test_headers_of_a_record_are_readable_in_a_table(loginlake: Loginlake) -> None:

@@ -182,6 +182,9 @@ def test_replay_sends_standard_input(
     [
         ("login", "root:x:0:0:root:/root:/bin/bash", True),
         ("sshd", "root:x:0:0:root:/root:/bin/bash", True),
+        ("sshd", "Nov 31 10:00:00 host sshd[1]: Connection closed", True),
+        ("sshd", "Nov 30 25:00:00 host sshd[1]: Connection closed", True),
+        ("sshd", "2026-13-01T10:00:00Z host sshd[1]: Connection closed", True),
         ("login", '{"event_id": "e1"}', False),
         ("sshd", "Jan  1 10:00:00 host cron[1]: started", False),
         ("sshd", "2026-01-01T10:00:00.5+00:00 host sshd[1]: Connection closed", False),

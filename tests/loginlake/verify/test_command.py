@@ -25,6 +25,19 @@ def test_the_report_lists_every_claim_and_ends_with_ok(loginlake: Loginlake, hea
     assert row.split()[-3:] == ["39", "0", "ok"]
 
 
+def test_bronze_rows_that_silver_has_not_read_are_counted_in_a_note(
+    loginlake: Loginlake, lake: HandmadeLake, settings: Settings
+) -> None:
+    (place, offset), *_ = lake.nexts().items()
+    new = max(lake.raw, key=lambda row: row["ingested_at"]) | {"partition": place[1], "offset": offset}
+    lake.append_raw([new], read={**lake.nexts(), place: offset + 1})
+
+    printed = loginlake("verify", "--root", settings.root, *NO_BROKER).stdout
+
+    assert "note: 1 of bronze's rows are not in silver yet; `loginlake refresh` reads them\n" in printed
+    assert printed.endswith("verify: ok, 1 check skipped\n")
+
+
 def test_strict_exits_with_3_if_a_check_is_skipped(loginlake: Loginlake, healthy: Settings) -> None:
     ended = loginlake("verify", "--root", healthy.root, *NO_BROKER, "--strict")
 
