@@ -1,7 +1,8 @@
-"""The prompt of `loginlake sql`: statements over several lines, with the history of the lines."""
+"""The statements of `loginlake sql`: typed at a prompt with a history of the lines, or read from standard input."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,8 +14,14 @@ from lakehouse.errors import LakehouseError
 
 PROMPT = "loginlake> "
 CONTINUED_PROMPT = "       ... "
-WELCOME = r"End a statement with a semicolon. SHOW TABLES; lists the tables, \q or Ctrl-D ends the prompt."
+WELCOME = (
+    r"End a SELECT with a semicolon. SHOW TABLES lists the tables, DESCRIBE NAME the columns of one, \q or Ctrl-D ends "
+    "the prompt."
+)
 QUIT = (r"\q", "quit", "exit")
+HELP = (r"\?", "?", "help")
+# They need no semicolon.
+ON_ONE_LINE = re.compile(r"show\s+tables|(?:describe|desc)\s+\S+", re.IGNORECASE)
 HISTORY = ".loginlake_history"
 HISTORY_LINES = 1000
 
@@ -38,8 +45,25 @@ def read_statements(answer: Callable[[str], None], *, lines: Callable[[str], str
             continue
         if statement in QUIT:
             return
-        if statement:
+        if statement in HELP:
+            print_text(WELCOME, err=True)
+        elif statement:
             _answer(answer, statement)
+
+
+def statements_in(text: str) -> Iterator[str]:
+    """Yield the statements of a text without their semicolons; the last one needs none."""
+    remaining = iter(text.splitlines())
+
+    def next_line(_prompt: str) -> str:
+        for line in remaining:
+            return line
+        raise EOFError
+
+    with suppress(EOFError):
+        while (statement := _next_statement(next_line)) not in QUIT:
+            if statement:
+                yield statement
 
 
 @contextmanager
@@ -77,8 +101,9 @@ def _next_statement(lines: Callable[[str], str]) -> str:
             if text.strip():
                 return text.strip()
             raise
-        if line.strip().removesuffix(";") in QUIT:
-            return line.strip().removesuffix(";")
+        word = line.strip().removesuffix(";")
+        if word in QUIT or (not text and (word in HELP or ON_ONE_LINE.fullmatch(word))):
+            return word
         text = f"{text}\n{line}" if text else line
         if not text.strip() or ends_statement(text):
             return text.strip().removesuffix(";").rstrip()

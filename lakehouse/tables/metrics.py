@@ -74,7 +74,7 @@ IP_ACTIVITY = Metric(
         FIRST_AT,
         LAST_AT,
     ),
-    shown=("window_at", "src_ip", "country", "attempts", "successes", "failures", "users"),
+    shown=("window_at", "src_ip", "attempts", "successes", "failures", "probes", "users", "country"),
     stored="day",
 )
 

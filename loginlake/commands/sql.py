@@ -24,7 +24,7 @@ HELP = (
     f"view per window: {METRIC_VIEWS}. Put reserved words into double "
     """quotes: "offset". Times are UTC: event_at > now() - interval '1 day', event_at >= '2026-01-31T08:00:00Z'.\n\n"""
     "Without a SELECT a prompt reads statements that end with a semicolon, until \\q or Ctrl-D; where standard input "
-    "is not a terminal, it is read as one statement."
+    "is not a terminal, its statements are answered one after another, up to the first error."
 )
 EXAMPLE = "loginlake sql 'select src_ip, sum(times) as n from logins group by src_ip' --snapshot 1"
 
@@ -61,12 +61,14 @@ def sql(  # noqa: PLR0913 - each parameter is an option of the command
         else:
             output.write(rows)
 
-    if statement is None and not sys.stdin.isatty():
-        statement = sys.stdin.read()
     if statement is not None:
         answer(statement.rstrip().rstrip(";"))
         return
-    from loginlake.sql_prompt import line_history, read_statements
+    from loginlake.sql_prompt import line_history, read_statements, statements_in
 
+    if not sys.stdin.isatty():
+        for each in statements_in(sys.stdin.read()):
+            answer(each)
+        return
     with line_history():
         read_statements(answer, lines=input)

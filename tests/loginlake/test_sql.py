@@ -79,13 +79,24 @@ def test_sql_with_a_common_table_expression_is_a_read(loginlake: Loginlake) -> N
 
 
 def test_the_prompt_answers_statements_until_it_is_left(loginlake: Loginlake) -> None:
-    typed = iter(["select nope from events;", "select count(*) as n", "from events;", "help", r"\q"])
+    typed = iter(["select nope from events;", "select count(*) as n", "from events;", r"\q"])
     with patch("builtins.input", lambda _prompt: next(typed)), patch("sys.stdin", Terminal(BytesIO())):
         ended = loginlake.with_environment(HOME=str(loginlake.folder))("sql", "--format", "csv")
 
     assert ended.returncode == 0
     assert ended.stdout == "n\n8\n"
     assert "There is no column" in ended.stderr
+
+
+def test_help_and_lists_need_no_semicolon_at_the_prompt(loginlake: Loginlake) -> None:
+    typed = iter(["show tables", "Describe logins", "help", "exit"])
+    with patch("builtins.input", lambda _prompt: next(typed)), patch("sys.stdin", Terminal(BytesIO())):
+        ended = loginlake.with_environment(HOME=str(loginlake.folder))("sql", "--format", "csv")
+
+    assert ended.returncode == 0
+    alone = "".join(loginlake("sql", text, "--format", "csv").stdout for text in ("show tables", "describe logins"))
+    assert ended.stdout == alone
+    assert ended.stderr.count("End a SELECT with a semicolon") == 2
 
 
 @pytest.mark.parametrize(
@@ -135,6 +146,16 @@ def test_sql_opens_only_the_tables_that_it_names(loginlake: Loginlake, tmp_path:
 def test_sql_reads_a_statement_from_standard_input(loginlake: Loginlake) -> None:
     with patch("sys.stdin", StringIO("select count(*) as n\nfrom events;\n")):
         assert loginlake("sql", "--format", "csv").stdout == "n\n8\n"
+
+
+def test_sql_answers_the_statements_of_standard_input_up_to_the_first_error(loginlake: Loginlake) -> None:
+    count = "select count(*) as n\nfrom events;\n\n"
+    with patch("sys.stdin", StringIO(f"{count}describe logins\n{count}select nope from events;\n{count}")):
+        ended = loginlake("sql", "--format", "csv")
+
+    described = loginlake("sql", "describe logins", "--format", "csv").stdout
+    assert (ended.returncode, ended.stdout) == (2, f"n\n8\n{described}n\n8\n")
+    assert "There is no column 'nope'" in ended.stderr
 
 
 @pytest.mark.parametrize(
