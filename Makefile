@@ -102,8 +102,8 @@ except JavaMissing as error:
 endef
 export FIND_JAVA
 
-# A taken port is reported before the minutes of set-up. After it, or where .env may name other ports, the command itself
-# checks them, first whether the lake is in use.
+# A taken port is reported before the minutes of set-up. After the set-up, or where .env may name other ports, the command
+# checks the ports itself, after it has checked that the lake is not in use.
 define FIND_PORTS
 import os
 import shutil

@@ -13,6 +13,9 @@ from lakehouse.options import SettingsCommand
 if TYPE_CHECKING:
     from lakehouse.snapshots import Snapshot
 
+# What a job prints that has published nothing, with the layer that it reads.
+NOTHING_NEW = "Nothing new in {}: the last snapshot is up to date"
+
 app = typer.Typer(add_completion=False)
 
 
@@ -23,11 +26,9 @@ def gold() -> None:
         from gold.job import refresh_gold
 
         snapshot = refresh_gold(lake)
-    typer.echo(describe_published(snapshot, source="silver"))
+    typer.echo(describe_published(snapshot) if snapshot else NOTHING_NEW.format("silver"))
 
 
-def describe_published(snapshot: Snapshot | None, *, source: str = "bronze") -> str:
-    """Return one line that describes the published snapshot, or says that nothing is new in the source."""
-    if snapshot is None:
-        return f"Nothing new in {source}: the last snapshot is up to date"
+def describe_published(snapshot: Snapshot) -> str:
+    """Return one line about a snapshot that was published."""
     return f"Published snapshot {snapshot.id} at {instant_text(snapshot.at)}"

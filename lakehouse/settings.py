@@ -108,6 +108,12 @@ class Settings(BaseSettings):
         return "kafka" in self.model_fields_set
 
     @property
+    def api_url(self) -> str:
+        """The URL of the API."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
     def is_on_s3(self) -> bool:
         """True if the lake is on S3; the `AWS_…` variables name the store (lakehouse/s3.py)."""
         return self.root.startswith(s3.SCHEMES)

@@ -16,7 +16,6 @@ from lakehouse.settings import Settings
 from loginlake.broker import broker_folder
 from loginlake.demo_report import print_first_figures, print_next_commands, print_report
 from loginlake.local_stack import (
-    api_url,
     describe_pace,
     python_module,
     run_until_stopped,
@@ -73,7 +72,7 @@ def run_demo(settings: Settings, *, once: bool, fresh: bool) -> None:
     with running_stack(settings, console) as (lake, api):
         for batch in BATCHES:
             publish_batch(lake, console, batch=batch)
-            print_first_figures(Store(settings), console, url=api_url(settings))
+            print_first_figures(Store(settings), console, url=settings.api_url)
         verify_and_report(settings, console)
         print_next_commands(console, settings, snapshot=Store(settings).snapshot(), is_live=not once)
         if not once:

@@ -133,7 +133,7 @@ def print_next_commands(console: Console, settings: Settings, *, snapshot: Snaps
     command = _command()
     lake, broker, api = (_options(settings, names) for names in (LAKE_SETTINGS, BROKER_SETTINGS, API_SETTINGS))
     failing = f"{command} query ip_activity --every day --order-by=-failures --limit 5{lake}"
-    url = f"http://{settings.host}:{settings.port}"
+    url = settings.api_url
     lines = [
         failing,
         f"{failing} --snapshot {max(1, snapshot.id - 1)}",

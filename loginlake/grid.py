@@ -60,8 +60,8 @@ Grid = Sequence[GridColumn]
 def fitted(grid: Grid, width: int | None) -> tuple[Grid, list[str]]:
     """Return the columns that fit, with their texts shortened if necessary, and the names of those left out.
 
-    If names would be broken into lines, the empty columns are left out first, and then the last one. If that is not
-    enough, names are broken, and columns are left out from the end.
+    The first of these that fits is returned: all columns; those with a value; these without the last one; those with a
+    value, with names broken into lines; then fewer and fewer of these, from the end.
     """
     filled = [column for column in grid if not column.is_empty] or grid
     breakable = [replace(column, is_text=True) if column.is_name else column for column in filled]

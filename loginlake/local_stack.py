@@ -45,7 +45,7 @@ def run_stack(settings: Settings) -> None:
     """
     console = output_console()
     with running_stack(settings, console) as (lake, api):
-        console.print(f"Kafka listens on {settings.kafka}, the API and its docs on {api_url(settings)}")
+        console.print(f"Kafka listens on {settings.kafka}, the API and its docs on {settings.api_url}")
         console.print(f"New records are {describe_pace(lake.settings)}; Ctrl-C stops everything")
         run_until_stopped(lake, console, children=(api,))
 
@@ -148,13 +148,13 @@ def wait_for_api(settings: Settings, api: Popen[bytes], *, output: Path) -> None
     Raises:
         ProcessFailed: Its process ended, or it does not answer in time.
     """
-    url = f"{api_url(settings)}/livez"
+    url = f"{settings.api_url}/livez"
     is_decided = wait_until(lambda: api.poll() is not None or _answers(url), seconds=READY_SECONDS)
     if api.poll() is not None:
         raise child_failed(api, output)
     if not is_decided:
         raise ProcessFailed(
-            f"The API does not answer at {api_url(settings)} after {READY_SECONDS:g} s",
+            f"The API does not answer at {settings.api_url} after {READY_SECONDS:g} s",
             hint=f"Read the reason in {output}",
         )
 
@@ -168,11 +168,6 @@ def describe_snapshot(snapshot: Snapshot) -> str:
     """Return one line about a published snapshot."""
     records = sum(snapshot.offsets.values())
     return f"Snapshot {snapshot.id} at {snapshot.at:%H:%M:%S} UTC covers {records:,} records"
-
-
-def api_url(settings: Settings) -> str:
-    """Return the URL of the API."""
-    return f"http://{settings.host}:{settings.port}"
 
 
 def _answers(url: str) -> bool:

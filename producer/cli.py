@@ -225,8 +225,8 @@ def _unlike_format(file: str, sample: Sample) -> str:
     from producer.replay import UNTIMED
 
     others = " or ".join(each.value for each in LogFormat if each.value != sample.log_format)
-    is_untimed = sample.untimed == sample.lines
-    hint = UNTIMED if is_untimed else f"Use --format {others} if the file has that format"
+    are_untimed = sample.untimed * 2 > sample.lines
+    hint = UNTIMED if are_untimed else f"Use --format {others} if the file has that format"
     if sample.lines == 1:
         return f"The line does not look like the format {sample.log_format}: its row will be broken or ignored. {hint}"
     return (

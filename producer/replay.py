@@ -30,7 +30,9 @@ LEAP_YEAR_LENGTH = timedelta(days=366)
 
 _MONTH_NUMBERS = {name.encode(): number for number, name in enumerate(MONTHS, start=1)}
 # What some daemons write before it: the prefix of a container's log, a priority, a weekday.
-_BEFORE_TIMESTAMP = rb"(?:\d{4}-\d\d-\d\dT\S+ (?:std(?:out|err) [FP] )?)?(?:<\d{1,3}>)?(?:[A-Z][a-z]{2},? (?=[A-Z]))?"
+_BEFORE_TIMESTAMP = (
+    rb"(?:\d{4}-\d\d-\d\dT\S+ (?:std(?:out|err) [FP] )?)?(?:<\d{1,3}> *)?(?:[A-Z][a-z]{2},? (?=[A-Z\d]))?"
+)
 _TIMESTAMP = re.compile(
     _BEFORE_TIMESTAMP
     + (rb"(" + b"|".join(_MONTH_NUMBERS) + rb") {1,2}(\d{1,2}) (?:\d{4} )?(\d\d):(\d\d):(\d\d)(?![\d:])")
@@ -51,7 +53,7 @@ _decoder = msgspec.json.Decoder(_LoginNames)
 SAMPLE_LINES = 100
 UNTIMED = "A line of sshd begins with a time such as Jan 31 08:00:00 or 2026-01-31T08:00:00Z"
 _SSHD = re.compile(rb"\bsshd(?:-session|-auth)?(?:\([\w-]+\))?\]?[\[:]")
-_ISO_TIMESTAMP = re.compile(_BEFORE_TIMESTAMP + rb"(?:\d )?\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])[T ]")
+_ISO_TIMESTAMP = re.compile(_BEFORE_TIMESTAMP + rb"(?:\d )?\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])[Tt ]")
 
 
 @dataclass
@@ -125,7 +127,7 @@ def _unknown_lines(records: Sequence[Record], log_format: str) -> UsageError:
     seems = next(others, None)
     if seems:
         hint = f"Use --format {seems}, which the lines look like"
-    elif all(map(is_untimed, lines)):
+    elif sum(map(is_untimed, lines)) * 2 > len(lines):
         hint = f"{UNTIMED}. --format sshd sends these lines nevertheless; silver marks them as broken"
     else:
         hint = f"Name the format with --format; --format {log_format} sends such lines all the same"

@@ -28,7 +28,7 @@ class HeadAsGet:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         is_head = scope["type"] == "http" and scope["method"] == "HEAD"
-        await self._app({**scope, "method": "GET"} if is_head else scope, receive, send)
+        await self._app({**scope, "method": "GET", "asked_method": "HEAD"} if is_head else scope, receive, send)
 
 
 class RequestIds:
@@ -68,5 +68,5 @@ class RequestIds:
             # The route, never the path or the query: these contain user names and addresses.
             route = getattr(scope.get("route"), "path", None)
             seconds = round(time.monotonic() - started, 4)
-            method = scope["method"]
+            method = scope.get("asked_method", scope["method"])
             log.info("request", method=method, route=route, status=status, seconds=seconds, request_id=request_id)

@@ -36,7 +36,8 @@ def serve(settings: Settings) -> None:
     if not settings.is_on_s3 and not has_tables(settings):
         log.warning("lake_has_no_tables", root=settings.root)
     with reader_lock(settings):  # waits for maintenance
-        # For a signal before uvicorn takes them. At its end, uvicorn raises the signal that stopped it once more.
+        # For a signal that arrives before uvicorn installs its handlers, and for the one that uvicorn raises again when
+        # it has stopped.
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: setattr(server, "should_exit", True))
         _announce(settings)
@@ -76,8 +77,7 @@ def listening_socket(settings: Settings) -> socket.socket:
 
 def _announce(settings: Settings) -> None:
     """Say where the API answers: in a sentence on a terminal, as an event elsewhere."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{settings.port}"
+    url = settings.api_url
     if sys.stderr.isatty():
         print_text(f"The API answers at {url} and is documented at {url}/docs ; Ctrl-C stops it", err=True)
     else:

@@ -44,6 +44,8 @@ DIALECT_HINT = (
 # What polars says about an unknown name.
 UNKNOWN_COLUMN = re.compile(r'unable to find column "(?P<name>[^"]*)"; valid columns: (?P<known>.*)')
 PARSER_ERROR = "sql parser error"
+# What stands before a text that a column is compared with.
+COMPARED_WITH = r"""(?:(?<![<>])=|<>|\bin\s*\([^)]*?)\s*"?{}(?!\w)"""
 UNKNOWN_TABLE = re.compile(r"relation '(?P<name>[^']*)' was not found")
 
 
@@ -152,9 +154,10 @@ def _refusal(reason: str, frames: Frames, *, statement: str) -> BadQuery:
     if unknown := UNKNOWN_COLUMN.match(reason):
         known = re.findall(r'"([^"]+)"', unknown["known"])
         name = unknown["name"]
-        is_compared = re.search(rf'[=<>]\s*"?{re.escape(name)}\b', statement)
-        quoted = f"Text is written in single quotes: '{name}'. " if is_compared else ""
-        return BadQuery(f"There is no column {name!r}", hint=quoted + name_hint(name, known))
+        may_be_text = re.search(COMPARED_WITH.format(re.escape(name)), statement, re.IGNORECASE)
+        text = "'" + name.replace("'", "''") + "'"
+        as_text = f"If it is text, write it in single quotes: {text}. " if may_be_text else ""
+        return BadQuery(f"There is no column {name!r}", hint=as_text + name_hint(name, known))
     if unknown := UNKNOWN_TABLE.match(reason):
         name = unknown["name"]
         return BadQuery(f"There is no table {name!r}", hint=f"{did_you_mean(name, frames)}SHOW TABLES lists them all")

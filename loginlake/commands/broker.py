@@ -25,14 +25,16 @@ def broker() -> None:
     from lakehouse.settings import load_settings
     from loginlake.broker import embedded_broker
 
-    # On a terminal a sentence says where Kafka listens.
-    configure_logs(level=logging.WARNING if sys.stderr.isatty() else logging.INFO)
+    is_terminal = sys.stderr.isatty()
+    # On a terminal the sentence below replaces the event broker_started.
+    configure_logs(level=logging.WARNING if is_terminal else logging.INFO)
     settings = load_settings()
     with ExitStack() as started:
         with shown_steps(), running("Starting Kafka, usually 5 s"):
             broker = started.enter_context(embedded_broker(settings))
         stop = started.enter_context(stop_on_signals())
-        typer.echo(f"Kafka listens on {broker.servers}; Ctrl-C stops it", err=True)
+        if is_terminal:
+            typer.echo(f"Kafka listens on {broker.servers}; Ctrl-C stops it", err=True)
         while broker.process.poll() is None:
             if stop.wait(POLL_SECONDS):
                 return

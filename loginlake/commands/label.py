@@ -1,4 +1,4 @@
-"""`loginlake label`: say whether a detection was right."""
+"""`loginlake label`: label a detection `true`, `false` or `benign`."""
 
 from __future__ import annotations
 

@@ -98,10 +98,10 @@ class Output:
         sys.stdout.flush()
 
     def _rows_that_turn(self, shown: Sequence[str]) -> int:
-        """Return up to how many rows are printed one below the other if not all columns fit.
+        """Return the largest number of rows that are printed one below the other if not all columns fit.
 
-        Any number with --columns, which prints all columns that it names. None with the columns shown by default, of
-        which those that do not fit are left out.
+        With --columns there is no limit, because all columns that it names are printed. With columns that are shown by
+        default it is 0: those that do not fit are left out.
         """
         if self.columns:
             return sys.maxsize

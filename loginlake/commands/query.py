@@ -179,9 +179,9 @@ def _table_rows(table: Table, choice: Choice, *, store: Store) -> pl.DataFrame:
     if choice.detection is not None:
         evidence = evidence_of(choice.detection, store, snapshot=snapshot)
         query = replace(query, selection=replace(selection, filters=(*selection.filters, evidence)))
-    if choice.version is not None:
-        return rows_at_version(query, store, version=choice.version)
-    return rows_at_snapshot(query, store, snapshot=snapshot)
+    if choice.version is None:
+        return rows_at_snapshot(query, store, snapshot=snapshot)
+    return rows_at_version(query, store, version=choice.version)
 
 
 def _selection(choice: Choice, columns: tuple[Column, ...], *, now: datetime, default: tuple[Order, ...]) -> Selection:

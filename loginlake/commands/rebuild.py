@@ -25,4 +25,5 @@ def rebuild(layer: Layer) -> None:
         from loginlake import pipeline
 
         rebuild_layer = {"silver": pipeline.rebuild_silver, "gold": pipeline.rebuild_gold}[layer]
-        typer.echo(describe_published(rebuild_layer(lake)))
+        snapshot = rebuild_layer(lake)
+    typer.echo(describe_published(snapshot) if snapshot else "Nothing to rebuild: the lake is empty")

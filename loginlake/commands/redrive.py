@@ -47,7 +47,7 @@ def redrive(
         print_json({**found.to_dict(), "snapshot": snapshot.id if snapshot else None})
         return
     typer.echo(redrive_report(found))
-    typer.echo("Nothing was written" if dry_run else describe_published(snapshot))
+    typer.echo(describe_published(snapshot) if snapshot else "Nothing was written")
 
 
 def redrive_report(found: Redriven) -> str:

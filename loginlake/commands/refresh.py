@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gold.cli import describe_published
+from gold.cli import NOTHING_NEW, describe_published
 from lakehouse.entrypoint import stop_on_signals
 from lakehouse.job import spark_job
 from lakehouse.options import SettingsCommand
@@ -28,7 +28,8 @@ def refresh(
         from loginlake import pipeline
 
         if seconds is None:
-            typer.echo(describe_published(pipeline.refresh(lake)))
+            snapshot = pipeline.refresh(lake)
+            typer.echo(describe_published(snapshot) if snapshot else NOTHING_NEW.format("bronze"))
             return
         with stop_on_signals(finishing="a refresh") as stop:
             pipeline.refresh_every(

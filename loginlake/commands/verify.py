@@ -26,8 +26,8 @@ STATES = {True: "ok", False: "FAILED", None: "skipped"}
 
 # What `Report.unread` counts, by layer.
 UNREAD = {
-    "kafka": "of Kafka's records are not in bronze yet; `loginlake bronze --once` reads them",
-    "bronze": "of bronze's rows are not in silver yet; `loginlake refresh` reads them",
+    "kafka": "Kafka records that bronze, which `bronze` and `up` fill, has not read yet",
+    "bronze": "bronze rows that silver has not read yet, as the next refresh does",
 }
 
 app = typer.Typer(add_completion=False)
@@ -76,7 +76,7 @@ def verify(  # noqa: PLR0913 - each parameter is an option of the command
     if json:
         print_json(report.to_dict())
     else:
-        _print_report(report)
+        _print_report(report, is_current=snapshot is None)
         print_text(report.strict_summary if strict else report.summary)
     if not report.ok or (strict and report.skipped):
         raise typer.Exit(VerifyFailed.exit_code)
@@ -101,7 +101,7 @@ def _verified(*, snapshot: int | None, is_deep: bool, accept: Sequence[str], led
         return verify(settings, Store(settings), options=options)
 
 
-def _print_report(report: Report) -> None:
+def _print_report(report: Report, *, is_current: bool) -> None:
     print_table(
         "claim",
         "checked",
@@ -111,9 +111,9 @@ def _print_report(report: Report) -> None:
     )
     counts = {**report.layers, **{f"silver {verdict}": rows for verdict, rows in report.verdicts.items()}}
     print_table("layer", "rows", rows=list(counts.items()))
-    for layer, what in UNREAD.items():
+    for layer, what in UNREAD.items() if is_current else ():  # of an earlier snapshot: what arrived after it
         if count := report.unread.get(layer, 0):
-            print_text(f"note: {count:,} {what}")
+            print_text(f"note: {what}: {count:,}")
     for check in report.checks:
         for note in check.notes:
             print_text(f"note: {note} ({check.claim})")

@@ -128,3 +128,9 @@ def test_a_variable_of_another_program_is_ignored(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("LOGINLAKE_DASHBOARD_URL", "http://127.0.0.1")
 
     assert load_settings().port == 8000
+
+
+def test_the_url_of_the_api_has_brackets_around_an_address_of_version_6() -> None:
+    urls = [Settings(host=host, port=80, _env_file=None).api_url for host in ("127.0.0.1", "::1")]
+
+    assert urls == ["http://127.0.0.1:80", "http://[::1]:80"]

@@ -58,7 +58,7 @@ def test_the_broker_runs_until_a_signal(
     kafka = ("--kafka", f"127.0.0.1:{free_port}")
     broker = loginlake_process.start("broker", *kafka, *state, stderr=subprocess.PIPE)
     try:
-        event, sentence = json.loads(broker.stderr.readline()), broker.stderr.readline().decode()
+        event = json.loads(broker.stderr.readline())
         findings = json.loads(loginlake("doctor", *kafka, *state, "--json").stdout)
         second = loginlake("broker", "--kafka", f"127.0.0.1:{a_free_port()}", *state)
     finally:
@@ -69,7 +69,6 @@ def test_the_broker_runs_until_a_signal(
     assert found["what"] == f"a broker answers at 127.0.0.1:{free_port}"
     assert the_only_line(second).startswith(f"Another broker uses the data in {tmp_path / 'broker' / 'data'}")
     assert (event["event"], event["servers"]) == ("broker_started", f"127.0.0.1:{free_port}")
-    assert sentence == f"Kafka listens on 127.0.0.1:{free_port}; Ctrl-C stops it\n"
     assert broker.returncode == 0, errors
     assert b"child_killed" not in errors
     assert_free(free_port)

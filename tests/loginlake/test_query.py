@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -54,9 +56,17 @@ def test_a_note_names_the_snapshot_of_an_instant_and_one_that_followed_within_a_
 
 
 def test_the_note_about_an_instant_appears_once_also_with_the_evidence_of_a_detection(loginlake: Loginlake) -> None:
-    words = ("query", "events", "--detection", "d1", "--as-of", "-0h", "--json")
+    ended = loginlake("query", "events", "--detection", "d1", "--as-of", "2026-03-04T00:00:00Z", "--json")
 
-    assert len(loginlake(*words).stderr.splitlines()) == 1
+    assert ended.returncode == 0
+    assert ended.stderr == "This is snapshot 2, published at 2026-03-03T01:00:00Z\n"
+
+
+def test_a_prompt_answers_all_statements_at_one_snapshot_and_names_it_once(loginlake: Loginlake) -> None:
+    with patch("sys.stdin", StringIO("select count(*) as n from events;\n" * 2)):
+        ended = loginlake("sql", "--as-of", "2026-03-03T00:30:00Z", "--format", "csv")
+
+    assert (ended.stdout, ended.stderr) == ("n\n3\n" * 2, "This is snapshot 1, published at 2026-03-03T00:00:00Z\n")
 
 
 def test_a_table_is_filtered_sorted_and_read_at_a_version(loginlake: Loginlake) -> None:

@@ -46,4 +46,4 @@ def test_both_commands_run_on_an_empty_lake(loginlake: Loginlake, lake: Lake) ->
     assert json.loads(dry.stdout) == {
         "attempted": 0, "decoded": {}, "still_broken": {}, "reassigned": 0, "written": 0, "snapshot": None,
     }  # fmt: skip
-    assert rebuilt.stdout == "Nothing new in bronze: the last snapshot is up to date\n"
+    assert rebuilt.stdout == "Nothing to rebuild: the lake is empty\n"

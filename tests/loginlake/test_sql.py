@@ -166,11 +166,19 @@ def test_a_column_that_is_a_word_of_sql_is_to_be_quoted(loginlake: Loginlake, st
     assert "is a word of SQL in double quotes" in the_only_line(loginlake("sql", statement), code=2)
 
 
-@pytest.mark.parametrize("text", ["failure", '"failure"'])
-def test_text_without_single_quotes_is_refused_with_the_right_spelling(loginlake: Loginlake, text: str) -> None:
-    line = the_only_line(loginlake("sql", f"select count(*) from logins where outcome = {text}"), code=2)
+@pytest.mark.parametrize(
+    "condition", ["= failure", '= "failure"', "<> failure", "in (failure)", 'in ("success", "failure")']
+)
+def test_text_without_single_quotes_is_refused_with_the_right_spelling(loginlake: Loginlake, condition: str) -> None:
+    line = the_only_line(loginlake("sql", f"select count(*) from logins where outcome {condition}"), code=2)
 
-    assert "There is no column 'failure'. Text is written in single quotes: 'failure'. " in line
+    assert "If it is text, write it in single quotes: '" in line
+
+
+def test_a_misspelt_column_is_not_taken_for_text(loginlake: Loginlake) -> None:
+    line = the_only_line(loginlake("sql", "select * from ip_activity where attempts > failurs"), code=2)
+
+    assert "There is no column 'failurs'. Did you mean failures?" in line
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,11 @@ def test_replay_sends_standard_input(
         ("sshd", "Jan  1 10:00:00 host cron[1]: started", False),
         ("sshd", "2026-01-01T10:00:00.5+00:00 host sshd[1]: Connection closed", False),
         ("sshd", "Jan  1 2026 10:00:00 host sshd[1]: Connection closed", False),
+        ("sshd", "<38> Jan  1 10:00:00 host sshd[1]: Connection closed", False),
+        ("sshd", "Thu 2026-01-01 10:00:00 UTC host sshd[1]: Connection closed", False),
+        ("sshd", "2026-01-01t10:00:00z host sshd[1]: Connection closed", False),
+        ("sshd", "<38>1 2026-01-01T10:00:00Z host sshd 1 - - Connection closed", False),
+        ("sshd", "Feb 29 10:00:00 host sshd[1]: Connection closed", False),
     ],
 )
 def test_replay_warns_if_no_line_looks_like_the_format(
@@ -211,7 +216,7 @@ def test_replay_of_lines_of_sshd_without_a_time_says_how_a_line_begins(
     produce, mock_kafka: MockKafka, tmp_path: Path, program: str
 ) -> None:
     log = tmp_path / "auth.log"
-    log.write_text(UNTIMED_LINE.replace("sshd[1]", program) + "\n" + f"{UNTIMED_LINE}\n" * 2)
+    log.write_text(UNTIMED_LINE.replace("sshd[1]", program) + f"\n{UNTIMED_LINE}\nroot:x:0:0\n")
 
     ended = produce("replay", str(log), "--format", "sshd")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from lakehouse.settings import Settings
 from lakehouse.tables import TABLES
@@ -16,7 +17,7 @@ from lakehouse.tables.metrics import METRICS
 from lakehouse.tables.silver import EVENTS
 from serving.app import create_app
 from serving.problems import KINDS
-from tests.serving.conftest import served_here
+from tests.serving.conftest import served_here, wait_until
 from tests.serving.lakes import DAY, SmallLake, a_detection, a_login
 
 DOCS = Path(__file__).parents[2] / "docs" / "api.md"
@@ -237,6 +238,19 @@ def test_the_docs_load_nothing_from_another_host(api: httpx.Client) -> None:
 def test_a_request_keeps_a_plain_id_and_gets_a_new_one_otherwise(api: httpx.Client) -> None:
     assert api.get("/livez", headers={"X-Request-ID": "mine-1"}).headers["X-Request-ID"] == "mine-1"
     assert len(api.get("/livez", headers={"X-Request-ID": "forged\tid"}).headers["X-Request-ID"]) == 32
+
+
+def test_a_request_is_logged_with_its_method_and_route_but_not_with_what_it_asks_for(api: httpx.Client) -> None:
+    with capture_logs() as events:
+        api.head("/v1/metrics/ip_activity?src_ip=192.0.2.1")
+        api.post("/v1/detections/none/labels", json={"label": "true", "author": "tests"})
+        wait_until(lambda: len(events) == 2)
+
+    assert [(event["method"], event["route"], event["status"]) for event in events] == [
+        ("HEAD", "/v1/metrics/{metric}", 200),
+        ("POST", "/v1/detections/{detection_id}/labels", 404),
+    ]
+    assert "192.0.2.1" not in str(events)
 
 
 def test_every_route_and_every_kind_of_problem_is_documented() -> None:
