@@ -56,9 +56,10 @@ def statements_in(text: str) -> Iterator[str]:
     remaining = iter(text.splitlines())
 
     def next_line(_prompt: str) -> str:
-        for line in remaining:
-            return line
-        raise EOFError
+        line = next(remaining, None)
+        if line is None:
+            raise EOFError
+        return line
 
     with suppress(EOFError):
         while (statement := _next_statement(next_line)) not in QUIT:

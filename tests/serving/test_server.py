@@ -135,10 +135,12 @@ def test_on_a_terminal_a_sentence_says_where_the_server_answers(published: Setti
 
 
 def test_a_signal_right_before_the_server_runs_stops_it(published: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = uvicorn.Server.run
+    run, stopped = uvicorn.Server.run, []
 
     def run_after_signal(server: uvicorn.Server, **options: Any) -> None:
         signal.raise_signal(signal.SIGTERM)
+        stopped.append(server.should_exit)
+        server.should_exit = True  # or a fault would keep the test waiting
         run(server, **options)
 
     monkeypatch.setattr(uvicorn.Server, "run", run_after_signal)
@@ -148,6 +150,7 @@ def test_a_signal_right_before_the_server_runs_stops_it(published: Settings, mon
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    assert stopped == [True]
 
 
 @pytest.mark.slow

@@ -39,14 +39,23 @@ def a_data_file(lake: HandmadeLake, table: Table) -> Path:
     return Path(lake.uri(table)) / sorted(pl.Series(lake.table(table).file_uris()))[0].rpartition(f"{table.name}/")[2]
 
 
-def rewritten(table: Table, change: pl.Expr, *, where: pl.Expr) -> Fault:
-    """Change a column in some rows of a table."""
+def cell(table: Table, value: pl.Expr, *, where: pl.Expr) -> Fault:
+    """Change a column in some rows."""
 
     def write(lake: HandmadeLake) -> None:
-        name = change.meta.output_name()
+        name = value.meta.output_name()
         rows = pl.read_delta(lake.uri(table))
-        changed = rows.with_columns(pl.when(where).then(change).otherwise(pl.col(name)).alias(name))
-        lake.overwrite(table, changed.to_arrow())
+        rows = rows.with_columns(pl.when(where).then(value).otherwise(pl.col(name)).alias(name))
+        lake.overwrite(table, rows.to_arrow())
+
+    return write
+
+
+def rewritten(table: Table, value: pl.Expr, *, where: pl.Expr) -> Fault:
+    """Change a column in some rows, and publish the versions."""
+
+    def write(lake: HandmadeLake) -> None:
+        cell(table, value, where=where)(lake)
         publish_versions(lake)
 
     return write

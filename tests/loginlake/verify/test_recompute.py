@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,9 +18,9 @@ from loginlake.verify import Report
 from loginlake.verify.duckdb_engine import EngineFailed, temporary_engine
 from loginlake.verify.recompute_gold import METRICS
 from tests.loginlake.verify.conftest import Verified
+from tests.loginlake.verify.faults import Fault, cell
 from tests.loginlake.verify.lakes import NOON, OFFSETS, HandmadeLake, faults_of, notes_of
 
-Fault = Callable[[HandmadeLake], None]
 # The id of the detection of brute_force_ip: a hash of rule, address and hour.
 DETECTION_ID = sha256(b"brute_force_ip\n203.0.113.9\n2026-03-02T12:00:00+00:00").hexdigest()[:32]
 EVERY_ROW = pl.lit(value=True)
@@ -30,18 +29,6 @@ EVERY_ROW = pl.lit(value=True)
 def at_offset(offset: int) -> pl.Expr:
     """Return the mask of the silver row at an offset of partition 0."""
     return (pl.col("partition") == 0) & (pl.col("offset") == offset)
-
-
-def cell(table: Table, value: pl.Expr, *, where: pl.Expr) -> Fault:
-    """Change a column in some rows."""
-
-    def write(lake: HandmadeLake) -> None:
-        name = value.meta.output_name()
-        rows = pl.read_delta(lake.uri(table))
-        rows = rows.with_columns(pl.when(where).then(value).otherwise(pl.col(name)).alias(name))
-        lake.overwrite(table, rows.to_arrow())
-
-    return write
 
 
 def without(table: Table, *, where: pl.Expr) -> Fault:
