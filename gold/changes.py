@@ -14,6 +14,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user knows)
 
+from gold.rules.evaluate import with_masks
 from gold.rules.model import AnyRule
 from gold.transforms.base import is_accepted, is_counted
 from lakehouse.error_translation import translated_errors
@@ -33,7 +34,7 @@ log = structlog.get_logger()
 # A commit that replaces days lists them in its condition; longer lists are split into several commits.
 DAYS_PER_COMMIT = 100
 
-# Rows of silver.events with Delta's column `_change_type`.
+# Rows of silver.events with Delta's column `_change_type`, and with the masks of all rules.
 ChangeFeed: TypeAlias = DataFrame
 
 
@@ -95,7 +96,8 @@ def read_changes(lake: Lake, last: Snapshot | None, *, rules: Iterable[AnyRule])
     if last is None or lost or must_rebuild(lake, last):
         return _changes_for_rebuild(lake, last, unreadable=lost, rules=rules)
     version = lake.version(EVENTS)
-    feed = change_feed(lake, last, until=version)
+    rules = tuple(rules)
+    feed = change_feed(lake, last, until=version, rules=rules)
     if feed is None:
         return _changes_for_rebuild(lake, last, unreadable=[], rules=rules)
     return Changes(
@@ -121,28 +123,24 @@ def days_per_commit(days: Iterable[date]) -> Iterator[list[date]]:
         yield ordered[first : first + DAYS_PER_COMMIT]
 
 
-def summarize(events: DataFrame, rules: Iterable[AnyRule]) -> ChangeSummary:
-    """Summarize rows of silver.events in one pass."""
-    masks = {rule.name: rule.reads() for rule in rules}
-    is_read_by = {name: f"is_read_by_{name}" for name in masks}
-    marked = (
-        nw.from_native(events)
-        .with_columns(
-            is_accepted=is_accepted(),
-            is_counted=is_counted(),
-            **{is_read_by[name]: mask for name, mask in masks.items()},
-        )
-        .to_native()
-    )
+def summarize(marked: DataFrame, rules: Iterable[AnyRule]) -> ChangeSummary:
+    """Summarize rows of silver.events in one pass.
+
+    Args:
+        marked: The rows as `with_masks` returns them for the rules.
+        rules: The rules.
+    """
+    names = [rule.name for rule in rules]
+    rows = nw.from_native(marked).with_columns(is_accepted=is_accepted(), is_counted=is_counted()).to_native()
     event_at = F.when(F.col("is_accepted"), F.col("event_at"))
     # In a topic with timestamp type CreateTime the producer sets the append time: it can be any 64-bit number.
     append_at = F.when(F.year("appended_at").between(MINYEAR, MAXYEAR), F.col("appended_at"))
     (row,) = (
-        marked.agg(
+        rows.agg(
             F.min(event_at).alias("first_event_at"),
             F.max(event_at).alias("last_event_at"),
             F.max(append_at).alias("last_append_at"),
-            *(_days_where(mask) for mask in ("is_counted", *is_read_by.values())),
+            *(_days_where(mask) for mask in ("is_counted", *names)),
         )
         .toArrow()
         .to_pylist()
@@ -152,7 +150,7 @@ def summarize(events: DataFrame, rules: Iterable[AnyRule]) -> ChangeSummary:
         last_event_at=row["last_event_at"],
         last_append_at=row["last_append_at"],
         metric_days=row["is_counted"],
-        rule_days={name: row[mask] for name, mask in is_read_by.items()},
+        rule_days={name: row[name] for name in names},
     )
 
 
@@ -211,14 +209,15 @@ def must_rebuild(lake: Lake, last: Snapshot) -> bool:
     return any(lake.was_overwritten(table, after=last.versions.get(table.full_name, 0)) for table in SNAPSHOT_TABLES)
 
 
-def change_feed(lake: Lake, last: Snapshot, *, until: int) -> ChangeFeed | None:
+def change_feed(lake: Lake, last: Snapshot, *, until: int, rules: Iterable[AnyRule]) -> ChangeFeed | None:
     """Return silver's change feed since the last snapshot, persisted; None if Delta refuses to read it."""
     covered = last.versions[EVENTS.full_name]
-    if covered == until:
+    if covered == until:  # nothing reads this feed
         return lake.read(EVENTS, version=until).limit(0)
     try:
         # It is read more than once. persist() also plans it, and planning is when Delta refuses.
-        return lake.changes(EVENTS, after=covered, until=until).persist()
+        feed: ChangeFeed = with_masks(lake.changes(EVENTS, after=covered, until=until), rules)
+        return feed.persist()
     except AnalysisException as error:
         log.warning("change_feed_refused", condition=error.getCondition(), after=covered, hint="gold is rebuilt")
         return None
@@ -242,12 +241,14 @@ def _changes_for_rebuild(
     if last is not None:
         unreadable = [*unreadable, *damaged_tables(lake, last, lost=unreadable)]
     is_new = ~is_below(last.offsets if last else {}, F.col)
+    rules = tuple(rules)
+    marked: DataFrame = with_masks(events, rules)
     return Changes(
         last,
         progress,
         events=events,
-        feed=events.where(is_new).withColumn("_change_type", F.lit("insert")),
-        summary=summarize(events, rules) if progress.offsets else ChangeSummary(),
+        feed=marked.where(is_new).withColumn("_change_type", F.lit("insert")),
+        summary=summarize(marked, rules) if progress.offsets else ChangeSummary(),
         is_rebuild=True,
         unreadable=unreadable,
     )

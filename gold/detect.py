@@ -13,7 +13,7 @@ from gold.changes import Changes, days_per_commit
 from gold.first_seen import FirstLogins
 from gold.rules.baseline import over_baselines
 from gold.rules.detections import CONTEXT_DAYS
-from gold.rules.evaluate import SLICE_DAYS, by_entity, days_around, slice_of
+from gold.rules.evaluate import SLICE_DAYS, by_entity, days_around, slice_of, with_masks
 from gold.rules.evaluate_baselines import detect_in_arrow, hours_of
 from gold.rules.model import AnyRule
 from gold.touched import (
@@ -54,8 +54,9 @@ def update_detections(lake: Lake, changes: Changes, *, rules: Iterable[AnyRule],
         return
     touched: Touched = lake.checkpoint(touched_entities(changes, evaluated, logins=logins))
     reached = days_reached(evaluated, days_of, first_days=logins.changed_days, last=last_day(changes))
+    marked: DataFrame = with_masks(changes.events, evaluated)
     for days in days_per_commit(reached):
-        found = _found_for(changes, touched, rules=evaluated, logins=logins, days=days)
+        found = _found_for(marked, touched, rules=evaluated, logins=logins, days=days)
         _replace(lake, changes, touched=touched, found=found, days=days)
 
 
@@ -67,9 +68,10 @@ def detections(events: DataFrame, rules: Sequence[AnyRule], *, days: Iterable[da
         rules: Rules of any entity columns.
         days: The days of the rows that the rules read.
     """
+    marked: DataFrame = with_masks(events, rules)
     compared = over_baselines(rules)
-    earlier = rows_of_entities(events, compared) if compared else None
-    return _find(rows_of_entities(events, rules), earlier=earlier, firsts=first_seen(events), rules=rules, days=days)
+    earlier = rows_of_entities(marked, compared) if compared else None
+    return _find(rows_of_entities(marked, rules), earlier=earlier, firsts=first_seen(events), rules=rules, days=days)
 
 
 def published_detections(lake: Lake, changes: Changes) -> Detections:
@@ -96,12 +98,20 @@ def with_retracted(found: Detections, published: Detections, *, changes: Changes
 
 
 def _found_for(
-    changes: Changes, touched: Touched, *, rules: Sequence[AnyRule], logins: FirstLogins, days: Sequence[date]
+    marked: DataFrame, touched: Touched, *, rules: Sequence[AnyRule], logins: FirstLogins, days: Sequence[date]
 ) -> Detections:
-    """Return the detections of the touched entities on these days."""
+    """Return the detections of the touched entities on these days.
+
+    Args:
+        marked: All events, as `with_masks` returns them for the rules.
+        touched: The entities.
+        rules: The rules.
+        logins: The first logins of the touched users.
+        days: The judged days.
+    """
 
     def rows_on(read: Iterable[date], rules: Sequence[AnyRule], *, before: int, after: int) -> DataFrame:
-        rows = rows_of_entities(changes.events.where(F.col("event_on").isin(sorted(read))), rules)
+        rows = rows_of_entities(marked.where(F.col("event_on").isin(sorted(read))), rules)
         return of_touched(rows, touched, day=F.to_date("event_at"), before=before, after=after)
 
     rows = rows_on(days_around(days), rules, before=CONTEXT_DAYS, after=CONTEXT_DAYS)

@@ -26,11 +26,11 @@ ENTITY = ("entity_type", "entity")
 Touched: TypeAlias = DataFrame
 
 
-def rows_of_entities(events: DataFrame, rules: Sequence[AnyRule]) -> DataFrame:
+def rows_of_entities(marked: DataFrame, rules: Sequence[AnyRule]) -> DataFrame:
     """Return the rows that the rules read, once for each entity of theirs that a row is about.
 
     Args:
-        events: Rows of silver.events with any verdict.
+        marked: Rows of silver.events as `with_masks` returns them for at least these rules.
         rules: Rules of any entity columns.
 
     Returns:
@@ -43,7 +43,7 @@ def rows_of_entities(events: DataFrame, rules: Sequence[AnyRule]) -> DataFrame:
         )
         for entity, of_entity in by_entity(rules).items()
     )
-    rows: DataFrame = rows_read(events, rules)
+    rows: DataFrame = rows_read(marked, rules)
     return rows.select("*", F.inline(F.array_compact(F.array(*entities))))
 
 

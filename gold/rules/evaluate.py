@@ -51,20 +51,33 @@ def by_entity(rules: Iterable[OfEntity]) -> dict[str, list[OfEntity]]:
     return groups
 
 
-def rows_read(events: Any, rules: Iterable[AnyRule]) -> Any:
-    """Return the rows that one of the rules reads.
+def with_masks(events: Any, rules: Iterable[AnyRule]) -> Any:
+    """Return events with a boolean column for each rule, of its name: whether the rule reads the event.
 
     Args:
         events: Rows of silver.events with any verdict, as a native frame of Spark or polars.
         rules: Rules of any entity columns.
 
     Returns:
-        A lazy frame of the same engine with `EVENT_COLUMNS` and, for each rule, a boolean column of its name: whether
-        the rule reads the event.
+        A lazy frame of the same engine. For Spark, building the masks takes a thousand calls to its JVM.
     """
     masks = {rule.name: _is_true(rule.reads()) for rule in rules}
-    marked = nw.from_native(events).lazy().with_columns(**masks).filter(reduce(or_, map(nw.col, masks)))
-    return marked.select(*EVENT_COLUMNS, *masks).to_native()
+    return nw.from_native(events).lazy().with_columns(**masks).to_native()
+
+
+def rows_read(marked: Any, rules: Iterable[AnyRule]) -> Any:
+    """Return the rows that one of the rules reads.
+
+    Args:
+        marked: Rows as `with_masks` returns them for at least these rules.
+        rules: Rules of any entity columns.
+
+    Returns:
+        A lazy frame of the same engine with `EVENT_COLUMNS` and the masks of the rules.
+    """
+    masks = [rule.name for rule in rules]
+    read = nw.from_native(marked).lazy().filter(reduce(or_, map(nw.col, masks)))
+    return read.select(*EVENT_COLUMNS, *masks).to_native()
 
 
 def detect(events: pl.LazyFrame, rules: Iterable[Rule]) -> pa.Table:
@@ -75,7 +88,7 @@ def detect(events: pl.LazyFrame, rules: Iterable[Rule]) -> pa.Table:
         rules: Rules of any entity columns.
     """
     rules = tuple(rules)
-    rows: pl.DataFrame = rows_read(events, rules).sort("event_at").collect()
+    rows: pl.DataFrame = rows_read(with_masks(events, rules), rules).sort("event_at").collect()
     return _as_table(
         found
         for number, of_slice in slices_of(rows)

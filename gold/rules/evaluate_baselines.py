@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from gold.rules.baseline import Baseline, BaselineRule, over_baselines, over_events
 from gold.rules.detections import Detection, rows_of
-from gold.rules.evaluate import by_entity, days_of_slice, detect, detections_in, rows_read
+from gold.rules.evaluate import by_entity, days_of_slice, detect, detections_in, rows_read, with_masks
 from gold.rules.model import EVENT_COLUMNS, AnyRule
 from gold.transforms.first_seen import first_seen
 from lakehouse.tables.bronze import POSITION
@@ -44,7 +44,7 @@ def detect_baselines(events: pl.LazyFrame, rules: Iterable[BaselineRule]) -> pa.
         rules: Rules of any entity columns.
     """
     rules = tuple(rules)
-    rows: pl.DataFrame = rows_read(events, rules).collect()
+    rows: pl.DataFrame = rows_read(with_masks(events, rules), rules).collect()
     firsts = first_seen(events).collect()
     found: list[Detection] = []
     for entity, of_entity in by_entity(rules).items():

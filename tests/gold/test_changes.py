@@ -16,6 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 
 from gold.changes import added_tables, days_per_commit, lost_commits, must_rebuild, summarize
 from gold.rules import load_rules
+from gold.rules.evaluate import with_masks
 from gold.transforms.base import is_counted
 from lakehouse.lake import Lake
 from lakehouse.progress import SilverProgress
@@ -167,7 +168,7 @@ def test_a_summary_has_the_times_and_the_days_that_metrics_and_rules_read(spark:
     is_first = F.col("offset") == 0
     events = events.withColumn("appended_at", F.when(is_first, beyond_the_calendar).otherwise(F.col("appended_at")))
 
-    summary = summarize(events, RULES)
+    summary = summarize(with_masks(events, RULES), RULES)
 
     assert summary.first_event_at == DAY + timedelta(days=1, hours=2)
     assert summary.last_event_at == DAY + timedelta(days=6)

@@ -23,6 +23,7 @@ from gold.rules.evaluate import (
     detect,
     rows_read,
     slice_of,
+    with_masks,
 )
 from gold.rules.evaluate_baselines import detect_in_arrow
 from gold.rules.model import EVENT_COLUMNS, Contexts, Rule
@@ -160,7 +161,7 @@ def test_days_around_are_the_days_whose_detections_can_change() -> None:
 
 
 def rows_of_addresses(events: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
-    rows: pl.DataFrame = rows_read(events, rules).collect()
+    rows: pl.DataFrame = rows_read(with_masks(events, rules), rules).collect()
     return rows.with_columns(entity="src_ip")
 
 
@@ -205,7 +206,9 @@ def test_events_that_do_not_count_do_not_make_an_entity_a_candidate() -> None:
     refused = [a_login(offset, failure_reason="mfa_failed", username="user0002") for offset in range(30, 35)]
     events = pl.from_arrow(pa.Table.from_pylist(successes + refused, schema=EVENTS.arrow_schema()))
 
-    read = candidates(rows_read(events, [shipped]).collect().with_columns(entity="username"), [shipped])
+    read = candidates(
+        rows_read(with_masks(events, [shipped]), [shipped]).collect().with_columns(entity="username"), [shipped]
+    )
 
     assert set(read["username"]) == {"user0002"}
 
