@@ -342,5 +342,7 @@ def _day_literals(days: Iterable[date]) -> str:
 
 
 def _writer(table: Table, rows: DataFrame, *, user_metadata: str | None) -> DataFrameWriter:
-    writer = rows.select(*table.column_names).write.format("delta")
+    # Each column of a select is several calls to the JVM, and a refresh writes ten tables.
+    declared = rows if rows.columns == list(table.column_names) else rows.select(*table.column_names)
+    writer = declared.write.format("delta")
     return writer if user_metadata is None else writer.option("userMetadata", user_metadata)

@@ -248,7 +248,7 @@ class Lease:
                 log.warning("lock_lost", reason=lost.what)
                 return
             except Exception as error:  # the next check before a commit reports it
-                log.warning("lease_not_renewed", lock=self._object.name, error=str(error).splitlines()[0])
+                log.warning("lease_not_renewed", lock=self._object.name, error=str(error).partition("\n")[0])
 
     def release(self) -> None:
         """Let others take the lock at once, unless this process has lost it."""

@@ -99,7 +99,7 @@ def _stop_session(spark: SparkSession) -> None:
         path = spark._jvm.org.apache.hadoop.fs.Path(folder)  # type: ignore[union-attr]
         path.getFileSystem(hadoop).delete(path, True)
     except (Py4JError, OSError) as error:  # the store may be what the job failed on
-        log.warning("checkpoints_not_removed", folder=folder, error=str(error).splitlines()[0])
+        log.warning("checkpoints_not_removed", folder=folder, error=str(error).partition("\n")[0])
 
 
 def add_log_store(spark: SparkSession, *, folder: Path) -> Path:

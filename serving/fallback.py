@@ -33,6 +33,9 @@ POLL_SECONDS = 0.5
 CHECK_SECONDS = 5.0
 # A poll that hangs, such as one of an object store that is down, must not look like a healthy lake.
 STALE_SECONDS = 30.0
+# Damage that a request met in the rows of a file counts for so long: the checks do not see it, and do not see either
+# that the file can be read again, as after an error of a busy machine.
+NOTED_SECONDS = 60.0
 # Damage further back is in files that all snapshots share; then the newest snapshot is served as far as possible.
 LOOK_BACK = 10
 METRIC_TABLES = (PAIR_ACTIVITY, *(metric.table for metric in STORED_METRICS))
@@ -77,8 +80,8 @@ class FallbackStore(Store):
         self._stopped = False
         self._polled_at: float | None = None
         self._checked_at = 0.0
-        # Damage that requests met since the last publication.
-        self._noted: dict[Version, LakehouseError] = {}
+        # Damage that requests met since the last publication, and when.
+        self._noted: dict[Version, tuple[LakehouseError, float]] = {}
         self._thread = threading.Thread(target=self._run, name="lake-poll", daemon=True)
 
     def start(self) -> None:
@@ -133,17 +136,16 @@ class FallbackStore(Store):
     def note(self, error: LakehouseError) -> None:
         """Record damage that a request met, and wake the thread so that it looks for a snapshot without it."""
         table, version = error.parts.get("table"), error.parts.get("version")
-        self._noted[str(table), version if isinstance(version, int) else None] = error
+        self._noted[str(table), version if isinstance(version, int) else None] = error, time.monotonic()
         self._wake.set()
 
     def refresh(self) -> LakeState:
         """Read what is published, check the files of the newest snapshots, and replace the state."""
         with self._refreshing:
             published, lost = self._read_published()
-            if published is not self._state.published:
-                self._noted.clear()
-            state = self._examine(published, dict(self._noted))
-            damage = lost or state.damage or next(iter(self._noted.values()), None)
+            noted = self._noted_lately(is_published=published is not self._state.published)
+            state = self._examine(published, noted)
+            damage = lost or state.damage or next(iter(noted.values()), None)
             if damage is not None and self._is_new(damage):
                 log.warning("lake_damaged", what=damage.what)
             self._state = replace(state, damage=damage)
@@ -165,6 +167,14 @@ class FallbackStore(Store):
                     log.exception("lake_poll_failed")
                 self._state = replace(self._state, damage=unread)
                 self._checked_at = 0.0  # check again with the next poll
+
+    def _noted_lately(self, *, is_published: bool) -> Damages:
+        """Return the damage that requests met lately, and forget the other; a publication makes all of it old."""
+        since = time.monotonic() - NOTED_SECONDS
+        for key, (_, noted_at) in list(self._noted.items()):
+            if is_published or noted_at < since:
+                del self._noted[key]
+        return {key: error for key, (error, _) in list(self._noted.items())}
 
     def _is_new(self, damage: LakehouseError) -> bool:
         return self._state.damage is None or self._state.damage.what != damage.what

@@ -146,8 +146,8 @@ class BrokerLag:
                 self._poll_bounds()
                 self._look_up_wanted()
                 self._log_change(None)
-            except BrokerFailed as error:
-                self._log_change(error.what)
+            except Exception as error:  # without the thread, no answer would say again how far it is behind
+                self._log_change(error.what if isinstance(error, BrokerFailed) else repr(error))
                 self._drop_wanted()
             with self._changed:
                 self._changed.wait_for(lambda: self._stopped or bool(self._wanted), timeout=POLL_SECONDS)

@@ -46,6 +46,8 @@ UNKNOWN_COLUMN = re.compile(r'unable to find column "(?P<name>[^"]*)"; valid col
 PARSER_ERROR = "sql parser error"
 # What stands before a text that a column is compared with.
 COMPARED_WITH = r"""(?:(?<![<>])=|<>|\bin\s*\([^)]*?)\s*"?{}(?!\w)"""
+# What polars says about a damaged file; its errors about a statement have the same classes.
+DAMAGED_FILE = re.compile(r"parquet\b|out-of-spec|unable to decode the encoded schema")
 UNKNOWN_TABLE = re.compile(r"relation '(?P<name>[^']*)' was not found")
 
 
@@ -71,6 +73,8 @@ def _executed(statement: str, frames: Frames) -> pl.DataFrame:
     except (OSError, pl.exceptions.PanicException) as error:
         raise LakeUnreadable(f"A table can't be read ({type(error).__name__})", hint=HINT) from error
     except (UnicodeEncodeError, pl.exceptions.PolarsError) as error:
+        if DAMAGED_FILE.match(str(error)):
+            raise LakeUnreadable(f"A table can't be read ({type(error).__name__})", hint=HINT) from error
         raise _refusal(str(error).partition("\n")[0], frames, statement=statement) from error
 
     # polars names count(*) as its function is named.

@@ -76,7 +76,7 @@ def entity_risk(rows: Rows, *, snapshot: Snapshot) -> pl.LazyFrame:
 def share(severity: str, *, age: timedelta) -> float:
     """Return how likely a detection matters, 0 to 1: the weight of its severity, halved for each `HALF_LIFE` of age."""
     half_lives = max(age, timedelta(0)) / HALF_LIFE
-    return WEIGHTS[severity] / float(2**half_lives)
+    return float(WEIGHTS[severity] * 0.5**half_lives)
 
 
 def score_of(shares: Iterable[float]) -> int:

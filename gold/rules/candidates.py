@@ -48,5 +48,6 @@ def _may_fire(rule: Rule) -> pl.Expr:
     is_frequent = pl.when(is_counted).then("times").otherwise(0).sum() >= rule.min_occurrences
     if not rule.differs_in:
         return is_frequent
-    values = (pl.when(rule.name).then(column) for column in rule.differs_in)
+    # Null is a value too: a rule may tell it from others.
+    values = (pl.when(rule.name).then(pl.col(column).fill_null("")) for column in rule.differs_in)
     return is_frequent & reduce(or_, ((each.min() < each.max()).fill_null(value=False) for each in values))

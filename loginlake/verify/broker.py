@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -12,7 +12,7 @@ from lakehouse.kafka import Bounds
 from lakehouse.progress import Offsets, Partition
 from loginlake.verify.kafka_reader import Topic, bounds_of, find_records
 from loginlake.verify.pinned import PinnedLake
-from loginlake.verify.ranges import POSITION_SCHEMA, Range, ranges_of
+from loginlake.verify.ranges import POSITION_SCHEMA, Range, ranges_of, without
 from loginlake.verify.report import Check, check, skipped
 
 RECORDS_CLAIM = "bronze has every Kafka record up to its last offset"
@@ -76,7 +76,7 @@ def records_check(lake: PinnedLake, topics: Mapping[str, Topic]) -> Check:
     gaps = list(gaps_of(bronze, bounds, read=read))
     readable = [part for gap in gaps if (part := gap.readable)]
     expired = [part for gap in gaps if (part := gap.expired)]
-    faults = {"missing": [], "expired": _without_accepted(expired, accepted), **_past_end(bronze, bounds, read=read)}
+    faults = {"missing": [], "expired": without(expired, accepted), **_past_end(bronze, bounds, read=read)}
     notes = []
     try:
         found = find_records(lake.settings, readable)
@@ -85,7 +85,7 @@ def records_check(lake: PinnedLake, topics: Mapping[str, Topic]) -> Check:
             return skipped(RECORDS_CLAIM, error.what, hint=error.hint)
         notes.append(error.what)
     else:
-        faults["missing"] = _without_accepted(ranges_of(found), accepted)
+        faults["missing"] = without(ranges_of(found), accepted)
         notes += _notes(sum(part.offsets for part in readable) - found.height, bronze, bounds=bounds)
     return check(
         RECORDS_CLAIM,
@@ -137,10 +137,6 @@ def ranges_past_end(lasts: Offsets, bounds: Mapping[Partition, Bounds]) -> Itera
         end = bounds[at].end if at in bounds else 0
         if last >= end:
             yield Range(*at, end, last)
-
-
-def _without_accepted(ranges: Iterable[Range], accepted: Sequence[Range]) -> list[Range]:
-    return [part for each in ranges for part in each.without(accepted)]
 
 
 def _notes(without_record: int, bronze: pl.DataFrame, *, bounds: Mapping[Partition, Bounds]) -> Iterator[str]:

@@ -84,7 +84,8 @@ def find_fault(file: StoredFile) -> str | None:
     try:
         return _fault_in_needed(file) if file.is_needed else _fault_in_unneeded(file)
     except (OSError, pa.ArrowException) as error:
-        return f"can't be read: {str(error).splitlines()[0]}" if file.is_needed else None
+        reason, _, _ = str(error).partition("\n")
+        return f"can't be read: {reason}" if file.is_needed else None
 
 
 def _fault_in_needed(file: StoredFile) -> str | None:

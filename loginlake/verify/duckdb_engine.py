@@ -65,8 +65,9 @@ def _translated_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
+        reason, _, _ = str(error).partition("\n")
         raise EngineFailed(
-            f"DuckDB could not recompute the lake: {str(error).splitlines()[0]}",
+            f"DuckDB could not recompute the lake: {reason}",
             hint="If its disk is full, set TMPDIR to a folder on another disk",
         ) from error
 

@@ -17,7 +17,7 @@ from lakehouse.settings import Settings
 from lakehouse.snapshots import Snapshot
 from lakehouse.tables import SNAPSHOT_TABLES, TABLES
 from lakehouse.tables.bronze import POSITION, RAW_LOGS, TOPIC_ID
-from lakehouse.tables.gold import SNAPSHOTS
+from lakehouse.tables.gold import LABELS, SNAPSHOTS
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from loginlake.verify.checksums import ChecksumResult
@@ -228,7 +228,7 @@ def _pin_current(settings: Settings, store: Store, *, options: VerifyOptions) ->
     # First, so that each snapshot recorded in a commit up to this version is among the published ones read next.
     versions = _newest_versions(store, (SNAPSHOTS,))
     published = _published(store)
-    versions |= _newest_versions(store, PINNED_TABLES)
+    versions |= _newest_versions(store, (*PINNED_TABLES, LABELS))
     if not versions and not published:
         store.newest_version(RAW_LOGS)  # raises why: there is no lake, or it can't be read
     return PinnedLake(settings, store, options, published, published[-1] if published else None, versions)

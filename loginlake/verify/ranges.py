@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -49,6 +49,11 @@ class Range(NamedTuple):
             first = max(first, other.last + 1)
         if first <= self.last:
             yield self._replace(first=first)
+
+
+def without(ranges: Iterable[Range], others: Sequence[Range]) -> list[Range]:
+    """Return the parts of the ranges that no other range covers."""
+    return [part for each in ranges for part in each.without(others)]
 
 
 def range_from_text(text: str) -> Range:

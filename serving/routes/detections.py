@@ -90,8 +90,9 @@ class NewLabel(BaseModel):
 
 
 @router.post("/{detection_id}/labels", summary="Label a detection", status_code=201, dependencies=JSON_ONLY)
-def add_label(detection_id: str, body: NewLabel, *, store: StoreDep, now: NowDep) -> Response:
-    """Say that a detection is an attack (`true`), a mistake of its rule (`false`), or harmless (`benign`)."""
+def add_label(detection_id: str, body: NewLabel, *, context: ContextDep, store: StoreDep, now: NowDep) -> Response:
+    """Label a detection as an attack (`true`), a mistake of its rule (`false`), or harmless (`benign`)."""
+    context.params()
     label = Label(detection_id, now, body.label, note=body.note, author=body.author)
     append_label(label, store=store, snapshot=store.snapshot())
     answer = json_response({"data": asdict(label), "next": None, "meta": {"table": LABELS.full_name}})
@@ -103,7 +104,9 @@ def add_label(detection_id: str, body: NewLabel, *, store: StoreDep, now: NowDep
 def labels(detection_id: str, context: ContextDep, *, store: StoreDep) -> Response:
     """The labels of a detection, the oldest first; the last one counts."""
     params = context.params(LIMIT, *READ)
-    query = TableQuery(LABELS, Selection((Filter("detection_id", (detection_id,)),), limit=params.one(LIMIT)))
+    query = TableQuery(
+        LABELS, Selection((Filter("detection_id", (detection_id,)),), limit=params.one(LIMIT) or DEFAULT_LIMIT)
+    )
     snapshot = requested_snapshot(params, store)
     detection_with_id(detection_id, store, snapshot=snapshot)
     return context.responder(params).rows(

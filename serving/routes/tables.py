@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from lakehouse.errors import UnknownTable, name_hint
 from lakehouse.tables import TABLES
+from lakehouse.tables.gold import LABELS
 from lakehouse.tables.model import Table
 from serving.deps import JSON_ONLY, READ, ContextDep, StoreDep, accepts
 from serving.parameters import DEFAULT_LIMIT, LIMIT, VERSION, quoted
@@ -63,7 +64,8 @@ def rows_of_table(table: str, context: ContextDep, *, store: StoreDep) -> Respon
     snapshot = requested_snapshot(params, store)
     return responder.rows_at_snapshot(
         snapshot,
-        query.canonical,
+        # Labels are not part of a snapshot: they are read as they are now.
+        repr((query.canonical, store.labels_version())) if declared == LABELS else query.canonical,
         read=lambda: rows_at_snapshot(query, store, snapshot=snapshot),
         meta={"table": declared.full_name, "version": snapshot.versions.get(declared.full_name)},
     )

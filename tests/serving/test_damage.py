@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
+from lakehouse.errors import LakehouseError, LakeUnreadable
 from lakehouse.settings import Settings
 from lakehouse.tables import TABLES
 from serving.fallback import METRIC_TABLES
+from serving.sql import sql_answer
+from serving.store import Store
 from tests.damage import COMMIT_DAMAGES, FILE_DAMAGES, flip, newest_file, remove_checkpoint
 from tests.serving.conftest import ApiClient, served_here
 from tests.serving.lakes import FIRST_PUBLISHED, SmallLake, a_login, publish_twice, retain_from, settings_of
@@ -139,6 +142,22 @@ def test_the_snapshot_before_is_served_where_a_query_meets_damage_that_file_size
     assert answer.json()["type"] == "/docs/problems#lake-unreadable"
     assert readiness(client) == (200, "degraded", 1)
     assert rows(client)[0] == "1"
+
+
+def test_no_flipped_byte_is_taken_for_wrong_sql(settings: Settings) -> None:
+    store = Store(settings)
+    file = newest_file(folder_of(settings, "gold.ip_activity"))
+    whole = file.read_bytes()
+    errors = set()
+    for place in range(0, len(whole), len(whole) // 80):
+        flip(file, place)
+        try:
+            sql_answer("select * from ip_activity", store, snapshot=store.snapshot(snapshot_id=2))
+        except LakehouseError as error:
+            errors.add(type(error))
+        file.write_bytes(whole)
+
+    assert errors == {LakeUnreadable}
 
 
 def test_no_flipped_byte_is_an_internal_error(client: ApiClient, settings: Settings) -> None:

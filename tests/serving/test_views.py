@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import polars as pl
 import pytest
 
 from lakehouse.errors import LakeUnreadable
 from lakehouse.settings import Settings
 from lakehouse.tables import VIEWS
-from lakehouse.tables.gold import ATTACKS, DETECTIONS, ENTITY_RISK, LabelValue
+from lakehouse.tables.gold import ATTACKS, DETECTIONS, ENTITY_RISK, LABELS, LabelValue
 from lakehouse.tables.model import Table
 from lakehouse.tables.silver import EVENTS
 from serving.labels import Label, append_label
@@ -115,6 +117,7 @@ def test_a_share_is_the_weight_of_the_severity_halved_with_each_week() -> None:
     assert share("high", age=timedelta(0)) == WEIGHTS["high"]
     assert share("high", age=2 * HALF_LIFE) == pytest.approx(WEIGHTS["high"] / 4)
     assert share("high", age=-HALF_LIFE) == WEIGHTS["high"]
+    assert share("high", age=2_000 * HALF_LIFE) == 0
 
 
 def test_the_score_is_how_likely_one_of_the_detections_matters() -> None:
@@ -201,17 +204,46 @@ def test_rest_has_attacks_and_risks_with_filters(api: httpx.Client) -> None:
 
 
 def test_a_label_given_by_rest_changes_the_answers(api: httpx.Client) -> None:
-    before = api.get("/v1/entity_risk")
+    before = {path: api.get(path) for path in ("/v1/entity_risk", "/v1/tables/gold.labels/rows")}
     body = {"label": "benign", "note": "penetration test", "author": "tests"}
 
     created = api.post("/v1/detections/d1/labels", json=body)
 
     assert created.status_code == 201
     assert {name: created.json()["data"][name] for name in body} == body
-    after = api.get("/v1/entity_risk", headers={"If-None-Match": before.headers["ETag"]})
-    assert (after.status_code, after.json()["data"]) == (200, [])
+    after = {path: api.get(path, headers={"If-None-Match": known.headers["ETag"]}) for path, known in before.items()}
+    assert [answer.status_code for answer in after.values()] == [200, 200]
+    assert [answer.json()["meta"]["rows"] for answer in after.values()] == [0, 1]
     assert [label["note"] for label in api.get("/v1/detections/d1/labels").json()["data"]] == ["penetration test"]
     assert api.get("/v1/attacks").json()["data"][0]["label"] == "benign"
+
+
+def test_a_detection_has_at_most_100_labels_unless_more_are_requested(settings: Settings, api: httpx.Client) -> None:
+    labels = pl.DataFrame({"detection_id": ["d1"] * 101, "labeled_at": [DAY] * 101, "label": ["true"] * 101})
+    give_label(settings, "d1", "true")
+    labels.with_columns(note=pl.lit(""), author=pl.lit("tests")).write_delta(
+        settings.table_uri("gold", "labels"), mode="append"
+    )
+
+    assert api.get("/v1/detections/d1/labels").json()["meta"]["rows"] == 100
+    assert api.get("/v1/detections/d1/labels", params={"limit": "1000"}).json()["meta"]["rows"] == 102
+
+
+def test_first_labels_that_are_given_at_once_are_all_stored(settings: Settings, lake: SmallLake) -> None:
+    lake.publish([a_login(0)], [a_detection("d1")])
+    with ThreadPoolExecutor(4) as threads:
+        given = [threads.submit(give_label, settings, "d1", "true", minutes=minutes) for minutes in range(4)]
+    for each in given:
+        each.result()
+
+    assert len({row["labeled_at"] for row in rows_of(LABELS, settings)}) == 4
+
+
+def test_a_parameter_that_does_not_exist_is_refused_beside_a_label(api: httpx.Client) -> None:
+    refused = api.post("/v1/detections/d1/labels", params={"labels": "true"}, json={"label": "true", "author": "tests"})
+
+    assert refused.json()["type"] == "/docs/problems#unknown-parameter"
+    assert api.get("/v1/detections/d1/labels").json()["data"] == []
 
 
 @pytest.mark.parametrize(

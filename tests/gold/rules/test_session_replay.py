@@ -27,6 +27,7 @@ def found(events: list[Event], rule: SessionReplay = SHIPPED) -> list[Detection]
         ({}, False),
         ({"agent_family": "Chrome"}, True),
         ({"os_family": "Windows"}, True),
+        ({"os_family": None}, True),
         ({"agent_family": None, "os_family": None}, False),
         ({"country": "FR"}, True),
         ({"country": None}, False),
