@@ -94,7 +94,8 @@ def tables_to_compare(changes: Changes) -> list[ActivityTable]:
 def published_figures(lake: Lake, changes: Changes) -> dict[str, Figures]:
     """Return the figures that the last snapshot published, by the name of each table to compare.
 
-    Call it before the tables are written: Delta still knows their files then, and later needs Spark jobs to find them.
+    Call it before the tables are written: Delta then still has the list of their files in memory. Later it would run
+    Spark jobs to find them again.
     """
     versions = changes.last.versions if changes.last else {}
     return {each.name: lake.read(each.table, version=versions[each.name]) for each in tables_to_compare(changes)}

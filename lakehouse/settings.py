@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     state: Path = Field(
         Path("./data/state"), description="Folder of scratch files, and of the embedded broker's data (STATE/broker)."
     )
-    conf: Path | None = Field(None, description="Folder to read instead of the packed conf/; a complete copy of it.")
+    conf: Path | None = Field(None, description="Folder to read instead of the packed conf/, with all of its files.")
     kafka_port: int = Field(
         9092, ge=1, le=65535, description="Port of the embedded broker on 127.0.0.1; ignored if LOGINLAKE_KAFKA is set."
     )

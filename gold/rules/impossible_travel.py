@@ -18,8 +18,8 @@ class ImpossibleTravel(CountryRule, frozen=True, kw_only=True, forbid_unknown_fi
     """A user logs in from two countries in succession, faster than anyone can travel between them.
 
     A login counts as one from the capital of its country. Countries less than `km` apart are never reported, nor is
-    an address without a country, such as a private one. Hits less than eight hours apart are one detection: a user
-    between two places has one detection a day, since a day has a night.
+    an address without a country, such as a private one. Hits of a day less than eight hours apart are one detection: a
+    user between two places has one detection a day, since a day has a night.
     """
 
     name = "impossible_travel"

@@ -15,8 +15,8 @@ import polars as pl
 from gold.rules.model import Contexts
 
 MICROSECOND = timedelta(microseconds=1)
-# Three days of a context, and more than the longest window (a day) on both sides. 64 bits have room for 21 million
-# contexts: three million entities in a week of which a rule must look at the events.
+# Three days of a context, and more than the longest window (a day) on both sides. 64 bits hold 21 million
+# contexts: three million entities on the days of a slice.
 CONTEXT_SPAN = timedelta(days=5) // MICROSECOND
 
 

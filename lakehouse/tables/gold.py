@@ -119,8 +119,9 @@ ATTACKS = Table(
         Column(
             "successes",
             "long",
-            "Successful logins from the first event of the evidence to a day after the last: of the entity, and for a "
-            "user only from the addresses of the evidence.",
+            "Successful logins from the first event of the evidence to a day after the last: from the address; for a "
+            "user, those of the user from the addresses of the evidence; for an app or a session, all from these "
+            "addresses.",
         ),
         Column("worked", "boolean", "True if there is such a login."),
         Column("first_success_at", "timestamp", "Time of the first of them."),

@@ -163,8 +163,8 @@ def restore_hint(files: str, tables: Iterable[str]) -> str:
     restore = f"Restore {files} from a copy of the lake"
     if layer is None:
         return restore
-    alternative = f"those of {layer} are replaced by" if names & NOT_REBUILT else "or run"
-    return f"{restore}, {alternative} `loginlake rebuild {layer}`"
+    command = f"`loginlake rebuild {layer}`"
+    return f"{restore}. For {layer}, {command} is enough" if names & NOT_REBUILT else f"{restore}, or run {command}"
 
 
 def _describe(error: BaseException) -> str:

@@ -22,21 +22,23 @@ TRAILING = b" \t\r\n\v\f\0"
 # Of headers; the length keeps them within what a number holds.
 COUNT = re.compile(rb"\d{1,18}")
 YEAR = re.compile(rb"\d{4}")
-REPEATED = re.compile(r"message repeated (?P<times>[1-9]\d{0,8}) times: \[ (?P<message>.*?)\]?", re.ASCII | re.DOTALL)
+REPEATED = re.compile(r"message repeated (?P<times>[1-9]\d{0,8}) times: \[ ?(?P<message>.*?)\]?", re.ASCII | re.DOTALL)
 REPEATED_BY_SYSLOG_NG = re.compile(
     r"Last message '(?P<message>.*)' repeated (?P<times>[1-9]\d{0,8}) times, suppressed by syslog-ng on \S+",
     re.ASCII | re.DOTALL,
 )
 # Does not quote what was repeated.
 LAST_MESSAGE_REPEATED = re.compile(r"last message repeated \d+ times?", re.IGNORECASE)
-# In a line whose program is unknown: sshd's own words for an outcome.
+# In a line whose program is unknown: sshd's own words for an outcome, and those after which it names the client.
 OUTCOME_ANYWHERE = re.compile(
-    r"(?:Accepted|Failed) \S+ for .* from |Invalid user .* from |authenticating user .* port \d"
-    r"|authentication attempts exceeded for |PAM: Authentication failure for | not allowed because ",
-    re.DOTALL,
+    r"authentication attempts exceeded for | not allowed because |ROOT LOGIN REFUSED FROM |Access denied for user "
 )
+CLIENT_FOLLOWS = re.compile(
+    r"(?:Accepted|Failed) \S+ for |(?:Invalid|Illegal) user |authenticating user |PAM: [A-Za-z][\w ,;'-]* for "
+)
+CLIENT = re.compile(r" from | port \d")
 # Values of the header `earlier`.
-LOCKOUT_REPORTED, DENIAL_COUNTED, USER_DENIED = b"lockout", b"denial", b"denied-user"
+LOCKOUT_REPORTED, DENIAL_COUNTED, USER_DENIED, ATTEMPT_COUNTED = b"lockout", b"denial", b"denied-user", b"attempt"
 
 
 def decode(record: Record) -> Decoded:
@@ -67,11 +69,17 @@ def _of_another_program(line: Line, text: str, *, event_at: int) -> Decoded:
     """Return why a line is ignored, or broken if it reports an outcome and its program can't be read."""
     if line.program is not None:
         return refused(Reason.OTHER_PROGRAM, f"A line of {line.program}", event_at=event_at)
-    if OUTCOME_ANYWHERE.search(text):
+    if _reports_outcome(text):
         return refused(Reason.UNREADABLE_OUTCOME, text)
     if LAST_MESSAGE_REPEATED.search(text):
         return refused(Reason.REPEATED_LINE, text, event_at=event_at)
     return refused(Reason.OTHER_PROGRAM, "A line of no program", event_at=event_at)
+
+
+def _reports_outcome(text: str) -> bool:
+    """Return True if a line has sshd's words for an outcome anywhere."""
+    found = CLIENT_FOLLOWS.search(text)
+    return bool(OUTCOME_ANYWHERE.search(text) or (found and CLIENT.search(text, found.end())))
 
 
 def _decoded(line: Line, event_at: int, *, record: Record) -> Decoded:
@@ -124,6 +132,8 @@ def _without_report(message: str, event_at: int) -> Decoded:
 
 def _is_counted_already(report: Report, record: Record) -> bool:
     """Return True if an earlier line of the connection has reported the same attempt."""
+    if record.earlier == ATTEMPT_COUNTED:
+        return report.outcome == "failure"
     if record.earlier == LOCKOUT_REPORTED:
         return report.action == "probe" and report.failure_reason is None
     return record.earlier == DENIAL_COUNTED and report.action == "login" and report.failure_reason == "unknown_user"
@@ -151,4 +161,4 @@ def _event_id(host: str | None, record: Record) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
-SSHD = Format(name="sshd", version=2, decode=decode)
+SSHD = Format(name="sshd", version=3, decode=decode)

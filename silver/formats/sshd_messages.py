@@ -20,13 +20,22 @@ AMBIGUOUS = "Two sources fit, one of them is text that the client chose"
 _INVALID = r"(?P<invalid>(?:invalid|illegal) user )?"
 _PREAUTH = r"(?: \[preauth\])?"
 _END = re.compile(_PREAUTH)
-# `RSA SHA256:…`, or a certificate with an id that the client chose: `RSA-CERT SHA256:… ID x (serial 1) CA RSA …`.
+# `RSA SHA256:…`, or a certificate with an id that the client chose: `RSA-CERT SHA256:… ID x (serial 1) CA RSA …`; old
+# releases write no fingerprint before the id.
 _TYPE = r"(?:[A-Z][A-Z0-9]*|ECDSA-SK|ED25519-SK)"
-_KEY = rf"(?:{_TYPE} \S+|{_TYPE}-CERT \S+ ID .* \(serial \d+\) CA {_TYPE} \S+)"
+_CERTIFICATE = rf"{_TYPE}-CERT(?:-V00)?"
+_KEY = rf"(?:{_TYPE} \S+|{_CERTIFICATE} (?:\S+ )?ID .* \(serial \d+\) CA {_TYPE} \S+)"
 _KEY_TAIL = re.compile(rf'(?:: {_KEY}(?:, client user ".*", client host ".*")?)?{_PREAUTH}', re.DOTALL)
+# sshd cuts a message at 1,023 bytes and rsyslog a repeated one at 800, which may be within the id of a certificate.
+_CUT_KEY_TAIL = re.compile(rf": {_CERTIFICATE} .*", re.DOTALL)
+LEAST_CUT_CHARACTERS = 700
 _PRINCIPAL_TAIL = re.compile(rf"(?:: \S+)?{_PREAUTH}")
 _TAILS = {"publickey": _KEY_TAIL, "hostbased": _KEY_TAIL}
-_DISCONNECT_TAIL = re.compile(r": .*", re.DOTALL)
+_LEFT_TAILS = {
+    "Disconnecting": re.compile(r": .*", re.DOTALL),
+    "Connection from": re.compile(rf" timed out{_PREAUTH}|: .*", re.DOTALL),
+}
+_PAM_TAIL = re.compile(rf"(?: via \S+)?{_PREAUTH}")
 # sshd cuts names at 100 characters; longer texts are not searched for several readings.
 MOST_CHARACTERS = 4_096
 
@@ -36,20 +45,27 @@ _CUT_TAIL = re.compile(r" (?:p(?:o(?:r(?:t ?)?)?)?|s(?:s(?:h)?)?)?")
 _AT_PORT = re.compile(r" (?P<source>\S+) port (?P<port>\d{1,5})", re.ASCII)
 
 LOGIN = re.compile(rf"(?P<outcome>Accepted|Failed) (?P<method>\S+) for {_INVALID}(?P<rest>.*)", re.ASCII | re.DOTALL)
-PROBE = re.compile(r"Invalid user (?P<rest>.*)", re.DOTALL)
+PROBE = re.compile(r"(?:Invalid|Illegal) user (?P<rest>.*)", re.DOTALL)
 # A client that offers keys only, or leaves before it is asked for a password.
-LEFT = re.compile(
-    r"(?P<how>Connection (?:closed|reset) by|Disconnected from|Disconnecting) authenticating user(?P<rest> .*)",
-    re.DOTALL,
+_LEAVES = (
+    r"(?:(?:fatal: )?ssh_dispatch_run_fatal: )?"
+    r"(?P<how>Connection (?:closed by|reset by|from)|Disconnected from|Disconnecting) authenticating user"
 )
+LEFT = re.compile(rf"{_LEAVES}(?P<rest> .*)", re.DOTALL)
 LOCKOUT = re.compile(
     rf"(?:error: )?maximum authentication attempts exceeded for {_INVALID}(?P<rest>.*)", re.ASCII | re.DOTALL
 )
-PAM_ERROR = re.compile(rf"(?:error: )?PAM: (?P<error>[A-Z][\w ,'-]*?) for {_INVALID}(?P<rest>.*)", re.ASCII | re.DOTALL)
+# Linux-PAM writes a capital at the start, OpenPAM (FreeBSD, macOS) does not. One text has the word `for`.
+_PAM_ERROR = (
+    r"(?:error: )?PAM: (?P<error>Have exhausted maximum number of retries for service|[A-Za-z][\w ,;'-]*?) for "
+)
+PAM_ERROR = re.compile(rf"{_PAM_ERROR}{_INVALID}(?P<rest>.*)", re.ASCII | re.DOTALL)
 DENIED = re.compile(r"User (?P<user>.*) from (?P<source>\S+) not allowed because (?P<why>.*)", re.ASCII | re.DOTALL)
 DENIED_WITHOUT_SOURCE = re.compile(
-    r"User (?P<user>.*) not allowed because (?P<why>account is locked)|Account (?P<account>.*) has expired"
-    rf"|(?:fatal: )?Access denied for user (?P<name>.*) by PAM account configuration{_PREAUTH}",
+    r"(?:User (?P<user>.*) not allowed because "
+    r"(?P<why>account is locked|shell \S+ (?:does not exist|is not executable))"
+    r"|Account (?P<account>.*) has expired"
+    rf"|(?:fatal: )?Access denied for user (?P<name>.*) by PAM account configuration){_PREAUTH}",
     re.DOTALL,
 )
 ROOT_REFUSED = re.compile(rf"ROOT LOGIN REFUSED FROM (?P<source>\S+)(?: port (?P<port>\d{{1,5}}))?{_PREAUTH}", re.ASCII)
@@ -57,20 +73,27 @@ LOGOUT = re.compile(r"pam_unix\(sshd:session\): session closed for user (?P<user
 # Begins like a message that reports an outcome.
 REPORTS_OUTCOME = re.compile(
     r"(?:error: |fatal: )?(?:"
-    r"(?:Accepted|Failed) (?:password|publickey|none|hostbased|keyboard-interactive|gssapi|\S+ for )|Invalid user "
-    r"|maximum authentication attempts exceeded|PAM: Authentication failure|User .* not allowed because "
-    r"|ROOT LOGIN REFUSED"
-    r"|(?:Connection (?:closed|reset) by|Disconnected from|Disconnecting) authenticating user )",
+    r"(?:Accepted|Failed) (?:password|publickey|none|hostbased|keyboard-interactive|gssapi|\S+ for )"
+    r"|(?:Invalid|Illegal) user |maximum authentication attempts exceeded|PAM: [A-Za-z][\w ,;'-]* for "
+    r"|User .* not allow|Account .* has expired|Access denied for user |ROOT LOGIN REFUSED"
+    rf"|{_LEAVES} )",
     re.DOTALL,
 )
+# By the text of Linux-PAM, OpenPAM, Solaris or HP-UX in lower case.
 PAM_REASONS = {
-    "Authentication failure": "invalid_credentials",
-    "User not known to the underlying authentication module": "unknown_user",
-    "User account has expired": "account_disabled",
-    "Authentication token expired": "password_expired",
-    "Permission denied": "denied_by_policy",
-    "Maximum number of retries exhausted": "too_many_attempts",
-    "Have exhausted maximum number of retries for service": "too_many_attempts",
+    "authentication failure": "invalid_credentials",
+    "authentication error": "invalid_credentials",
+    "authentication failed": "invalid_credentials",
+    "user not known to the underlying authentication module": "unknown_user",
+    "unknown user": "unknown_user",
+    "user account has expired": "account_disabled",
+    "authentication token expired": "password_expired",
+    "authentication token is no longer valid; new one required": "password_expired",
+    "new authentication token required": "password_expired",
+    "permission denied": "denied_by_policy",
+    "maximum number of retries exhausted": "too_many_attempts",
+    "maximum number of tries exceeded": "too_many_attempts",
+    "have exhausted maximum number of retries for service": "too_many_attempts",
 }
 
 
@@ -146,8 +169,7 @@ def _left(message: str) -> Report | None:
     found = LEFT.fullmatch(message)
     if found is None:
         return None
-    tail = _DISCONNECT_TAIL if found["how"] == "Disconnecting" else _END
-    origin = _origin(found["rest"], _AT_PORT, tail=tail)
+    origin = _origin(found["rest"], _AT_PORT, tail=_LEFT_TAILS.get(found["how"], _END))
     if origin is None:
         return None
     return Report("probe", None, None, origin.username.removeprefix(" "), *origin[1:3], detail=origin.detail)
@@ -165,10 +187,10 @@ def _without_outcome(action: str, found: re.Match[str] | None, *, reason: str) -
 
 def _pam_error(message: str) -> Report | None:
     found = PAM_ERROR.fullmatch(message)
-    origin = _origin(found["rest"], _FROM, tail=_END) if found else None
+    origin = _origin(found["rest"], _FROM, tail=_PAM_TAIL) if found else None
     if found is None or origin is None:
         return None
-    reason = "unknown_user" if found["invalid"] else PAM_REASONS.get(found["error"], "other")
+    reason = "unknown_user" if found["invalid"] else PAM_REASONS.get(found["error"].lower(), "other")
     return Report("login", "failure", reason, *origin[:3], "keyboard-interactive/pam", origin.detail)
 
 
@@ -203,7 +225,8 @@ def _origin(text: str, place: re.Pattern[str], *, tail: re.Pattern[str]) -> _Ori
     """
     if tail is not _END and len(text) > MOST_CHARACTERS:
         return _Origin("", None, None, AMBIGUOUS)
-    fitting = [found for found in _places(text, place) if tail.fullmatch(text, found.end())]
+    tails = (tail, _CUT_KEY_TAIL) if tail is _KEY_TAIL and len(text) >= LEAST_CUT_CHARACTERS else (tail,)
+    fitting = [found for found in _places(text, place) if any(each.fullmatch(text, found.end()) for each in tails)]
     # sshd writes an address or a host name; what is neither is text that the client chose, if there is another place.
     named = [found for found in fitting if _names_source(found["source"])]
     if len(named) > 1:

@@ -28,6 +28,8 @@ CONTAINER = re.compile(
     r"(?P<instant>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) (?:stdout|stderr) [FP] "
 )
 DOCKER = re.compile(r"(?P<instant>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) ")
+# What `sshd -e` writes before a message, without a program.
+LEVELS = ("error", "fatal")
 PRIORITY = re.compile(r"<\d{1,3}>")
 # RFC 5424: version, instant, host, program, process, message id, structured data, then the message.
 VERSION_1 = re.compile(
@@ -46,8 +48,10 @@ STAMP = re.compile(
 TAG = re.compile(
     r"(?:/\S*/)?\[?(?P<program>[A-Za-z][\w.@-]*)\]?(?:\([\w-]+\))?(?:\[(?P<process>\d+)\])?:(?:\s+|$)", re.ASCII
 )
-# Text beside the host that some dialects add and no login needs: a facility, or the address of a relay.
-PASSED_OVER = re.compile(rf"(?:{_FACILITY}|\[{_FACILITY}\]|<{_FACILITY}>|<\d{{1,2}}\.\d>|\([^)\s]*\))[ \t]+")
+# Text beside the host that some dialects add and no login needs: a facility, ESXi's level, or the address of a relay.
+PASSED_OVER = re.compile(
+    rf"(?:{_FACILITY}|\[{_FACILITY}\]|<{_FACILITY}>|<\d{{1,2}}\.\d>|[A-Z][a-z]\(\d{{1,3}}\)|\([^)\s]*\))[ \t]+"
+)
 HOST = re.compile(r"(?P<host>[^\s(]+)(?:\([^)\s]*\))?[ \t]+")
 # Solaris and syslog-ng repeat the facility at the start of the message.
 MESSAGE_PREFIX = re.compile(rf"\[(?:ID \d+ )?{_FACILITY}\] ")
@@ -78,7 +82,9 @@ def parse_line(text: str) -> Line | None:
         return _syslog_line(text)
     rest = text[container.end() :]
     line = _syslog_line(rest) or _header(container, rest)
-    return line if line.program is not None else Line(container, None, None, rest, is_container=True)
+    if line.program is None or line.program in LEVELS:
+        return Line(container, None, None, rest, is_container=True)
+    return line
 
 
 def instant_in(stamp: re.Match[str], *, year: int | None, latest_at: int) -> int | None:

@@ -48,6 +48,8 @@ def rows_of_file(*lines: str) -> list[Row]:
         "Disconnected from authenticating user root 203.0.113.20 port 37612 [preauth]",
         "Disconnecting authenticating user root 203.0.113.20 port 37612: Too many authentication failures [preauth]",
         f"{CHANGED_USER} (root,ssh-connection) -> (admin,ssh-connection) [preauth]",
+        "Connection from authenticating user root 203.0.113.20 port 37612 timed out [preauth]",
+        "fatal: ssh_dispatch_run_fatal: Connection from authenticating user root 203.0.113.20 port 37612: Broken pipe",
     ],
 )
 def test_a_client_that_leaves_without_a_password_is_a_probe_of_its_user(message: str) -> None:
@@ -88,6 +90,7 @@ HEADERS = {
     "FreeBSD, names": STAMP + "<auth.info> host sshd[27366]: ",
     "no host": STAMP + "sshd[27366]: ",
     "ESXi": "2026-04-28T13:11:39.003Z sshd[27366]: ",
+    "ESXi with a level": "2026-04-28T13:11:39.003Z In(38) sshd[27366]: ",
     "program in brackets": STAMP + "host [sshd]: ",
     "path of the program": STAMP + "host /usr/sbin/sshd[1]: ",
     "PAM module": STAMP + "host sshd(pam_unix)[1]: ",
@@ -145,7 +148,16 @@ def test_an_odd_tail_leaves_the_failure_where_user_and_source_are_whole(tail: st
 
 
 @pytest.mark.parametrize(
-    "message", ["Failed password for ro", "Failed password", "Accepted publickey for bob from", "Invalid user bob"]
+    "message",
+    [
+        "Failed password for ro",
+        "Failed password",
+        "Accepted publickey for bob from",
+        "Invalid user bob",
+        "error: PAM: User account has expired for bo",
+        "fatal: Access denied for user bo",
+        "User root from 203.0.113.9 not allow",
+    ],
 )
 def test_a_line_that_is_cut_before_its_source_is_broken(message: str) -> None:
     assert part_of(row_of(HEADER + message), "verdict", "reason") == ("broken", "unreadable_outcome")
@@ -157,6 +169,20 @@ def test_a_line_that_is_cut_before_its_source_is_broken(message: str) -> None:
         ("error: PAM: Authentication failure for outis from 192.0.2.4", "invalid_credentials", "outis"),
         ("error: PAM: Authentication failure for illegal user bob from 192.0.2.4", "unknown_user", "bob"),
         ("error: PAM: User account has expired for bob from 192.0.2.4", "account_disabled", "bob"),
+        ("error: PAM: authentication error for root from 192.0.2.4", "invalid_credentials", "root"),
+        ("error: PAM: authentication error for illegal user bob from 192.0.2.4", "unknown_user", "bob"),
+        ("error: PAM: unknown user for bob from 192.0.2.4", "unknown_user", "bob"),
+        ("error: PAM: permission denied for bob from 192.0.2.4", "denied_by_policy", "bob"),
+        ("error: PAM: authentication error for root from 192.0.2.4 via 192.168.1.10", "invalid_credentials", "root"),
+        ("error: PAM: Authentication failed for bob from 192.0.2.4", "invalid_credentials", "bob"),
+        (
+            "error: PAM: Have exhausted maximum number of retries for service for bob from 192.0.2.4",
+            *("too_many_attempts", "bob"),
+        ),
+        (
+            "error: PAM: Authentication token is no longer valid; new one required for bob from 192.0.2.4",
+            *("password_expired", "bob"),
+        ),
         ("Failed password for illegal user bob from 192.0.2.4 port 5 ssh2", "unknown_user", "bob"),
         ("ROOT LOGIN REFUSED FROM 192.0.2.4 port 5", "denied_by_policy", "root"),
     ],
@@ -166,6 +192,47 @@ def test_errors_of_pam_and_old_spellings_are_failures(message: str, reason: str,
 
     assert part_of(row, "action", "outcome", "failure_reason") == ("login", "failure", reason)
     assert part_of(row, "username", "src_ip") == (username, "192.0.2.4")
+
+
+def test_an_illegal_user_of_an_old_release_is_a_probe() -> None:
+    row = row_of(HEADER + "Illegal user test from 192.0.2.4")
+
+    assert part_of(row, "action", "failure_reason", "username", "src_ip") == (
+        *("probe", "unknown_user", "test", "192.0.2.4"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "outcome"),
+    [
+        (f"Accepted publickey for bob from 192.0.2.4 port 5 ssh2: RSA-CERT ID b@c (serial 5) CA RSA {KEY}", "success"),
+        (f"Failed publickey for bob from 192.0.2.4 port 5 ssh2: DSA-CERT-V00 ID b (serial 5) CA RSA {KEY}", "failure"),
+    ],
+)
+def test_a_certificate_of_an_old_release_has_no_fingerprint(message: str, outcome: str) -> None:
+    assert part_of(row_of(HEADER + message), "outcome", "username", "src_ip") == (outcome, "bob", "192.0.2.4")
+
+
+@pytest.mark.parametrize("why", ["shell /bin/none does not exist", "shell /bin/none is not executable"])
+def test_a_denial_for_its_shell_names_no_source(why: str) -> None:
+    row = row_of(f"{HEADER}User bob not allowed because {why}")
+
+    assert part_of(row, "outcome", "failure_reason", "username", "src_ip") == (
+        *("failure", "denied_by_policy", "bob", None),
+    )
+
+
+@pytest.mark.parametrize("prefix", ["2026-04-28T13:11:39.003Z stderr F ", DOCKER], ids=["CRI", "docker logs -t"])
+@pytest.mark.parametrize(
+    ("message", "action"),
+    [
+        ("error: maximum authentication attempts exceeded for root from 192.0.2.4 port 5 ssh2 [preauth]", "lockout"),
+        ("error: PAM: Authentication failure for root from 192.0.2.4", "login"),
+        ("fatal: Access denied for user root by PAM account configuration [preauth]", "login"),
+    ],
+)
+def test_sshd_in_a_container_writes_its_level_before_the_message(prefix: str, message: str, action: str) -> None:
+    assert part_of(row_of(prefix + message), "verdict", "action", "username") == ("accepted", action, "root")
 
 
 CERTIFICATE = f"ED25519-CERT {KEY} ID y from 10.0.0.1 port 22 ssh2: ED25519 {KEY} (serial 1) CA ED25519 {KEY}"
@@ -190,6 +257,14 @@ HOSTBASED = f'ED25519 {KEY}, client user "x from 10.0.0.1 port 22 ssh2: y", clie
 )
 def test_text_that_the_client_chose_is_not_taken_for_the_source(message: str, username: str) -> None:
     assert part_of(row_of(HEADER + message), "username", "src_ip", "src_port") == (username, "203.0.113.10", 4444)
+
+
+def test_a_message_that_is_cut_within_a_certificate_has_its_source() -> None:
+    message = f"Failed publickey for root from 203.0.113.10 port 4444 ssh2: ED25519-CERT {KEY} ID {'a' * 1_000}"[:1_023]
+
+    assert part_of(row_of(HEADER + message), "outcome", "username", "src_ip", "src_port") == (
+        *("failure", "root", "203.0.113.10", 4444),
+    )
 
 
 def test_where_two_readings_are_well_formed_there_is_no_source() -> None:
@@ -229,11 +304,67 @@ def test_a_denial_and_the_password_of_its_attempt_are_one_attempt() -> None:
     ]
 
 
+FAILED_ROOT = "Failed password for root from 203.0.113.7 port 5 ssh2"
+FAILED_BOB = "Failed password for invalid user bob from 203.0.113.7 port 5 ssh2"
+ASKED_PAM = "Failed keyboard-interactive/pam for bob from 203.0.113.7 port 5 ssh2"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "counted"),
+    [
+        ("ROOT LOGIN REFUSED FROM 203.0.113.7 port 5", FAILED_ROOT, ["denied_by_policy"]),
+        ("error: PAM: Authentication failure for bob from 203.0.113.7", ASKED_PAM, ["invalid_credentials"]),
+        (
+            "error: PAM: authentication error for illegal user bob from 203.0.113.7",
+            ASKED_PAM.replace("for bob", "for invalid user bob"),
+            ["unknown_user"],
+        ),
+        ("error: PAM: Authentication failure for ann from 203.0.113.7", ASKED_PAM, ["invalid_credentials"] * 2),
+        # The address is in the second line alone.
+        ("User bob not allowed because account is locked", FAILED_BOB, ["account_locked", "denied_by_policy"]),
+        ("Account bob has expired", FAILED_BOB, ["denied_by_policy"] * 2),
+        (
+            "User bob from gate.example.org not allowed because listed in DenyUsers",
+            FAILED_BOB,
+            ["denied_by_policy"] * 2,
+        ),
+        # Another connection, whose process has the same number.
+        (
+            "User bob from 203.0.113.99 not allowed because listed in DenyUsers",
+            *(FAILED_BOB, ["denied_by_policy", "unknown_user"]),
+        ),
+    ],
+)
+def test_two_lines_of_one_attempt_are_counted_once_unless_only_the_second_names_the_address(
+    first: str, second: str, counted: list[str]
+) -> None:
+    rows = rows_of_file(HEADER + first, HEADER + second)
+
+    assert [row["failure_reason"] for row in rows if row["verdict"] == "accepted"] == counted
+    assert {row["reason"] for row in rows} <= {None, "same_attempt"}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS.keys())
+def test_the_lines_of_an_attempt_are_found_under_every_header_that_names_a_process(header: str) -> None:
+    failed = "Failed password for invalid user root from 203.0.113.7 port 5 ssh2"
+    rows = rows_of_file(header + DENIED + "listed in DenyUsers", header + failed)
+
+    is_known = "sshd 27366" in header or "[1]: " in header or "[27366]: " in header or "[2519]: " in header
+    assert part_of(rows[1], "verdict") == (("ignored",) if is_known else ("accepted",))
+
+
 @pytest.mark.parametrize(
     "line", [HEADER + "last message repeated 2 times", "Nov 28 10:00:00 last message repeated 2 times"]
 )
 def test_a_repeat_without_its_message_is_ignored_with_that_reason(line: str) -> None:
     assert part_of(row_of(line), "verdict", "reason") == ("ignored", "repeated_line")
+
+
+@pytest.mark.parametrize("text", [FAILURE, "Invalid user alice from 203.0.113.9"])
+def test_a_daemon_that_keeps_no_blank_before_a_message_repeats_it_without_one(text: str) -> None:
+    row = row_of(f"{HEADER}message repeated 2 times: [{text}]")
+
+    assert part_of(row, "times", "username", "src_ip") == (2, "alice", "203.0.113.9")
 
 
 def test_syslog_ng_quotes_what_it_suppressed() -> None:
@@ -321,6 +452,9 @@ Invalid user {user} from {source} port 4444
 Invalid user {user} from {source}
 error: maximum authentication attempts exceeded for invalid user {user} from {source} port 4444 ssh2 [preauth]
 error: PAM: Authentication failure for illegal user {user} from {source}
+error: PAM: authentication error for {user} from {source} via 10.0.0.2
+Failed publickey for {user} from {source} port 4444 ssh2: RSA-CERT ID {text} (serial 1) CA RSA {key}
+fatal: ssh_dispatch_run_fatal: Connection from authenticating user {user} {source} port 4444: Broken pipe [preauth]
 User {user} from {source} not allowed because not listed in AllowUsers
 Connection closed by authenticating user {user} {source} port 4444 [preauth]
 Disconnecting authenticating user {user} {source} port 4444: Too many authentication failures [preauth]
@@ -337,5 +471,21 @@ def test_no_line_gives_a_source_that_its_client_chose(written: str, around: str,
 
     row = row_of(HEADER + around.format(message))
 
+    assert row["src_ip"] in (None, "203.0.113.10")
+    assert row["src_host"] is None
+
+
+CUT_AT = {"sshd": (1_023, "{}"), "rsyslog, repeated": (800, "message repeated 2 times: [ {}]")}
+
+
+@pytest.mark.parametrize(("length", "around"), CUT_AT.values(), ids=CUT_AT.keys())
+@given(st.sampled_from([line for line in WRITTEN_BY_SSHD if "-CERT " in line]), CHOSEN)
+def test_no_cut_line_gives_a_source_that_its_client_chose(length: int, around: str, written: str, text: str) -> None:
+    before = written.partition("{text}")[0].format(user="root", source="203.0.113.10", key=KEY)
+    message = before + "a" * (length - len(before) - len(text)) + text
+
+    row = row_of(HEADER + around.format(message))
+
+    assert row["verdict"] == "accepted"
     assert row["src_ip"] in (None, "203.0.113.10")
     assert row["src_host"] is None

@@ -62,7 +62,7 @@ def test_a_damaged_file_fails_the_claim_and_keeps_the_checks_before_it() -> None
         (["gold.detections"], "or run `loginlake rebuild gold`"),
         (["gold.detections", "silver.events"], "or run `loginlake rebuild silver`"),
         (["gold.snapshots", "bronze.raw_logs"], "Restore these files from a copy of the lake"),
-        (["gold.detections", "bronze.raw_logs"], "those of gold are replaced by `loginlake rebuild gold`"),
+        (["gold.detections", "bronze.raw_logs"], "For gold, `loginlake rebuild gold` is enough"),
     ],
 )
 def test_the_hint_names_the_rebuild_of_the_damaged_layer(tables: list[str], hint: str) -> None:
