@@ -61,8 +61,15 @@ def with_masks(events: Any, rules: Iterable[AnyRule]) -> Any:
     Returns:
         A lazy frame of the same engine. For Spark, building the masks takes a thousand calls to its JVM.
     """
-    masks = {rule.name: _is_true(rule.reads()) for rule in rules}
-    return nw.from_native(events).lazy().with_columns(**masks).to_native()
+    names: dict[str, list[str]] = {}
+    masks: dict[str, nw.Expr] = {}
+    for rule in rules:  # many rules read the same rows
+        mask = _is_true(rule.reads())
+        names.setdefault(str(mask), []).append(rule.name)
+        masks.setdefault(str(mask), mask)
+    rows = nw.from_native(events).lazy().with_columns(masks[text].alias(first) for text, (first, *_) in names.items())
+    copies = (nw.col(first).alias(name) for first, *others in names.values() for name in others)
+    return rows.with_columns(copies).to_native()
 
 
 def rows_read(marked: Any, rules: Iterable[AnyRule]) -> Any:

@@ -23,4 +23,8 @@ def with_declared_types(rows: nw.LazyFrame[Any], columns: Iterable[Column]) -> A
     import pyarrow as pa
 
     schema = nw.Schema.from_arrow(pa.schema([column.arrow_field() for column in columns]))
-    return rows.select(nw.col(name).cast(dtype) for name, dtype in schema.items()).to_native()
+    live = rows.collect_schema()
+    # On Spark each cast is several calls to its JVM.
+    return rows.select(
+        nw.col(name) if live[name] == dtype else nw.col(name).cast(dtype) for name, dtype in schema.items()
+    ).to_native()
