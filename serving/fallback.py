@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import polars as pl
 import structlog
 
 from lakehouse.clock import Clock, utc_now
 from lakehouse.errors import LakehouseError, LakeUnreadable
 from lakehouse.settings import Settings
 from lakehouse.snapshots import NO_SNAPSHOT, Snapshot
-from lakehouse.tables import SNAPSHOT_TABLES
+from lakehouse.tables import SNAPSHOT_TABLES, TABLES
 from lakehouse.tables.metrics import PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from serving.integrity import HINT, check_files
@@ -33,8 +34,8 @@ POLL_SECONDS = 0.5
 CHECK_SECONDS = 5.0
 # A poll that hangs, such as one of an object store that is down, must not look like a healthy lake.
 STALE_SECONDS = 30.0
-# Damage that a request met in the rows of a file counts for so long: the checks do not see it, and do not see either
-# that the file can be read again, as after an error of a busy machine.
+# How often damage that a request met is looked for again: the checks compare sizes only, so that they notice neither
+# this damage nor its end, such as that of an error of a busy machine.
 NOTED_SECONDS = 60.0
 # Damage further back is in files that all snapshots share; then the newest snapshot is served as far as possible.
 LOOK_BACK = 10
@@ -143,7 +144,7 @@ class FallbackStore(Store):
         """Read what is published, check the files of the newest snapshots, and replace the state."""
         with self._refreshing:
             published, lost = self._read_published()
-            noted = self._noted_lately(is_published=published is not self._state.published)
+            noted = self._known_damages(is_published=published is not self._state.published)
             state = self._examine(published, noted)
             damage = lost or state.damage or next(iter(noted.values()), None)
             if damage is not None and self._is_new(damage):
@@ -168,13 +169,26 @@ class FallbackStore(Store):
                 self._state = replace(self._state, damage=unread)
                 self._checked_at = 0.0  # check again with the next poll
 
-    def _noted_lately(self, *, is_published: bool) -> Damages:
-        """Return the damage that requests met lately, and forget the other; a publication makes all of it old."""
+    def _known_damages(self, *, is_published: bool) -> Damages:
+        """Return the damage that requests met, without what can be read again; a publication clears all of it."""
         since = time.monotonic() - NOTED_SECONDS
-        for key, (_, noted_at) in list(self._noted.items()):
-            if is_published or noted_at < since:
+        for key, (error, noted_at) in list(self._noted.items()):
+            if is_published or (noted_at < since and self._is_readable(*key)):
                 del self._noted[key]
+            elif noted_at < since:
+                self._noted[key] = error, time.monotonic()
         return {key: error for key, (error, _) in list(self._noted.items())}
+
+    def _is_readable(self, name: str, version: int | None) -> bool:
+        """Return whether all values of a version can be read; True for damage that names no version."""
+        if name not in TABLES or version is None:
+            return True
+        try:
+            rows = self._tables.pinned(TABLES[name], version).rows
+            collected(rows.select(pl.all().drop_nulls().last()), TABLES[name], version=version)
+        except LakehouseError:
+            return False
+        return True
 
     def _is_new(self, damage: LakehouseError) -> bool:
         return self._state.damage is None or self._state.damage.what != damage.what

@@ -146,7 +146,7 @@ class BrokerLag:
                 self._poll_bounds()
                 self._look_up_wanted()
                 self._log_change(None)
-            except Exception as error:  # without the thread, no answer would say again how far it is behind
+            except Exception as error:  # if the thread ends, answers no longer report how far they are behind
                 self._log_change(error.what if isinstance(error, BrokerFailed) else repr(error))
                 self._drop_wanted()
             with self._changed:

@@ -46,7 +46,7 @@ UNKNOWN_COLUMN = re.compile(r'unable to find column "(?P<name>[^"]*)"; valid col
 PARSER_ERROR = "sql parser error"
 # What stands before a text that a column is compared with.
 COMPARED_WITH = r"""(?:(?<![<>])=|<>|\bin\s*\([^)]*?)\s*"?{}(?!\w)"""
-# What polars says about a damaged file; its errors about a statement have the same classes.
+# How errors of polars about damaged files begin; its errors about a statement have the same classes.
 DAMAGED_FILE = re.compile(r"parquet\b|out-of-spec|unable to decode the encoded schema")
 UNKNOWN_TABLE = re.compile(r"relation '(?P<name>[^']*)' was not found")
 

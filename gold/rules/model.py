@@ -73,8 +73,8 @@ class Rule(AnyRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         is_counted: Which of the events count towards `min_occurrences`.
-        differs_in: The rule can only fire if the events have two values, at least, in one of these text columns, null
-            being one. No column: they need not differ.
+        differs_in: The rule can only fire if the events have two values, at least, in one of these text columns;
+            null counts as a value. No column: they need not differ.
         follows: Names of rules of the same entity. If there are any, the rule gets their hits: see `find_after`.
         is_evidence: Which events are evidence, of those from one window before the first hit to the last hit. The
             column `is_hit` tells the hits of the detection.

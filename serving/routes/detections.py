@@ -104,9 +104,7 @@ def add_label(detection_id: str, body: NewLabel, *, context: ContextDep, store: 
 def labels(detection_id: str, context: ContextDep, *, store: StoreDep) -> Response:
     """The labels of a detection, the oldest first; the last one counts."""
     params = context.params(LIMIT, *READ)
-    query = TableQuery(
-        LABELS, Selection((Filter("detection_id", (detection_id,)),), limit=params.one(LIMIT) or DEFAULT_LIMIT)
-    )
+    query = TableQuery(LABELS, Selection((Filter("detection_id", (detection_id,)),), limit=params.one(LIMIT)))
     snapshot = requested_snapshot(params, store)
     detection_with_id(detection_id, store, snapshot=snapshot)
     return context.responder(params).rows(

@@ -30,9 +30,9 @@ REPEATED_BY_SYSLOG_NG = re.compile(
 # Does not quote what was repeated.
 LAST_MESSAGE_REPEATED = re.compile(r"last message repeated \d+ times?", re.IGNORECASE)
 # In a line whose program is unknown: sshd's own words for an outcome, and those after which it names the client.
-OUTCOME_ANYWHERE = re.compile(
-    r"authentication attempts exceeded for | not allowed because |ROOT LOGIN REFUSED FROM |Access denied for user "
-)
+OUTCOME_ANYWHERE = re.compile(r"authentication attempts exceeded for | not allowed because |ROOT LOGIN REFUSED FROM ")
+# What stands before a message that has no program, and looks like one.
+BEFORE_MESSAGES = ("error", "fatal", "PAM")
 CLIENT_FOLLOWS = re.compile(
     r"(?:Accepted|Failed) \S+ for |(?:Invalid|Illegal) user |authenticating user |PAM: [A-Za-z][\w ,;'-]* for "
 )
@@ -67,7 +67,7 @@ def _text_of(record: Record) -> str | Decoded:
 
 def _of_another_program(line: Line, text: str, *, event_at: int) -> Decoded:
     """Return why a line is ignored, or broken if it reports an outcome and its program can't be read."""
-    if line.program is not None:
+    if line.program is not None and line.program not in BEFORE_MESSAGES:
         return refused(Reason.OTHER_PROGRAM, f"A line of {line.program}", event_at=event_at)
     if _reports_outcome(text):
         return refused(Reason.UNREADABLE_OUTCOME, text)

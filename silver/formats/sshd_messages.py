@@ -26,9 +26,10 @@ _TYPE = r"(?:[A-Z][A-Z0-9]*|ECDSA-SK|ED25519-SK)"
 _CERTIFICATE = rf"{_TYPE}-CERT(?:-V00)?"
 _KEY = rf"(?:{_TYPE} \S+|{_CERTIFICATE} (?:\S+ )?ID .* \(serial \d+\) CA {_TYPE} \S+)"
 _KEY_TAIL = re.compile(rf'(?:: {_KEY}(?:, client user ".*", client host ".*")?)?{_PREAUTH}', re.DOTALL)
-# sshd cuts a message at 1,023 bytes and rsyslog a repeated one at 800, which may be within the id of a certificate.
-_CUT_KEY_TAIL = re.compile(rf": {_CERTIFICATE} .*", re.DOTALL)
-LEAST_CUT_CHARACTERS = 700
+# sshd cuts a message at 500 bytes for syslog and at 1,023 otherwise, and rsyslog a repeated one at 800: this may be
+# within the id of a certificate or the names in a host-based login. Other messages are shorter.
+_CUT_KEY_TAIL = re.compile(rf': (?:{_CERTIFICATE} .*|{_TYPE} \S+, client user ".*)', re.DOTALL)
+LEAST_CUT_CHARACTERS = 400
 _PRINCIPAL_TAIL = re.compile(rf"(?:: \S+)?{_PREAUTH}")
 _TAILS = {"publickey": _KEY_TAIL, "hostbased": _KEY_TAIL}
 _LEFT_TAILS = {
@@ -202,7 +203,9 @@ def _denial(message: str) -> Report | None:
         user = next(name for name in (found["user"], found["account"], found["name"]) if name is not None)
         return Report("login", "failure", _denial_reason(found["why"] or ""), user)
     if found := ROOT_REFUSED.fullmatch(message):
-        return Report("login", "failure", "denied_by_policy", "root", found["source"], _port(found["port"]))
+        has_address = found["source"] not in NO_ADDRESS
+        source, port = (found["source"], _port(found["port"])) if has_address else (None, None)
+        return Report("login", "failure", "denied_by_policy", "root", source, port)
     return None
 
 

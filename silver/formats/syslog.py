@@ -28,8 +28,6 @@ CONTAINER = re.compile(
     r"(?P<instant>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) (?:stdout|stderr) [FP] "
 )
 DOCKER = re.compile(r"(?P<instant>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) ")
-# What `sshd -e` writes before a message, without a program.
-LEVELS = ("error", "fatal")
 PRIORITY = re.compile(r"<\d{1,3}>")
 # RFC 5424: version, instant, host, program, process, message id, structured data, then the message.
 VERSION_1 = re.compile(
@@ -81,10 +79,14 @@ def parse_line(text: str) -> Line | None:
     if container is None:
         return _syslog_line(text)
     rest = text[container.end() :]
-    line = _syslog_line(rest) or _header(container, rest)
-    if line.program is None or line.program in LEVELS:
-        return Line(container, None, None, rest, is_container=True)
-    return line
+    line = _syslog_line(rest)
+    if line is None:
+        tag = TAG.match(rest)
+        # `PAM: …` and `error: …` are messages of sshd.
+        if tag is not None and tag["process"] is None and not tag["program"].startswith("sshd"):
+            return Line(container, None, None, rest, is_container=True)
+        line = _header(container, rest)
+    return line if line.program is not None else Line(container, None, None, rest, is_container=True)
 
 
 def instant_in(stamp: re.Match[str], *, year: int | None, latest_at: int) -> int | None:

@@ -159,7 +159,7 @@ def test_damage_that_a_request_noted_is_forgotten_with_the_next_publication(
     assert store.refresh().damage is None
 
 
-def test_damage_that_a_request_noted_is_forgotten_after_a_while(
+def test_damage_that_a_request_noted_is_forgotten_once_the_rows_can_be_read_again(
     settings: Settings, lake: SmallLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake.publish([a_login(0)], [])

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import polars as pl
 import pytest
 
 from lakehouse.errors import LakeUnreadable
@@ -216,17 +215,6 @@ def test_a_label_given_by_rest_changes_the_answers(api: httpx.Client) -> None:
     assert [answer.json()["meta"]["rows"] for answer in after.values()] == [0, 1]
     assert [label["note"] for label in api.get("/v1/detections/d1/labels").json()["data"]] == ["penetration test"]
     assert api.get("/v1/attacks").json()["data"][0]["label"] == "benign"
-
-
-def test_a_detection_has_at_most_100_labels_unless_more_are_requested(settings: Settings, api: httpx.Client) -> None:
-    labels = pl.DataFrame({"detection_id": ["d1"] * 101, "labeled_at": [DAY] * 101, "label": ["true"] * 101})
-    give_label(settings, "d1", "true")
-    labels.with_columns(note=pl.lit(""), author=pl.lit("tests")).write_delta(
-        settings.table_uri("gold", "labels"), mode="append"
-    )
-
-    assert api.get("/v1/detections/d1/labels").json()["meta"]["rows"] == 100
-    assert api.get("/v1/detections/d1/labels", params={"limit": "1000"}).json()["meta"]["rows"] == 102
 
 
 def test_first_labels_that_are_given_at_once_are_all_stored(settings: Settings, lake: SmallLake) -> None:

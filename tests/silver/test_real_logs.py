@@ -228,10 +228,15 @@ def test_a_denial_for_its_shell_names_no_source(why: str) -> None:
     [
         ("error: maximum authentication attempts exceeded for root from 192.0.2.4 port 5 ssh2 [preauth]", "lockout"),
         ("error: PAM: Authentication failure for root from 192.0.2.4", "login"),
+        ("PAM: Authentication failure for root from 192.0.2.4", "login"),
         ("fatal: Access denied for user root by PAM account configuration [preauth]", "login"),
+        (
+            "ssh_dispatch_run_fatal: Connection from authenticating user root 192.0.2.4 port 5: Broken pipe [preauth]",
+            "probe",
+        ),
     ],
 )
-def test_sshd_in_a_container_writes_its_level_before_the_message(prefix: str, message: str, action: str) -> None:
+def test_a_message_in_a_container_may_begin_like_a_program(prefix: str, message: str, action: str) -> None:
     assert part_of(row_of(prefix + message), "verdict", "action", "username") == ("accepted", action, "root")
 
 
@@ -259,8 +264,10 @@ def test_text_that_the_client_chose_is_not_taken_for_the_source(message: str, us
     assert part_of(row_of(HEADER + message), "username", "src_ip", "src_port") == (username, "203.0.113.10", 4444)
 
 
-def test_a_message_that_is_cut_within_a_certificate_has_its_source() -> None:
-    message = f"Failed publickey for root from 203.0.113.10 port 4444 ssh2: ED25519-CERT {KEY} ID {'a' * 1_000}"[:1_023]
+@pytest.mark.parametrize("length", [500, 1_023])
+def test_a_message_that_is_cut_within_a_certificate_has_its_source(length: int) -> None:
+    whole = f"Failed publickey for root from 203.0.113.10 port 4444 ssh2: ED25519-CERT {KEY} ID {'a' * 1_000}"
+    message = whole[:length]
 
     assert part_of(row_of(HEADER + message), "outcome", "username", "src_ip", "src_port") == (
         *("failure", "root", "203.0.113.10", 4444),
@@ -304,7 +311,6 @@ def test_a_denial_and_the_password_of_its_attempt_are_one_attempt() -> None:
     ]
 
 
-FAILED_ROOT = "Failed password for root from 203.0.113.7 port 5 ssh2"
 FAILED_BOB = "Failed password for invalid user bob from 203.0.113.7 port 5 ssh2"
 ASKED_PAM = "Failed keyboard-interactive/pam for bob from 203.0.113.7 port 5 ssh2"
 
@@ -312,7 +318,6 @@ ASKED_PAM = "Failed keyboard-interactive/pam for bob from 203.0.113.7 port 5 ssh
 @pytest.mark.parametrize(
     ("first", "second", "counted"),
     [
-        ("ROOT LOGIN REFUSED FROM 203.0.113.7 port 5", FAILED_ROOT, ["denied_by_policy"]),
         ("error: PAM: Authentication failure for bob from 203.0.113.7", ASKED_PAM, ["invalid_credentials"]),
         (
             "error: PAM: authentication error for illegal user bob from 203.0.113.7",
@@ -320,6 +325,12 @@ ASKED_PAM = "Failed keyboard-interactive/pam for bob from 203.0.113.7 port 5 ssh
             ["unknown_user"],
         ),
         ("error: PAM: Authentication failure for ann from 203.0.113.7", ASKED_PAM, ["invalid_credentials"] * 2),
+        ("error: PAM: Authentication failure for bob from 203.0.113.99", ASKED_PAM, ["invalid_credentials"] * 2),
+        ("error: PAM: Authentication failure for bob from gate.example.org", ASKED_PAM, ["invalid_credentials"] * 2),
+        (
+            "User bob from UNKNOWN not allowed because listed in DenyUsers",
+            *(FAILED_BOB.replace("203.0.113.7", "UNKNOWN"), ["denied_by_policy"]),
+        ),
         # The address is in the second line alone.
         ("User bob not allowed because account is locked", FAILED_BOB, ["account_locked", "denied_by_policy"]),
         ("Account bob has expired", FAILED_BOB, ["denied_by_policy"] * 2),
@@ -351,6 +362,17 @@ def test_the_lines_of_an_attempt_are_found_under_every_header_that_names_a_proce
 
     is_known = "sshd 27366" in header or "[1]: " in header or "[27366]: " in header or "[2519]: " in header
     assert part_of(rows[1], "verdict") == (("ignored",) if is_known else ("accepted",))
+
+
+@pytest.mark.parametrize("header", [DOCKER, HEADERS["CRI of sshd -e"], HEADERS["program in brackets"]])
+def test_a_tag_that_the_client_chose_hides_no_failure(header: str) -> None:
+    chosen = "invalid user sshd[7]: User x from 203.0.113.7 not allowed because "
+    failed = "Failed password for invalid user sshd[7]: Failed x for invalid user x from 203.0.113.7 from 203.0.113.7"
+    rows = rows_of_file(
+        f"{header}Connection closed by {chosen} 203.0.113.7 port 4 [preauth]", f"{header}{failed} port 5"
+    )
+
+    assert part_of(rows[1], "verdict", "src_ip") == ("accepted", "203.0.113.7")
 
 
 @pytest.mark.parametrize(
@@ -475,7 +497,11 @@ def test_no_line_gives_a_source_that_its_client_chose(written: str, around: str,
     assert row["src_host"] is None
 
 
-CUT_AT = {"sshd": (1_023, "{}"), "rsyslog, repeated": (800, "message repeated 2 times: [ {}]")}
+CUT_AT = {
+    "syslog": (500, "{}"),
+    "standard error": (1_023, "{}"),
+    "rsyslog, repeated": (800, "message repeated 2 times: [ {}]"),
+}
 
 
 @pytest.mark.parametrize(("length", "around"), CUT_AT.values(), ids=CUT_AT.keys())
