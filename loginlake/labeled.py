@@ -1,4 +1,4 @@
-"""Labels as truth: what people said about detections."""
+"""Labels as truth: the verdicts of people on detections."""
 
 from __future__ import annotations
 

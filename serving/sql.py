@@ -35,13 +35,13 @@ INSTANT_HINT = (
 )
 # The columns that the parser takes for words of SQL.
 RESERVED_COLUMNS = ("offset", "returning")
-BYTES_HINT = "Bytes are no text: search the column text of raw_logs, such as text like '%ada%'"
-# What polars says about bytes where it needs text.
+BYTES_HINT = "Bytes are not text: search the column text of raw_logs, such as text like '%ada%'"
+# In the errors of polars about bytes where it needs text.
 BYTES_ERRORS = ("got: binary", "invalid utf8")
 DIALECT_HINT = (
     "The dialect is that of polars. SHOW TABLES lists the tables and views, DESCRIBE TABLE the columns of one"
 )
-# What polars says about an unknown name.
+# The errors of polars about an unknown name.
 UNKNOWN_COLUMN = re.compile(r'unable to find column "(?P<name>[^"]*)"; valid columns: (?P<known>.*)')
 PARSER_ERROR = "sql parser error"
 # What stands before a text that a column is compared with.

@@ -77,7 +77,7 @@ class Rule(AnyRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
             null counts as a value. No column: they need not differ.
         follows: Names of rules of the same entity. If there are any, the rule gets their hits: see `find_after`.
         is_evidence: Which events are evidence, of those from one window before the first hit to the last hit. The
-            column `is_hit` tells the hits of the detection.
+            column `is_hit` is true for the hits of the detection.
     """
 
     is_counted: ClassVar[pl.Expr] = pl.lit(value=True)

@@ -6,7 +6,7 @@ import re
 
 from lakehouse.tables.gold import SEVERITIES
 
-# What msgspec says about a value, and its names of the types of TOML and JSON.
+# How msgspec describes a wrong value, and its names of the types of TOML and JSON.
 REFUSED = re.compile(r"(?P<what>.*) - at `\$\.(?P<path>[\w.]+).*`")
 UNKNOWN_VALUE = re.compile("Invalid enum value (.*)")
 TYPES = {

@@ -37,7 +37,7 @@ class SessionReplay(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True)
         distinct("username").alias("users"),
     )
     sources = (f"{PANTHER_OKTA}/okta_potentially_stolen_session.py",)
-    false_alarms = "A VPN that is turned on during a session; a browser that is told to act as another one."
+    false_alarms = "A VPN that is turned on during a session; a browser that is set to act as another one."
 
     clients: Annotated[int, Meta(ge=2, description="Clients within the window, at least; or `countries`.")]
     countries: Annotated[int, Meta(ge=2, description="Countries within the window, at least; or `clients`.")]

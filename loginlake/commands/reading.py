@@ -70,7 +70,7 @@ def open_store() -> Store:
 def requested_snapshot(store: Store, *, as_of: str | None, snapshot: int | None) -> Snapshot:
     """Return the snapshot that --as-of or --snapshot names; without either, the last one.
 
-    A note on standard error says which snapshot --as-of found, and which one followed within a second: tables print
+    A note on standard error names the snapshot that --as-of found, and which one followed within a second: tables print
     times without fractions of a second, so that a time copied from one is just before its snapshot.
 
     Raises:
