@@ -11,14 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import polars as pl
 import structlog
 
 from lakehouse.clock import Clock, utc_now
 from lakehouse.errors import LakehouseError, LakeUnreadable
 from lakehouse.settings import Settings
 from lakehouse.snapshots import NO_SNAPSHOT, Snapshot
-from lakehouse.tables import SNAPSHOT_TABLES, TABLES
+from lakehouse.tables import SNAPSHOT_TABLES
 from lakehouse.tables.metrics import PAIR_ACTIVITY, STORED_METRICS
 from lakehouse.tables.model import Table
 from serving.integrity import HINT, check_files
@@ -34,9 +33,6 @@ POLL_SECONDS = 0.5
 CHECK_SECONDS = 5.0
 # A poll that hangs, such as one of an object store that is down, must not look like a healthy lake.
 STALE_SECONDS = 30.0
-# How often damage that a request met is looked for again: the checks compare sizes only, so that they notice neither
-# this damage nor its end, such as that of an error of a busy machine.
-NOTED_SECONDS = 60.0
 # Damage further back is in files that all snapshots share; then the newest snapshot is served as far as possible.
 LOOK_BACK = 10
 METRIC_TABLES = (PAIR_ACTIVITY, *(metric.table for metric in STORED_METRICS))
@@ -81,8 +77,8 @@ class FallbackStore(Store):
         self._stopped = False
         self._polled_at: float | None = None
         self._checked_at = 0.0
-        # Damage that requests met since the last publication, and when.
-        self._noted: dict[Version, tuple[LakehouseError, float]] = {}
+        # Damage that requests met since the last publication.
+        self._noted: dict[Version, LakehouseError] = {}
         self._thread = threading.Thread(target=self._run, name="lake-poll", daemon=True)
 
     def start(self) -> None:
@@ -137,16 +133,17 @@ class FallbackStore(Store):
     def note(self, error: LakehouseError) -> None:
         """Record damage that a request met, and wake the thread so that it looks for a snapshot without it."""
         table, version = error.parts.get("table"), error.parts.get("version")
-        self._noted[str(table), version if isinstance(version, int) else None] = error, time.monotonic()
+        self._noted[str(table), version if isinstance(version, int) else None] = error
         self._wake.set()
 
     def refresh(self) -> LakeState:
         """Read what is published, check the files of the newest snapshots, and replace the state."""
         with self._refreshing:
             published, lost = self._read_published()
-            noted = self._known_damages(is_published=published is not self._state.published)
-            state = self._examine(published, noted)
-            damage = lost or state.damage or next(iter(noted.values()), None)
+            if published is not self._state.published:
+                self._noted.clear()
+            state = self._examine(published, dict(self._noted))
+            damage = lost or state.damage or next(iter(self._noted.values()), None)
             if damage is not None and self._is_new(damage):
                 log.warning("lake_damaged", what=damage.what)
             self._state = replace(state, damage=damage)
@@ -168,27 +165,6 @@ class FallbackStore(Store):
                     log.exception("lake_poll_failed")
                 self._state = replace(self._state, damage=unread)
                 self._checked_at = 0.0  # check again with the next poll
-
-    def _known_damages(self, *, is_published: bool) -> Damages:
-        """Return the damage that requests met, without what can be read again; a publication clears all of it."""
-        since = time.monotonic() - NOTED_SECONDS
-        for key, (error, noted_at) in list(self._noted.items()):
-            if is_published or (noted_at < since and self._is_readable(*key)):
-                del self._noted[key]
-            elif noted_at < since:
-                self._noted[key] = error, time.monotonic()
-        return {key: error for key, (error, _) in list(self._noted.items())}
-
-    def _is_readable(self, name: str, version: int | None) -> bool:
-        """Return whether all values of a version can be read; True for damage that names no version."""
-        if name not in TABLES or version is None:
-            return True
-        try:
-            rows = self._tables.pinned(TABLES[name], version).rows
-            collected(rows.select(pl.all().drop_nulls().last()), TABLES[name], version=version)
-        except LakehouseError:
-            return False
-        return True
 
     def _is_new(self, damage: LakehouseError) -> bool:
         return self._state.damage is None or self._state.damage.what != damage.what

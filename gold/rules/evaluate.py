@@ -59,17 +59,16 @@ def with_masks(events: Any, rules: Iterable[AnyRule]) -> Any:
         rules: Rules of any entity columns.
 
     Returns:
-        A lazy frame of the same engine. For Spark, building the masks takes a thousand calls to its JVM.
+        A lazy frame of the same engine. For Spark, building a mask takes a hundred calls to its JVM.
     """
-    names: dict[str, list[str]] = {}
-    masks: dict[str, nw.Expr] = {}
-    for rule in rules:  # many rules read the same rows
-        mask = _is_true(rule.reads())
-        names.setdefault(str(mask), []).append(rule.name)
-        masks.setdefault(str(mask), mask)
-    rows = nw.from_native(events).lazy().with_columns(masks[text].alias(first) for text, (first, *_) in names.items())
-    copies = (nw.col(first).alias(name) for first, *others in names.values() for name in others)
-    return rows.with_columns(copies).to_native()
+    rules = tuple(rules)
+    # Many rules read the same rows: the first one of them by what it selects.
+    firsts: dict[object, str] = {}
+    first_of = {rule.name: firsts.setdefault(_selection(rule), rule.name) for rule in rules}
+    masks = {rule.name: _is_true(rule.reads()) for rule in rules if first_of[rule.name] == rule.name}
+    copies = {name: nw.col(first) for name, first in first_of.items() if name != first}
+    marked = nw.from_native(events).lazy().with_columns(**masks)
+    return (marked.with_columns(**copies) if copies else marked).to_native()
 
 
 def rows_read(marked: Any, rules: Iterable[AnyRule]) -> Any:
@@ -192,6 +191,11 @@ def _as_table(found: Iterable[Detection]) -> pa.Table:
     import pyarrow as pa
 
     return pa.Table.from_pylist(list(found), schema=DETECTIONS.arrow_schema())
+
+
+def _selection(rule: AnyRule) -> object:
+    """Return the same value for rules that read the same rows: rules share the expressions of `gold.rules.signals`."""
+    return (id(rule.select), rule.entity) if type(rule).reads is AnyRule.reads else rule.name
 
 
 def _is_true(condition: nw.Expr) -> nw.Expr:

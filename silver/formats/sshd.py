@@ -14,7 +14,7 @@ from silver.formats.reasons import Reason
 from silver.formats.record import DETAIL_CHARACTERS, Decoded, Format, Record, refused
 from silver.formats.sources import NO_SOURCE, source_of
 from silver.formats.sshd_messages import REPORTS_OUTCOME, Report, is_first_question, read_message
-from silver.formats.syslog import Line, has_year, instant_in, parse_line
+from silver.formats.syslog import MESSAGE_BEGINNINGS, Line, has_year, instant_in, parse_line
 
 PROGRAMS = ("sshd", "sshd-session", "sshd-auth")
 # What some daemons append to a line, or a reader leaves at its end.
@@ -30,9 +30,10 @@ REPEATED_BY_SYSLOG_NG = re.compile(
 # Does not quote what was repeated.
 LAST_MESSAGE_REPEATED = re.compile(r"last message repeated \d+ times?", re.IGNORECASE)
 # In a line whose program is unknown: sshd's own words for an outcome, and those after which it names the client.
-OUTCOME_ANYWHERE = re.compile(r"authentication attempts exceeded for | not allowed because |ROOT LOGIN REFUSED FROM ")
-# What stands before a message that has no program, and looks like one.
-BEFORE_MESSAGES = ("error", "fatal", "PAM")
+OUTCOME_ANYWHERE = re.compile(
+    r"authentication attempts exceeded for | not allowed because |ROOT LOGIN REFUSED FROM "
+    r"| by PAM account configuration|Account \S+ has expired"
+)
 CLIENT_FOLLOWS = re.compile(
     r"(?:Accepted|Failed) \S+ for |(?:Invalid|Illegal) user |authenticating user |PAM: [A-Za-z][\w ,;'-]* for "
 )
@@ -67,7 +68,7 @@ def _text_of(record: Record) -> str | Decoded:
 
 def _of_another_program(line: Line, text: str, *, event_at: int) -> Decoded:
     """Return why a line is ignored, or broken if it reports an outcome and its program can't be read."""
-    if line.program is not None and line.program not in BEFORE_MESSAGES:
+    if line.program is not None and line.program not in MESSAGE_BEGINNINGS:
         return refused(Reason.OTHER_PROGRAM, f"A line of {line.program}", event_at=event_at)
     if _reports_outcome(text):
         return refused(Reason.UNREADABLE_OUTCOME, text)
@@ -133,7 +134,7 @@ def _without_report(message: str, event_at: int) -> Decoded:
 def _is_counted_already(report: Report, record: Record) -> bool:
     """Return True if an earlier line of the connection has reported the same attempt."""
     if record.earlier == ATTEMPT_COUNTED:
-        return report.outcome == "failure"
+        return report.outcome == "failure" and report.method is not None
     if record.earlier == LOCKOUT_REPORTED:
         return report.action == "probe" and report.failure_reason is None
     return record.earlier == DENIAL_COUNTED and report.action == "login" and report.failure_reason == "unknown_user"

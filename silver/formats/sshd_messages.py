@@ -27,9 +27,11 @@ _CERTIFICATE = rf"{_TYPE}-CERT(?:-V00)?"
 _KEY = rf"(?:{_TYPE} \S+|{_CERTIFICATE} (?:\S+ )?ID .* \(serial \d+\) CA {_TYPE} \S+)"
 _KEY_TAIL = re.compile(rf'(?:: {_KEY}(?:, client user ".*", client host ".*")?)?{_PREAUTH}', re.DOTALL)
 # sshd cuts a message at 500 bytes for syslog and at 1,023 otherwise, and rsyslog a repeated one at 800: this may be
-# within the id of a certificate or the names in a host-based login. Other messages are shorter.
+# within the id of a certificate or the names in a host-based login.
+CUT_AT = (500, 800, 1_023)
 _CUT_KEY_TAIL = re.compile(rf': (?:{_CERTIFICATE} .*|{_TYPE} \S+, client user ".*)', re.DOTALL)
 LEAST_CUT_CHARACTERS = 400
+CUT = "The message may be cut within the source"
 _PRINCIPAL_TAIL = re.compile(rf"(?:: \S+)?{_PREAUTH}")
 _TAILS = {"publickey": _KEY_TAIL, "hostbased": _KEY_TAIL}
 _LEFT_TAILS = {
@@ -136,8 +138,16 @@ def read_message(message: str) -> Report | None:
     for read in (_login, _probe, _left, _lockout, _denial, _pam_error, _logout):
         report = read(message)
         if report is not None:
-            return report
+            return _whole(report, message) if len(message) in CUT_AT else report
     return None
+
+
+def _whole(report: Report, message: str) -> Report:
+    """Return the report without a source or a port that ends with a cut message: the rest of it may be lost."""
+    if report.port is not None and message.endswith(f" {report.port}"):
+        return report._replace(port=None)
+    is_cut = report.source is not None and message.endswith(f" {report.source}")
+    return report._replace(source=None, detail=CUT) if is_cut else report
 
 
 def is_first_question(message: str) -> bool:
@@ -228,8 +238,15 @@ def _origin(text: str, place: re.Pattern[str], *, tail: re.Pattern[str]) -> _Ori
     """
     if tail is not _END and len(text) > MOST_CHARACTERS:
         return _Origin("", None, None, AMBIGUOUS)
-    tails = (tail, _CUT_KEY_TAIL) if tail is _KEY_TAIL and len(text) >= LEAST_CUT_CHARACTERS else (tail,)
-    fitting = [found for found in _places(text, place) if any(each.fullmatch(text, found.end()) for each in tails)]
+    fitting = [found for found in _places(text, place) if tail.fullmatch(text, found.end())]
+    if tail is _KEY_TAIL and len(text) >= LEAST_CUT_CHARACTERS:
+        # The first place before a tail that was cut; what follows it is text that the client chose.
+        before = fitting[0].start() if fitting else len(text)
+        named = [found for found in _places(text, place) if _names_source(found["source"])]
+        cut = [found for found in named if found.start() < before and _CUT_KEY_TAIL.fullmatch(text, found.end())]
+        if cut and len(named) > 1:
+            return _Origin("", None, None, AMBIGUOUS)
+        fitting = fitting or cut
     # sshd writes an address or a host name; what is neither is text that the client chose, if there is another place.
     named = [found for found in fitting if _names_source(found["source"])]
     if len(named) > 1:

@@ -28,6 +28,8 @@ CONTAINER = re.compile(
     r"(?P<instant>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) (?:stdout|stderr) [FP] "
 )
 DOCKER = re.compile(r"(?P<instant>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) ")
+# How messages of sshd begin that look as if they named a program.
+MESSAGE_BEGINNINGS = ("error", "fatal", "PAM", "ssh_dispatch_run_fatal")
 PRIORITY = re.compile(r"<\d{1,3}>")
 # RFC 5424: version, instant, host, program, process, message id, structured data, then the message.
 VERSION_1 = re.compile(
@@ -82,8 +84,7 @@ def parse_line(text: str) -> Line | None:
     line = _syslog_line(rest)
     if line is None:
         tag = TAG.match(rest)
-        # `PAM: …` and `error: …` are messages of sshd.
-        if tag is not None and tag["process"] is None and not tag["program"].startswith("sshd"):
+        if tag is not None and tag["process"] is None and tag["program"] in MESSAGE_BEGINNINGS:
             return Line(container, None, None, rest, is_container=True)
         line = _header(container, rest)
     return line if line.program is not None else Line(container, None, None, rest, is_container=True)

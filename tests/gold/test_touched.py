@@ -13,6 +13,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the name every Spark user 
 from gold.changes import Changes, ChangeSummary
 from gold.first_seen import FirstLogins
 from gold.rules import load_rules
+from gold.rules.evaluate import with_masks
 from gold.touched import not_of_touched, of_touched, touched_entities
 from lakehouse.progress import SilverProgress
 from lakehouse.settings import Settings
@@ -39,7 +40,7 @@ def spans_of(
         moved: Users with a first login that is now at another instant than DAY.
     """
     feed = spark.createDataFrame(pa.Table.from_pylist(list(rows), schema=EVENTS.arrow_schema()))
-    feed = feed.withColumn("_change_type", F.lit("insert"))
+    feed = with_masks(feed.withColumn("_change_type", F.lit("insert")), RULES)
     firsts = [(user, "app", "portal", DAY, at) for user, at in moved]
     logins = FirstLogins(spark.createDataFrame(firsts, FIRST_LOGINS), [])
     summary = ChangeSummary(last_event_at=DAY + timedelta(days=9))

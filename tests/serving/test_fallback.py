@@ -157,20 +157,3 @@ def test_damage_that_a_request_noted_is_forgotten_with_the_next_publication(
     lake.publish([a_login(1)], [], FIRST_PUBLISHED + timedelta(hours=1))
 
     assert store.refresh().damage is None
-
-
-def test_damage_that_a_request_noted_is_forgotten_once_the_rows_can_be_read_again(
-    settings: Settings, lake: SmallLake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lake.publish([a_login(0)], [])
-    lake.publish([a_login(1)], [], FIRST_PUBLISHED + timedelta(hours=1))
-    store = FallbackStore(settings)
-    newest = store.refresh().served
-    assert newest is not None
-    name = IP_ACTIVITY.table.full_name
-    store.note(LakeUnreadable("too many open files", hint="", table=name, version=newest.versions[name]))
-    assert store.refresh().served != newest
-
-    monkeypatch.setattr("serving.fallback.NOTED_SECONDS", 0.0)
-
-    assert (store.refresh().served, store.state.damage) == (newest, None)

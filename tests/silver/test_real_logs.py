@@ -111,6 +111,11 @@ HEADERS = {
     "fraction of a second": "Apr 28 13:11:39.125 host sshd[1]: ",
     "two blanks before the host": "Apr 28 13:11:39  host sshd[1]: ",
     "macOS": "2026-04-28 06:11:39.344447-0700  localhost sshd[2519]: ",
+    "nanoseconds": "2026-04-28T15:11:39.123456789+02:00 host sshd[1]: ",
+    "docker logs -t before a priority": DOCKER + "<38>" + STAMP + "host sshd[1]: ",
+    "CRI before a tag": "2026-04-28T13:11:39.003Z stderr F sshd[1]: ",
+    "docker logs -t before a host": DOCKER + "host sshd-session[1]: ",
+    "CRI before RFC 5424": "2026-04-28T13:11:39.003Z stdout F <38>1 2026-04-28T13:11:39.003Z host sshd 27366 - - ",
     "no zone": "2026-04-28T13:11:39 host sshd[1]: ",
     "short zone": "2026-04-28T15:11:39+02 host sshd[1]: ",
 }
@@ -515,3 +520,34 @@ def test_no_cut_line_gives_a_source_that_its_client_chose(length: int, around: s
     assert row["verdict"] == "accepted"
     assert row["src_ip"] in (None, "203.0.113.10")
     assert row["src_host"] is None
+
+
+@given(st.sampled_from([line for line in WRITTEN_BY_SSHD if "hostbased" in line or "-CERT " in line]), CHOSEN, CHOSEN)
+def test_no_cut_line_of_any_user_gives_a_source_that_its_client_chose(written: str, user: str, text: str) -> None:
+    names = {"user": user, "text": "a" * 500 + text, "source": "203.0.113.10", "key": KEY}
+
+    for length in (500, 800, 1_023):
+        row = row_of(HEADER + written.format(**names)[:length])
+
+        assert row["src_ip"] in (None, "203.0.113.10")
+        assert row["src_host"] is None
+
+
+def test_an_address_at_the_end_of_a_cut_message_is_not_read() -> None:
+    message = f"error: PAM: Authentication failure for illegal user {'a' * 500} from 192.0.2.12"
+    cut = message.replace("a" * 500, "a" * (500 - len(message) + 500))
+
+    row = row_of(HEADER + cut)
+
+    assert (len(cut), row["verdict"], row["src_ip"]) == (500, "accepted", None)
+
+
+def test_a_denied_user_who_is_asked_by_pam_is_counted_once_for_each_attempt() -> None:
+    error = "error: PAM: Authentication failure for illegal user root from 203.0.113.7"
+    failed = "Failed keyboard-interactive/pam for invalid user root from 203.0.113.7 port 5 ssh2"
+    lines = [DENIED + "listed in DenyUsers", error, failed, error, failed]
+
+    rows = rows_of_file(*(HEADER + line for line in lines))
+
+    assert [row["failure_reason"] for row in rows if row["verdict"] == "accepted"] == ["denied_by_policy"] * 2
+    assert [row["reason"] for row in rows] == [None, "same_attempt", "same_attempt", None, "same_attempt"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import product
 from typing import ClassVar
 
 import narwhals.stable.v2 as nw
@@ -274,3 +275,27 @@ def test_a_slice_has_the_detections_of_its_own_days() -> None:
     found = detect_in_arrow([RULE])(events_of_slice, events_of_slice.slice(0, 0))
 
     assert found["fired_on"].to_pylist() == days[1:3]
+
+
+def test_the_masks_of_all_rules_together_are_those_of_each_rule_alone() -> None:
+    rules = tuple(load_rules(Settings(_env_file=None)))
+    values = {
+        "action": ("login", "probe", "lockout"),
+        "outcome": ("success", "failure", None),
+        "verdict": ("accepted", "broken"),
+    }
+    rows = [
+        a_login(number, username=user, session_id=session, country=country, auth_method=method, is_mfa=True)
+        | dict(zip(values, each, strict=True))
+        for number, (each, user, session, country, method) in enumerate(
+            product(product(*values.values()), ("eve", None), ("s1", None), ("DE", None), ("publickey", "password"))
+        )
+    ]
+    events = pl.from_arrow(pa.Table.from_pylist(rows, schema=EVENTS.arrow_schema())).lazy()
+
+    marked = with_masks(events, rules).collect()
+
+    for rule in rules:
+        alone = nw.from_native(events).with_columns(alone=rule.reads()).collect().to_native()
+        assert marked[rule.name].equals(alone["alone"].fill_null(value=False).rename(rule.name)), rule.name
+    assert sum(marked[rule.name].any() for rule in rules) == len(rules) - 1  # the list of listed_ip is empty
