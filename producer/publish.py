@@ -133,7 +133,8 @@ class CountingProducer:
         with suppress(KeyboardInterrupt):
             while not self._is_interrupted and self._producer.flush(POLL_SECONDS) and monotonic() < deadline:
                 pass
-        if unreported := len(self._producer):
+        # The length counts events of librdkafka too, such as that of a lost connection.
+        if unreported := min(len(self._producer), self.sent - self.lost):
             self.lost += unreported
             self.last_error = "no delivery report"
 
