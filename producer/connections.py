@@ -63,6 +63,13 @@ class _Reported(NamedTuple):
     source: bytes = b""
 
 
+class _Failure(NamedTuple):
+    """The source of a failure of a denied user, and whether the line stands for several."""
+
+    source: bytes
+    is_repeated: bool = False
+
+
 class Connections:
     """A memory of what the lines of each connection in one file have reported."""
 
@@ -108,13 +115,6 @@ class Connections:
         # All of several repeats are counted, since only one was with the denial, and a failure that names the address
         # is counted, if the denial does not.
         return USER_DENIED if failure.is_repeated or address != reported.source else reported.what
-
-
-class _Failure(NamedTuple):
-    """The source of a failure of a denied user, and whether the line stands for several."""
-
-    source: bytes
-    is_repeated: bool = False
 
 
 def _failure_of(user: bytes, message: bytes) -> _Failure | None:

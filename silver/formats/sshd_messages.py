@@ -238,15 +238,7 @@ def _origin(text: str, place: re.Pattern[str], *, tail: re.Pattern[str]) -> _Ori
     """
     if tail is not _END and len(text) > MOST_CHARACTERS:
         return _Origin("", None, None, AMBIGUOUS)
-    fitting = [found for found in _places(text, place) if tail.fullmatch(text, found.end())]
-    if tail is _KEY_TAIL and len(text) >= LEAST_CUT_CHARACTERS:
-        # The first place before a tail that was cut; what follows it is text that the client chose.
-        before = fitting[0].start() if fitting else len(text)
-        named = [found for found in _places(text, place) if _names_source(found["source"])]
-        cut = [found for found in named if found.start() < before and _CUT_KEY_TAIL.fullmatch(text, found.end())]
-        if cut and len(named) > 1:
-            return _Origin("", None, None, AMBIGUOUS)
-        fitting = fitting or cut
+    fitting = _readings(text, place, tail=tail)
     # sshd writes an address or a host name; what is neither is text that the client chose, if there is another place.
     named = [found for found in fitting if _names_source(found["source"])]
     if len(named) > 1:
@@ -258,6 +250,21 @@ def _origin(text: str, place: re.Pattern[str], *, tail: re.Pattern[str]) -> _Ori
     return _Origin(
         text[: found.start()], found["source"] if has_address else None, _port(found["port"]) if has_address else None
     )
+
+
+def _readings(text: str, place: re.Pattern[str], *, tail: re.Pattern[str]) -> list[re.Match[str]]:
+    """Return the places of a text that may name its source: those that only a tail follows.
+
+    If the text may be cut within the tail of an earlier place, every place of a source counts, since the client may
+    have chosen what stands after it.
+    """
+    fitting = [found for found in _places(text, place) if tail.fullmatch(text, found.end())]
+    if tail is not _KEY_TAIL or len(text) < LEAST_CUT_CHARACTERS:
+        return fitting
+    before = fitting[0].start() if fitting else len(text)
+    named = [found for found in _places(text, place) if _names_source(found["source"])]
+    is_cut = any(found.start() < before and _CUT_KEY_TAIL.fullmatch(text, found.end()) for found in named)
+    return named if is_cut else fitting
 
 
 def _places(text: str, place: re.Pattern[str]) -> Iterator[re.Match[str]]:

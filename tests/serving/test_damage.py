@@ -144,30 +144,6 @@ def test_the_snapshot_before_is_served_where_a_query_meets_damage_that_file_size
     assert rows(client)[0] == "1"
 
 
-def test_damage_in_the_rows_of_a_file_is_remembered_for_as_long_as_it_is_there(
-    client: ApiClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("serving.fallback.NOTED_SECONDS", 0.0)
-    file = newest_file(folder_of(settings, "gold.ip_activity"))
-    whole = file.read_bytes()
-    damaged = next(place for place in range(4, len(whole), 9) if is_met(client, file, place=place, whole=whole))
-    flip(file, damaged)
-    assert client.get(IPS).status_code == 503
-
-    assert [readiness(client) for _ in range(3)] == [(200, "degraded", 1)] * 3
-
-    file.write_bytes(whole)
-    assert readiness(client) == (200, "ready", 2)
-
-
-def is_met(client: ApiClient, file: Path, *, place: int, whole: bytes) -> bool:
-    """Return whether a query fails if a byte of a file is flipped, which is then repaired."""
-    flip(file, place)
-    status = client.get(IPS, params={"snapshot": "2"}).status_code
-    file.write_bytes(whole)
-    return status == 503
-
-
 def test_no_flipped_byte_is_taken_for_wrong_sql(settings: Settings) -> None:
     store = Store(settings)
     file = newest_file(folder_of(settings, "gold.ip_activity"))
